@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The fleet file: what a run is, as the user wrote it, checked against PHONE.md's ranges.
+ *
+ * One table (fleet.c) describes every key: name, kind, unit, range, default, help, vendors' words.
+ * The YAML reader, the phone-file importer, the command line's --set, `check`, the man page and the
+ * summary's "configuration in force" all walk that same table. Errors name file, line, column, key,
+ * value and remedy.
+ */
+#ifndef SIPHERD_FLEET_H
+#define SIPHERD_FLEET_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "address.h"
+#include "digest.h"
+#include "herd.h"
+#include "identity.h"
+
+#define FLEET_TEXT_MAX 256
+
+struct fleet_proxy {
+	char host[FLEET_TEXT_MAX]; /* name or literal, no brackets; empty: none */
+	uint16_t port;
+};
+
+enum fleet_profile { PROFILE_AUDIOCODES, PROFILE_SPIDER, PROFILE_WORST_CASE, PROFILE_RFC3263 };
+
+struct fleet {
+	char path[4096];
+	char name[64];
+	uint32_t phones;
+	uint8_t profile; /* enum fleet_profile */
+	char user[FLEET_TEXT_MAX], auth[FLEET_TEXT_MAX], password[FLEET_TEXT_MAX]; /* patterns */
+	char users[4096]; /* CSV path, relative to the fleet file's folder; empty: patterns */
+	char domain[FLEET_TEXT_MAX];
+	char user_agent[64];
+	char link[FLEET_TEXT_MAX];
+	char source[ADDRESS_FAMILIES][FLEET_TEXT_MAX]; /* as written; source may be a list, one per family */
+	char gateway[ADDRESS_FAMILIES][ADDRESS_TEXT_MAX]; /* may be a list too */
+	uint16_t vlan, mtu;
+	unsigned workers;
+	char transport[8];
+	struct fleet_proxy proxy[PROXIES];
+	bool redundancy_enabled;
+	uint8_t redundancy_mode;
+	uint32_t switch_delay_ms;
+	bool icmp_fails;
+	uint32_t keepalive_period_ms;
+	uint8_t keepalive_jitter_percent;
+	uint8_t keepalive_first;
+	uint8_t fail_threshold, success_threshold;
+	uint8_t keepalive_codes;
+	uint16_t keepalive_code[HERD_KEEPALIVE_CODES_MAX];
+	uint32_t expires_s, retry_ms;
+	uint16_t refresh_permille;
+	bool unregister, backoff_rfc5626;
+	uint8_t register_codes;
+	uint16_t register_code[HERD_CODES_MAX];
+	uint32_t t1_ms, t2_ms, t4_ms, no_response_ms;
+	uint32_t ramp_per_s; /* 0: all at once */
+	/* the built-in registrars of `demo`, `registrar` and the memory link */
+	char realm[FLEET_TEXT_MAX]; /* empty: no digest */
+	char digest[16];	    /* md5, sha-256, both */
+	uint32_t registrar_min_expires_s, registrar_max_expires_s;
+	/* made from the above by fleet_finish */
+	struct address_plan plan[ADDRESS_FAMILIES];
+	bool has_plan[ADDRESS_FAMILIES];
+	struct identity_set *identities;
+	unsigned unknown_keys; /* of a phone file: counted, never an error */
+};
+
+/* Messages go to a callback so that `check` can show them all and tests can compare them. */
+struct fleet_report {
+	void *context;
+	void (*error)(void *context, const char *message);   /* "file:line:column: ..." */
+	void (*warning)(void *context, const char *message);
+};
+
+void fleet_defaults(struct fleet *fleet);
+
+/* Read, check and finish a fleet file. Every error found is reported, not only the first.
+ * 0, -EINVAL (errors were reported), -errno of reading. */
+int fleet_read(struct fleet *fleet, const char *path, const struct fleet_report *report);
+/* The same from memory; path is only for messages and for finding `users:`. */
+int fleet_parse(struct fleet *fleet, const char *path, const char *text, size_t length,
+	const struct fleet_report *report);
+
+/* One key from the command line: "keepalive.period=2s". Call fleet_finish afterwards. */
+int fleet_set(struct fleet *fleet, const char *assignment, const struct fleet_report *report);
+
+/* Cross-checks, profile, plans, identities. fleet_read does it; needed again after fleet_set. */
+int fleet_finish(struct fleet *fleet, const struct fleet_report *report);
+
+/* Phone configuration files of both vendors, one or more, later lines win. Fills the same struct. */
+int fleet_import(struct fleet *fleet, const char *const *paths, size_t count,
+	const struct fleet_report *report);
+int fleet_import_text(struct fleet *fleet, const char *path, const char *text, size_t length,
+	const struct fleet_report *report);
+
+/* Write a fleet file that reads back to the same struct. Only keys that differ from the defaults,
+ * with their vendors' names in comments. */
+int fleet_write(const struct fleet *fleet, FILE *out);
+
+/* Configuration in force without secrets, units in names, for the summary. */
+json_t *fleet_json(const struct fleet *fleet);
+
+/* The herd's view. */
+void fleet_herd_config(const struct fleet *fleet, struct herd_config *out);
+
+/* One line per key: name, range, default, help, vendors' words, as roff or plain text. */
+void fleet_describe_keys(FILE *out, bool roff);
+
+void fleet_free(struct fleet *fleet);
+
+#endif

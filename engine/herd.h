@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A slice of the fleet's phones with its wheel and templates: the unit that one worker owns.
+ *
+ * Exactly three calls drive it: a datagram arrived, time advanced, a command came. It emits through
+ * one call: give me a buffer of n bytes for this phone and this proxy. The wire (dpdk), the
+ * simulator (tests) and the fuzzers all sit on these. A herd belongs to one thread; it reads no
+ * clock, allocates nothing after creation and logs nothing. Time is microseconds on any monotonic
+ * clock that starts near 0; the same clock for all calls.
+ */
+#ifndef SIPHERD_HERD_H
+#define SIPHERD_HERD_H
+
+#include "address.h"
+#include "counters.h"
+#include "histogram.h"
+#include "identity.h"
+#include "phone.h"
+#include "redundancy.h"
+#include "transaction.h"
+
+#define HERD_CODES_MAX 16	   /* switching codes of a registration */
+#define HERD_KEEPALIVE_CODES_MAX 3 /* codes that count as silence */
+#define HERD_HOST_MAX 256
+
+enum keepalive_first { KEEPALIVE_FIRST_PERIOD, KEEPALIVE_FIRST_IMMEDIATE, KEEPALIVE_FIRST_SPREAD };
+
+struct herd_proxy {
+	char host[HERD_HOST_MAX]; /* as configured, IPv6 literals in brackets, without port: Request-URI */
+	uint16_t port;
+	uint8_t family; /* enum address_family of the address in use: which plan gives Via and Contact */
+};
+
+struct herd_config {
+	uint32_t fleet_phones; /* of the whole fleet */
+	uint32_t first, stride; /* this slice: first, first + stride, ... below fleet_phones */
+	const struct identity_set *identities; /* must outlive the herd */
+	const struct address_plan *plan[ADDRESS_FAMILIES]; /* NULL: family not in use; must outlive it */
+	struct herd_proxy proxy[PROXIES];
+	char domain[HERD_HOST_MAX];
+	char user_agent[64];
+	struct redundancy_rules redundancy;
+	struct transaction_timers timers;
+	uint32_t switch_delay_ms; /* pause before a switch takes effect: uniform in 0..this */
+	bool icmp_fails;	  /* ICMP unreachable is silence at once */
+	uint32_t keepalive_period_ms; /* 0: no keep-alives */
+	uint8_t keepalive_jitter_percent;
+	uint8_t keepalive_first; /* enum keepalive_first */
+	uint8_t keepalive_codes;
+	uint16_t keepalive_code[HERD_KEEPALIVE_CODES_MAX]; /* answers that count as silence */
+	uint32_t expires_s;
+	uint32_t retry_ms;
+	uint16_t refresh_permille; /* of the granted expiry: 500 */
+	bool unregister;	   /* Expires 0 at a planned reboot and at stop */
+	bool backoff_rfc5626;
+	uint8_t register_codes;
+	uint16_t register_code[HERD_CODES_MAX]; /* answers that switch */
+	uint32_t ramp_per_s; /* phones started per second over the whole fleet; 0: all at once */
+	uint64_t seed;	     /* of every random choice; the same seed and inputs give the same run */
+	uint64_t secret;     /* of the branch check; not printed */
+};
+
+/* Gives a buffer of n bytes for a datagram of phone `index` (fleet-wide) to a proxy, or NULL. The
+ * herd fills all n bytes before its next call or its return. */
+struct herd_output {
+	void *context;
+	uint8_t *(*buffer)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+};
+
+enum herd_command_kind {
+	HERD_START,	/* begin the ramp at this moment */
+	HERD_STOP,	/* all phones off; Expires 0 first where `unregister` says so */
+	HERD_REBOOT,	/* planned: Expires 0 if `unregister`, at most 1 s, then start again */
+	HERD_POWER_CUT, /* nothing is sent; starts again after delay_ms */
+	HERD_DISABLE_REDUNDANCY,
+};
+
+struct herd_command {
+	uint8_t kind;		/* enum herd_command_kind */
+	uint32_t first, count;	/* phones of the fleet it applies to; START, STOP, DISABLE: all */
+	uint32_t delay_ms;	/* before a rebooted phone starts: uniform in 0..delay_ms */
+};
+
+/* Shape of the slice now; phones by state and by active proxy. */
+struct herd_population {
+	uint32_t phones[PHONE_STATES][PROXIES];
+};
+
+struct herd_histograms {
+	struct histogram options_rtt_us;  /* planned send of an OPTIONS to its answer */
+	struct histogram register_rtt_us; /* planned send of one REGISTER transaction to its final answer */
+	struct histogram registration_us; /* RFC 6076 RRD: first REGISTER to the 200, challenge included */
+	struct histogram lateness_us;	  /* planned to real send time of new transactions */
+};
+
+struct herd;
+
+/* 0, -ENOMEM, -EINVAL (a text is too long for a datagram or a template). */
+int herd_create(struct herd **out, const struct herd_config *config, const struct herd_output *output);
+void herd_free(struct herd *herd);
+
+/* A datagram from `proxy` for phone `index` (by destination address and port) arrived. */
+void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
+	size_t length, uint64_t now_us);
+
+/* ICMP says that a datagram of this phone to this proxy cannot be delivered. */
+void herd_unreachable(struct herd *herd, uint32_t phone, enum proxy proxy, uint64_t now_us);
+
+/*
+ * Time went on: fires at most `budget` timers and starts. Returns true when everything due has been
+ * done, false when the budget ran out first.
+ */
+bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget);
+
+void herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us);
+
+/* The earliest time at which herd_advance has something to do (us), at most limit_us. */
+uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us);
+
+uint32_t herd_phones(const struct herd *herd);
+/* True once HERD_STOP has been carried out for every phone. */
+bool herd_is_quiet(const struct herd *herd);
+const struct herd_counters *herd_counters(const struct herd *herd);
+const struct herd_population *herd_population(const struct herd *herd);
+const struct herd_histograms *herd_histograms(const struct herd *herd);
+/* Read-only look at one phone of the slice by fleet index; NULL: not in this slice. For tests and
+ * for the owner's own thread. */
+const struct phone *herd_phone(const struct herd *herd, uint32_t index);
+/* Bytes taken for phones, timers and templates of this slice. */
+uint64_t herd_memory(const struct herd *herd);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who a phone is: user, authentication name and password (or HA1) by index.
+ *
+ * Either patterns ("2{n:06}", "pw-{user}": {n} decimal index, {n:0W} padded with zeros to width W,
+ * {user} the user of the same phone, "{{" and "}}" literal braces) or rows that were read from a
+ * file. Set up once in the control thread, read-only afterwards and shared by all workers.
+ */
+#ifndef SIPHERD_IDENTITY_H
+#define SIPHERD_IDENTITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define IDENTITY_TEXT_MAX 64 /* longest user, auth name or password, in bytes, without NUL */
+
+struct identity_set;
+
+/* A place and a reason for the message at the edge, filled when a function below fails. */
+struct identity_error {
+	size_t column; /* 1-based position in the pattern, 0 when it is not about one place */
+	char reason[160];
+};
+
+/*
+ * Patterns. auth NULL: same as user. password NULL: no credentials. -EINVAL with error filled: bad
+ * pattern, a user that is too long for `phones`, contains characters not allowed unescaped in the
+ * user part of a SIP URI, or is not different for each phone (no {n}, and more than one phone).
+ */
+int identity_patterns(struct identity_set **out, const char *user, const char *auth,
+	const char *password, uint32_t phones, struct identity_error *error);
+
+/* Rows. identity_rows makes an empty set, identity_add appends one; text is copied. Exactly one of
+ * password and ha1 (32 or 64 hex digits) may be given, or none. -EINVAL, -ENOMEM, -EEXIST (user). */
+int identity_rows(struct identity_set **out);
+int identity_add(struct identity_set *set, const char *user, const char *auth, const char *password,
+	const char *ha1, struct identity_error *error);
+
+void identity_free(struct identity_set *set);
+
+/* How many phones there are rows for; UINT32_MAX for patterns. */
+uint32_t identity_count(const struct identity_set *set);
+
+/* True when any phone has credentials. */
+bool identity_has_credentials(const struct identity_set *set);
+
+/* Text of phone `index`, no NUL; returns its length. The hot path calls identity_user. */
+size_t identity_user(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
+size_t identity_user_length(const struct identity_set *set, uint32_t index);
+size_t identity_auth(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
+/* 0 when there is no password. */
+size_t identity_password(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
+/* Raw HA1 of a row that has one: 16 (MD5) or 32 (SHA-256) bytes; 0 when there is none. */
+size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[32]);
+
+/* The phone with this user or auth name; false when there is none. What the built-in registrar asks. */
+bool identity_find_user(const struct identity_set *set, const char *user, size_t length,
+	uint32_t *index);
+
+#endif
