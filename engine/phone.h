@@ -44,11 +44,10 @@ enum {
 	PHONE_TOO_BRIEF = 1 << 8,	   /* a 423 was honoured at this proxy since the last switch */
 	PHONE_RAISED_EXPIRES = 1 << 9,	   /* cold.expires_s holds a raised expiry */
 	PHONE_WITH_CREDENTIALS = 1 << 10,  /* the REGISTER in flight carries Authorization */
-	PHONE_STALE_SEEN = 1 << 11,	   /* one free stale=true was used in this registration */
+	PHONE_UNREGISTER_AUTH = 1 << 11,   /* the Expires 0 in flight carries Authorization */
 	PHONE_UNREGISTER_RETRIED = 1 << 12, /* the Expires 0 was challenged and sent again */
 	PHONE_QUEUED = 1 << 13,		   /* wheel_ms is a live entry of the wheel */
-	PHONE_UNREGISTER_AUTH = 1 << 14,   /* the Expires 0 in flight carries Authorization */
-	PHONE_RESTART = 1 << 15,	   /* BOOT waits for the Expires 0 of a planned reboot or stop */
+	PHONE_RESTART = 1 << 14,	   /* OFF only until the Expires 0 of a planned reboot is done */
 };
 
 struct phone {
@@ -71,7 +70,7 @@ struct phone {
 	uint8_t keepalive_tries, register_tries, unregister_tries; /* datagrams of each, for timer E */
 	uint8_t misses;	  /* consecutive silent keep-alives */
 	uint8_t answers;  /* consecutive answers of the primary while on the redundant */
-	uint8_t auth_tries; /* answers to challenges in this registration */
+	uint8_t auth_tries; /* answers to challenges in this registration: low half counted, high half stale */
 	uint8_t backoff;  /* consecutive failed registrations, for the optional RFC 5626 backoff */
 };
 static_assert(sizeof(struct phone) == 64, "a phone's hot record is one cache line");
