@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Digest access authentication for SIP: MD5 and SHA-256, qop=auth (RFC 7616, RFC 8760, RFC 3261 22.4).
+ * Digest access authentication for SIP: MD5 and SHA-256, qop=auth (RFC 7616, RFC 8760, RFC
+ * 3261 22.4).
  *
  * Algorithms come from libcrypto and are fetched once per context; a context belongs to one thread.
  * Nothing here allocates after digest_open. Secrets pass through and are never kept or printed.
@@ -30,8 +31,8 @@ struct digest_text {
  * without their quotes and still contain backslash escapes, which is what must be sent back. */
 struct digest_challenge {
 	enum digest_algorithm algorithm; /* DIGEST_NONE: Digest, but an algorithm we do not know */
-	bool qop_auth;			 /* qop was offered and contains auth */
-	bool qop_offered;		 /* qop was present at all; without auth it is unusable */
+	bool qop_auth;                   /* qop was offered and contains auth */
+	bool qop_offered;                /* qop was present at all; without auth it is unusable */
 	bool stale;
 	struct digest_text realm, nonce, opaque;
 };
@@ -66,8 +67,9 @@ void digest_ha2(struct digest_context *context, enum digest_algorithm algorithm,
 	struct digest_text method, struct digest_text uri, uint8_t out[DIGEST_BYTES_MAX]);
 
 /*
- * The response in lower-case hex (no NUL); returns its length. With qop auth: H(HA1:nonce:nc:cnonce:
- * auth:HA2), nc as eight hex digits; without (qop false, RFC 2069 style): H(HA1:nonce:HA2).
+ * The response in lower-case hex (no NUL); returns its length. With qop auth:
+ * H(HA1:nonce:nc:cnonce: auth:HA2), nc as eight hex digits; without (qop false, RFC 2069 style):
+ * H(HA1:nonce:HA2).
  */
 size_t digest_response(struct digest_context *context, enum digest_algorithm algorithm,
 	const uint8_t *ha1, const uint8_t *ha2, struct digest_text nonce, bool qop, uint32_t nc,

@@ -32,7 +32,8 @@ int identity_patterns(struct identity_set **out, const char *user, const char *a
 	const char *password, uint32_t phones, struct identity_error *error);
 
 /* Rows. identity_rows makes an empty set, identity_add appends one; text is copied. Exactly one of
- * password and ha1 (32 or 64 hex digits) may be given, or none. -EINVAL, -ENOMEM, -EEXIST (user). */
+ * password and ha1 (32 or 64 hex digits) may be given, or none. -EINVAL, -ENOMEM, -EEXIST (user).
+ */
 int identity_rows(struct identity_set **out);
 int identity_add(struct identity_set *set, const char *user, const char *auth, const char *password,
 	const char *ha1, struct identity_error *error);
@@ -50,12 +51,14 @@ size_t identity_user(const struct identity_set *set, uint32_t index, char out[ID
 size_t identity_user_length(const struct identity_set *set, uint32_t index);
 size_t identity_auth(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 /* 0 when there is no password. */
-size_t identity_password(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
+size_t identity_password(
+	const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 /* Raw HA1 of a row that has one: 16 (MD5) or 32 (SHA-256) bytes; 0 when there is none. */
 size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[32]);
 
-/* The phone with this user or auth name; false when there is none. What the built-in registrar asks. */
-bool identity_find_user(const struct identity_set *set, const char *user, size_t length,
-	uint32_t *index);
+/* The phone with this user or auth name; false when there is none. What the built-in registrar
+ * asks. */
+bool identity_find_user(
+	const struct identity_set *set, const char *user, size_t length, uint32_t *index);
 
 #endif

@@ -19,29 +19,30 @@
 struct registrar;
 
 struct registrar_config {
-	uint32_t capacity;	   /* bindings; memory is taken once at creation */
+	uint32_t capacity;          /* bindings; memory is taken once at creation */
 	uint32_t expires_default_s; /* when the client names none: 3600 */
-	uint32_t expires_min_s;	   /* below: 423 (0 expires excepted) */
-	uint32_t expires_max_s;	   /* granted at most */
-	const char *realm;	   /* NULL: no digest */
-	enum digest_algorithm algorithm; /* of the challenge; both: challenge SHA-256 first, then MD5 */
+	uint32_t expires_min_s;     /* below: 423 (0 expires excepted) */
+	uint32_t expires_max_s;     /* granted at most */
+	const char *realm;          /* NULL: no digest */
+	enum digest_algorithm
+		algorithm; /* of the challenge; both: challenge SHA-256 first, then MD5 */
 	bool offer_both;
-	uint32_t nonce_lifetime_s; /* after which a nonce is stale */
+	uint32_t nonce_lifetime_s;             /* after which a nonce is stale */
 	const struct identity_set *identities; /* for digest; NULL: any user, no digest */
-	uint64_t seed;		   /* of nonces, tags and the loss fault */
-	char server[32];	   /* Server header */
+	uint64_t seed;                         /* of nonces, tags and the loss fault */
+	char server[32];                       /* Server header */
 };
 
 /* Faults, all zero: healthy. */
 struct registrar_faults {
-	bool crashed;	       /* silence: nothing is read */
-	bool draining;	       /* 503 to everything, with Retry-After when retry_after_s > 0 */
+	bool crashed;  /* silence: nothing is read */
+	bool draining; /* 503 to everything, with Retry-After when retry_after_s > 0 */
 	uint32_t retry_after_s;
-	uint32_t delay_us;     /* every answer this much later */
-	uint32_t loss_ppm;     /* share of requests ignored, in millionths */
-	uint16_t reject_code;  /* 300-699: answer REGISTER with it; 0 off */
-	bool options_silent;   /* OPTIONS ignored, REGISTER served: half dead */
-	bool register_silent;  /* the reverse */
+	uint32_t delay_us;    /* every answer this much later */
+	uint32_t loss_ppm;    /* share of requests ignored, in millionths */
+	uint16_t reject_code; /* 300-699: answer REGISTER with it; 0 off */
+	bool options_silent;  /* OPTIONS ignored, REGISTER served: half dead */
+	bool register_silent; /* the reverse */
 };
 
 /* A buffer of n bytes for an answer to this endpoint; NULL when there is none. The registrar
@@ -72,8 +73,8 @@ void registrar_forget(struct registrar *registrar);
 uint32_t registrar_registered(const struct registrar *registrar);
 
 /* Is this user bound (its first binding)? For tests and for checks against the herd's own view. */
-bool registrar_is_bound(const struct registrar *registrar, const char *user, size_t length,
-	uint64_t now_us);
+bool registrar_is_bound(
+	const struct registrar *registrar, const char *user, size_t length, uint64_t now_us);
 
 const struct registrar_counters *registrar_counters(const struct registrar *registrar);
 
