@@ -45,6 +45,8 @@ struct address_plan {
 	uint64_t first_high, first_low; /* first address; IPv4 in first_low */
 	uint64_t addresses;             /* in the range, holes included; capped at 2^32 */
 	uint64_t hole[ADDRESS_HOLES];   /* offsets from first, ascending */
+	uint32_t ports;                 /* per address: port_last - port_first + 1 */
+	uint64_t port_reciprocal;       /* of ports, so that the hot path does not divide */
 };
 
 /* Parse numeric text ("10.0.0.1", "2001:db8::1", no brackets). -EINVAL when it is neither. */
@@ -57,9 +59,11 @@ bool address_equal(const struct address *a, const struct address *b);
 
 /*
  * Set up a plan from "10.20.0.0/15", "10.20.0.1-10.20.0.4", "10.20.0.1", each optionally followed
- * by " ports 10000-59999" or " port 5070". A prefix leaves out its network address and, for IPv4
- * prefixes shorter than 31, its broadcast address. Default port 5060.
- * -EINVAL syntax, -ERANGE last before first or ports outside 1024-65535.
+ * by " ports 10000-59999" or " port 5070". A prefix leaves out its network address (IPv6: the
+ * routers' anycast address) and, for IPv4, its broadcast address; the point-to-point and
+ * single-address prefixes /31, /32, /127 and /128 have neither. Default port 5060. -EINVAL syntax,
+ * two families in one range, or a prefix with host bits set; -ERANGE last before first, a prefix
+ * longer than the address, or ports outside 1024-65535. *out is then untouched.
  */
 int address_plan_parse(const char *text, struct address_plan *out);
 
@@ -67,10 +71,11 @@ int address_plan_parse(const char *text, struct address_plan *out);
  */
 int address_plan_exclude(struct address_plan *plan, const struct address *address);
 
-/* How many phones the plan has room for. */
+/* How many phones the plan has room for, at most 2^32: an index has 32 bits. */
 uint64_t address_plan_capacity(const struct address_plan *plan);
 
-/* The address and port of phone `index`; index must be below the capacity. */
+/* The address and port of phone `index`; index must be below the capacity. Phones fill the ports of
+ * one address before they take the next, so that a herd occupies as few addresses as it can. */
 void address_plan_at(
 	const struct address_plan *plan, uint32_t index, struct address *address, uint16_t *port);
 
