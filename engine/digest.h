@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Digest access authentication for SIP: MD5 and SHA-256, qop=auth (RFC 7616, RFC 8760, RFC
- * 3261 22.4).
+ * Digest access authentication for SIP: MD5 and SHA-256, qop=auth (RFC 7616, RFC 8760, RFC 3261 22.4).
  *
  * Algorithms come from libcrypto and are fetched once per context; a context belongs to one thread.
  * Nothing here allocates after digest_open; libcrypto 3.0 itself takes one block of fixed size when a
@@ -69,9 +68,8 @@ void digest_ha2(struct digest_context *context, enum digest_algorithm algorithm,
 	struct digest_text method, struct digest_text uri, uint8_t out[DIGEST_BYTES_MAX]);
 
 /*
- * The response in lower-case hex (no NUL); returns its length. With qop auth:
- * H(HA1:nonce:nc:cnonce: auth:HA2), nc as eight hex digits; without (qop false, RFC 2069 style):
- * H(HA1:nonce:HA2).
+ * The response in lower-case hex (no NUL); returns its length. With qop auth: H(HA1:nonce:nc:cnonce:
+ * auth:HA2), nc as eight hex digits; without (qop false, RFC 2069 style): H(HA1:nonce:HA2).
  */
 size_t digest_response(struct digest_context *context, enum digest_algorithm algorithm,
 	const uint8_t *ha1, const uint8_t *ha2, struct digest_text nonce, bool qop, uint32_t nc,

@@ -32,8 +32,7 @@ int identity_patterns(struct identity_set **out, const char *user, const char *a
 	const char *password, uint32_t phones, struct identity_error *error);
 
 /* Rows. identity_rows makes an empty set, identity_add appends one; text is copied. Exactly one of
- * password and ha1 (32 or 64 hex digits) may be given, or none. -EINVAL, -ENOMEM, -EEXIST (user).
- */
+ * password and ha1 (32 or 64 hex digits) may be given, or none. -EINVAL, -ENOMEM, -EEXIST (user). */
 int identity_rows(struct identity_set **out);
 int identity_add(struct identity_set *set, const char *user, const char *auth, const char *password,
 	const char *ha1, struct identity_error *error);
@@ -56,8 +55,7 @@ size_t identity_password(
 /* Raw HA1 of a row that has one: 16 (MD5) or 32 (SHA-256) bytes; 0 when there is none. */
 size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[32]);
 
-/* The phone with this user or auth name; false when there is none. What the built-in registrar
- * asks. */
+/* The phone with this user or auth name; false when there is none. What the built-in registrar asks. */
 bool identity_find_user(
 	const struct identity_set *set, const char *user, size_t length, uint32_t *index);
 
