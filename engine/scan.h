@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define SCAN_LENGTH_MAX 65535
-#define SCAN_VIA_MAX 16	      /* Via values kept, in order; more is SCAN_TOO_MANY */
+#define SCAN_VIA_MAX 48	      /* Via values kept, in order; more is SCAN_TOO_MANY. RFC 4475 has 34 */
 #define SCAN_CONTACT_MAX 16   /* Contact values kept; more is SCAN_TOO_MANY */
 #define SCAN_CHALLENGE_MAX 8  /* WWW- and Proxy-Authenticate values kept; further ones are ignored */
 #define SCAN_CREDENTIALS_MAX 4 /* Authorization values kept; further ones are ignored */
