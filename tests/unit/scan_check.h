@@ -7,9 +7,7 @@
 #define SIPHERD_SCAN_CHECK_H
 
 #include "scan.h"
-
-enum scan_result portable_scan_message(
-	const void *datagram, size_t length, struct sip_message *out);
+#include "scan_portable.h"
 
 static inline void check_span(const struct sip_message *m, struct span span)
 {
@@ -26,6 +24,27 @@ static inline void check_uri(const struct sip_message *m, const struct sip_uri *
 {
 	check_span(m, uri->user);
 	check_span(m, uri->host);
+}
+
+/* What a Contact value holds is inside the message too, and the same in both implementations. */
+static inline void check_one_contact(const struct sip_message *m, struct span value)
+{
+	struct sip_contact contact, other;
+	struct sip_uri uri, other_uri;
+	memset(&contact, 0, sizeof(contact));
+	memset(&other, 0, sizeof(other));
+	memset(&uri, 0, sizeof(uri));
+	memset(&other_uri, 0, sizeof(other_uri));
+	bool taken = scan_contact(m, value, &contact);
+	assert_int_equal(portable_scan_contact(m, value, &other), taken);
+	assert_memory_equal(&contact, &other, sizeof(other));
+	check_contact(m, &contact);
+	if (!taken)
+		return;
+	assert_int_equal(
+		portable_scan_uri(m, contact.uri, &other_uri), scan_uri(m, contact.uri, &uri));
+	assert_memory_equal(&uri, &other_uri, sizeof(other_uri));
+	check_uri(m, &uri);
 }
 
 static inline void check_list(
@@ -49,13 +68,8 @@ static inline void check_spans(const struct sip_message *m)
 	assert_true(m->vias > 0 && m->method != SIP_METHOD_NONE);
 	assert_true((m->status >= 100 && m->status <= 699) || m->status == 0);
 	assert_true((m->status == 0) == (m->uri.length > 0));
-	for (unsigned i = 0; i < m->contacts; i++) {
-		struct sip_contact contact;
-		struct sip_uri uri;
-		if (scan_contact(m, m->contact[i], &contact) && scan_uri(m, contact.uri, &uri))
-			check_uri(m, &uri);
-		check_contact(m, &contact);
-	}
+	for (unsigned i = 0; i < m->contacts; i++)
+		check_one_contact(m, m->contact[i]);
 }
 
 /* Scan a copy in memory of exactly this length with both implementations. */
