@@ -50,12 +50,13 @@ size_t identity_user(const struct identity_set *set, uint32_t index, char out[ID
 size_t identity_user_length(const struct identity_set *set, uint32_t index);
 size_t identity_auth(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 /* 0 when there is no password. */
-size_t identity_password(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
+size_t identity_password(
+	const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 /* Raw HA1 of a row that has one: 16 (MD5) or 32 (SHA-256) bytes; 0 when there is none. */
 size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[32]);
 
 /* The phone with this user or auth name; false when there is none. What the built-in registrar asks. */
-bool identity_find_user(const struct identity_set *set, const char *user, size_t length,
-	uint32_t *index);
+bool identity_find_user(
+	const struct identity_set *set, const char *user, size_t length, uint32_t *index);
 
 #endif

@@ -12,7 +12,8 @@
 
 struct pacer {
 	uint64_t start_us;
-	uint64_t interval; /* us between two starts, PACER_FRACTION_BITS of fraction; 0: all at once */
+	uint64_t interval; /* us between two starts, PACER_FRACTION_BITS of fraction; 0: all at once
+			    */
 };
 
 static inline void pacer_set(struct pacer *pacer, uint64_t start_us, uint32_t per_second)
@@ -24,7 +25,7 @@ static inline void pacer_set(struct pacer *pacer, uint64_t start_us, uint32_t pe
 static inline uint64_t pacer_planned_us(const struct pacer *pacer, uint32_t n)
 {
 	return pacer->start_us +
-		(uint64_t)((__uint128_t)pacer->interval * n >> PACER_FRACTION_BITS);
+	       (uint64_t)((__uint128_t)pacer->interval * n >> PACER_FRACTION_BITS);
 }
 
 #endif

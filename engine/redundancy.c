@@ -105,8 +105,8 @@ static struct redundancy_result wait_for_retry(struct phone *phone)
 }
 
 /* What ends a REGISTER, whether it was the first of a binding or a refresh. */
-static struct redundancy_result register_ended(const struct redundancy_rules *rules,
-	struct phone *phone, enum phone_event event)
+static struct redundancy_result register_ended(
+	const struct redundancy_rules *rules, struct phone *phone, enum phone_event event)
 {
 	bool refresh = phone->state == PHONE_REGISTERED;
 	switch (event) {
@@ -119,20 +119,24 @@ static struct redundancy_result register_ended(const struct redundancy_rules *ru
 		return result(ACTION_ARM_REFRESH | (refresh ? 0 : ACTION_ARM_KEEPALIVE));
 	case EVENT_REGISTER_SILENCE:
 		if (rules->enabled)
-			return switch_over(phone,
-				refresh ? CAUSE_REFRESH_SILENCE : CAUSE_REGISTER_SILENCE);
+			return switch_over(
+				phone, refresh ? CAUSE_REFRESH_SILENCE : CAUSE_REGISTER_SILENCE);
 		return wait_for_retry(phone);
 	case EVENT_REJECTED_SWITCHING:
 		if (rules->enabled)
 			return switch_over(phone, CAUSE_CODE);
 		return wait_for_retry(phone);
-	default:
+	case EVENT_REGISTER_USELESS:
+	case EVENT_CREDENTIALS_REFUSED:
+	case EVENT_REJECTED:
 		return wait_for_retry(phone);
+	default:
+		return result(0);
 	}
 }
 
-static struct redundancy_result keepalive_answered(const struct redundancy_rules *rules,
-	struct phone *phone)
+static struct redundancy_result keepalive_answered(
+	const struct redundancy_rules *rules, struct phone *phone)
 {
 	phone->misses = 0;
 	if (!rules->enabled || rules->mode == MODE_SYMMETRIC ||
@@ -143,8 +147,8 @@ static struct redundancy_result keepalive_answered(const struct redundancy_rules
 	return switch_over(phone, CAUSE_KEEPALIVE_ANSWER);
 }
 
-static struct redundancy_result keepalive_silent(const struct redundancy_rules *rules,
-	struct phone *phone)
+static struct redundancy_result keepalive_silent(
+	const struct redundancy_rules *rules, struct phone *phone)
 {
 	phone->answers = 0;
 	if (phone->misses < UINT8_MAX)
@@ -158,8 +162,8 @@ static struct redundancy_result keepalive_silent(const struct redundancy_rules *
 	return switch_over(phone, CAUSE_KEEPALIVE_SILENCE);
 }
 
-static struct redundancy_result registered(const struct redundancy_rules *rules,
-	struct phone *phone, enum phone_event event)
+static struct redundancy_result registered(
+	const struct redundancy_rules *rules, struct phone *phone, enum phone_event event)
 {
 	switch (event) {
 	case EVENT_KEEPALIVE_DUE:
@@ -183,8 +187,8 @@ static struct redundancy_result begin_registration(struct phone *phone)
 	return result(ACTION_NEW_CALL | ACTION_REGISTER);
 }
 
-struct redundancy_result redundancy_step(const struct redundancy_rules *rules, struct phone *phone,
-	enum phone_event event)
+struct redundancy_result redundancy_step(
+	const struct redundancy_rules *rules, struct phone *phone, enum phone_event event)
 {
 	if (event == EVENT_REBOOT || event == EVENT_STOP)
 		return power_off(phone);

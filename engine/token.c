@@ -49,7 +49,7 @@ static uint32_t check_of(uint32_t phone, uint32_t word, uint64_t seed)
 void token_write(const struct token *token, uint64_t seed, char out[TOKEN_HEX])
 {
 	uint32_t word = (uint32_t)token->epoch << 16 | (uint32_t)(token->kind & 3) << 14 |
-		(token->sequence & TOKEN_SEQUENCE_MASK);
+			(token->sequence & TOKEN_SEQUENCE_MASK);
 	hex8_write(token->phone, out);
 	hex8_write(word, out + 8);
 	hex8_write(check_of(token->phone, word, seed), out + 16);

@@ -29,7 +29,7 @@ struct wheel *wheel_create(uint32_t entries, uint32_t now_ms)
 	/* Only the head of a slot's chain may be partly filled, so one chunk per slot and the full
 	 * ones always suffice. */
 	uint64_t chunks = (uint64_t)entries / CHUNK_ENTRIES + 1 +
-		(entries < WHEEL_SLOTS ? entries : WHEEL_SLOTS);
+			  (entries < WHEEL_SLOTS ? entries : WHEEL_SLOTS);
 	struct wheel *wheel = calloc(1, sizeof(*wheel));
 	if (wheel == NULL)
 		return NULL;
@@ -103,8 +103,8 @@ static uint32_t slots_to_occupied(const struct wheel *wheel, uint32_t within)
 	return skipped < within ? skipped : within;
 }
 
-uint32_t wheel_take(struct wheel *wheel, uint32_t now_ms, uint32_t *indices, uint32_t budget,
-	uint32_t *slot_ms)
+uint32_t wheel_take(
+	struct wheel *wheel, uint32_t now_ms, uint32_t *indices, uint32_t budget, uint32_t *slot_ms)
 {
 	int32_t due = (int32_t)(now_ms - wheel->now_ms);
 	if (due < 0)

@@ -26,14 +26,15 @@ struct wheel *wheel_create(uint32_t entries, uint32_t now_ms);
 void wheel_free(struct wheel *wheel);
 
 /*
- * Queue an index at `at_ms`; beyond the horizon it is queued at the horizon, in the past at the next
- * slot to be visited. Returns the time it was queued at through queued_ms; false: pool exhausted.
+ * Queue an index at `at_ms`; beyond the horizon it is queued at the horizon, in the past at the
+ * next slot to be visited. Returns the time it was queued at through queued_ms; false: pool
+ * exhausted.
  */
 bool wheel_add(struct wheel *wheel, uint32_t index, uint32_t at_ms, uint32_t *queued_ms);
 
 /*
- * Take up to `budget` entries of the oldest slot that is due at now_ms; writes their indices and the
- * slot's time. Returns how many; 0 means the wheel has caught up with now_ms. Entries taken are
+ * Take up to `budget` entries of the oldest slot that is due at now_ms; writes their indices and
+ * the slot's time. Returns how many; 0 means the wheel has caught up with now_ms. Entries taken are
  * gone: whoever is still waiting is added again.
  */
 uint32_t wheel_take(struct wheel *wheel, uint32_t now_ms, uint32_t *indices, uint32_t budget,
