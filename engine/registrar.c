@@ -22,7 +22,7 @@
 /* So many held-back answers leave in one call at most. */
 #define DELAY_BUDGET 256u
 /* The sweep wants to be called this often while there is something to sweep. */
-#define SWEEP_WISH_US 10000u
+#define SWEEP_WISH_US 100000u
 
 #define NONCE_TIME_HEX 12 /* milliseconds modulo 2^48 */
 #define NONCE_SALT_HEX 4
