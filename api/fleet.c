@@ -463,7 +463,9 @@ static void herd_proxy_fill(const struct fleet *fleet, enum proxy proxy, struct 
 	out->port = fleet->proxy[proxy].port;
 	if (family < 0)
 		family = fleet->has_plan[ADDRESS_IPV4] ? ADDRESS_IPV4 : ADDRESS_IPV6;
-	out->family = (uint8_t)family;
+	/* A name has no address yet: only its family is known, by what the phones have. */
+	if (address_parse(host, &out->address) != 0)
+		out->address.family = (uint8_t)family;
 }
 
 void fleet_herd_config(const struct fleet *fleet, struct herd_config *out)

@@ -39,7 +39,7 @@ static bool is_memory(const struct fleet *fleet)
 static void copy_text(char *out, size_t size, const char *text)
 {
 	memset(out, 0, size);
-	memcpy(out, text, strnlen(text, size - 1));
+	snprintf(out, size, "%s", text);
 }
 
 void fleet_apply_profile(struct fleet *fleet)

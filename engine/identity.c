@@ -156,12 +156,13 @@ static inline void write_number(char *out, unsigned width, uint32_t n)
 		*out = (char)('0' + n);
 }
 
-/* Literals are short: copies of fixed sizes that may overlap beat a call of memcpy. */
+/* Most texts are short: copies of fixed sizes that may overlap beat a call of memcpy. */
 static inline void copy_text(char *to, const char *from, size_t length)
 {
-	if (length >= 8) {
-		for (size_t at = 0; at + 8 <= length; at += 8)
-			memcpy(to + at, from + at, 8);
+	if (length > 16) {
+		memcpy(to, from, length);
+	} else if (length >= 8) {
+		memcpy(to, from, 8);
 		memcpy(to + length - 8, from + length - 8, 8);
 	} else if (length >= 4) {
 		memcpy(to, from, 4);
