@@ -88,8 +88,8 @@ struct capture {
 
 uint64_t capture_memory(uint16_t snap)
 {
-	return (uint64_t)COPIES * (snap + RTE_PKTMBUF_HEADROOM + sizeof(struct rte_mbuf) + 256) +
-	       COPIES * sizeof(void *) * 2;
+	const unsigned copy = RTE_ALIGN(snap + RTE_PKTMBUF_HEADROOM + 512u, 4096u);
+	return (uint64_t)COPIES * (copy + 2 * sizeof(void *));
 }
 
 bool capture_frame(

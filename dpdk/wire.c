@@ -18,7 +18,7 @@
 #define MEMORY_BASE_MB 48
 #define REPORT_WAIT_US 250000
 #define POLL_NS 20000
-#define DATA_ROOM_MIN 2048
+#define SMALL_PAGE 4096u
 
 struct wire {
 	struct wire_config config;
@@ -108,17 +108,22 @@ static unsigned frames_per_worker(const struct wire *wire)
 	return FRAMES_PER_WORKER + WORKER_REDIRECTS * (wire->config.workers - 1);
 }
 
+/* Cards and XDP sockets want 2 KiB or more; elsewhere two frames fit one small page. */
 static uint16_t data_room(const struct wire *wire)
 {
+	const uint8_t kind = wire->config.link.kind;
 	const unsigned room = RTE_ALIGN(wire->link.mtu + FRAME_LINK_MAX, RTE_CACHE_LINE_SIZE);
-	return (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_MAX(room, (unsigned)DATA_ROOM_MIN));
+	const unsigned least = kind == WIRE_PCI || kind == WIRE_AF_XDP ? 2048 : 0;
+	return (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_MAX(room, least));
 }
 
+/* DPDK lets no buffer cross a small page; each carries its mbuf and the pool's own header. */
 static unsigned memory_mb(const struct wire *wire)
 {
-	/* Each buffer carries its mbuf, the pool's own header and trailer, and a share of rings. */
-	const uint64_t frame = data_room(wire) + sizeof(struct rte_mbuf) + 256;
-	uint64_t bytes = frame * frames_per_worker(wire) * wire->config.workers;
+	const unsigned size = data_room(wire) + (unsigned)sizeof(struct rte_mbuf) + 64;
+	const unsigned frame = size <= SMALL_PAGE / 2 ? SMALL_PAGE / 2
+						      : RTE_ALIGN(size, SMALL_PAGE);
+	uint64_t bytes = (uint64_t)frame * frames_per_worker(wire) * wire->config.workers;
 	if (wire->config.capture.path)
 		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
 	return MEMORY_BASE_MB + (unsigned)(bytes * 9 / 8 >> 20);
