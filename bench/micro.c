@@ -49,7 +49,7 @@ static void config_make(struct fixture *f, uint32_t phones, uint32_t period_ms)
 	if (f->identities == NULL && identity_patterns(&f->identities, "2{n:06}", NULL, "pw-{user}",
 					     PHONES, &error) != 0)
 		exit(1);
-	if (address_plan_parse("10.20.0.0/12", &f->plan) != 0)
+	if (address_plan_parse("10.16.0.0/12", &f->plan) != 0)
 		exit(1);
 	c->fleet_phones = phones;
 	c->stride = 1;

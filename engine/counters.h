@@ -103,18 +103,20 @@ COUNTERS_DECLARE(herd_counters, HERD_COUNTERS);
 	X(registrar_auth_failed, "credentials that did not verify, answered 403")     \
 	X(registrar_too_brief, "REGISTER answered 423")                               \
 	X(registrar_full, "REGISTER refused because the binding table is full")       \
+	X(registrar_refused, "REGISTER answered 400, 403, 404, 420 or 513")           \
 	X(registrar_out_of_order, "REGISTER refused because its CSeq went backwards") \
 	X(registrar_options, "OPTIONS answered 200")                                  \
 	X(registrar_other, "other requests answered by an error")                     \
 	X(registrar_ack, "ACK absorbed")                                              \
 	X(registrar_malformed, "datagrams that are not a SIP request we can answer")  \
-	X(registrar_dropped_crash, "requests ignored while crashed")                  \
+	X(registrar_dropped_crash, "requests and answers lost to a crash fault")      \
 	X(registrar_dropped_loss, "requests ignored by the loss fault")               \
 	X(registrar_drained, "requests answered 503 while draining")                  \
 	X(registrar_rejected, "requests answered by the reject fault")                \
 	X(registrar_delayed, "answers held back by the delay fault")                  \
 	X(registrar_delay_overflow, "answers lost because too many were held back")   \
 	X(registrar_not_sent, "answers that found no buffer")                         \
+	X(registrar_too_long, "answers too long for a datagram, replaced by 513")     \
 	X(registrar_bindings_expired, "bindings that ran out")
 
 COUNTERS_DECLARE(registrar_counters, REGISTRAR_COUNTERS);

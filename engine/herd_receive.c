@@ -185,8 +185,11 @@ static void register_too_brief(struct herd *herd, const struct response *respons
 	struct phone_auth *auth = &herd->auth[response->local];
 	struct occasion occasion = {.planned_us = herd->now_us};
 	uint32_t floor_s = response->message->min_expires;
+	uint32_t asked_s = phone->flags & PHONE_RAISED_EXPIRES ? auth->expires_s
+							       : herd->config.expires_s;
 	herd->counters.register_too_brief++;
-	if ((phone->flags & PHONE_TOO_BRIEF) || floor_s == SCAN_ABSENT || floor_s == 0) {
+	/* Only a higher floor can be met by asking for more. */
+	if ((phone->flags & PHONE_TOO_BRIEF) || floor_s == SCAN_ABSENT || floor_s <= asked_s) {
 		herd_step(herd, response->local, EVENT_REJECTED, &occasion);
 		return;
 	}

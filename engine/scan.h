@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Zero-copy scanner for SIP requests and responses in one datagram (RFC 3261 sections 7, 18, 20,
- * 25).
+ * Zero-copy scanner for SIP requests and responses in one datagram (RFC 3261 sections 7, 18, 20, 25).
  *
  * Takes short and long header names, any case, folding, any order, LWS where the grammar allows it.
  * It checks what a phone and a registrar rely on and no more: start line, the mandatory headers
  * (Via, From, To, Call-ID, CSeq), their parameters that are used, and Content-Length against the
- * datagram. Everything found is a span into the datagram; nothing is copied, unescaped or
- * allocated. The datagram must stay in place while spans are in use. Lines end with CRLF; a bare LF
- * is taken too.
+ * datagram. Everything found is a span into the datagram; nothing is copied, unescaped or allocated.
+ * The datagram must stay in place while spans are in use. Lines end with CRLF; a bare LF is taken too.
  *
  * Two implementations may exist side by side; they must agree on every input (see tests).
  */
@@ -20,11 +18,9 @@
 #include <stdint.h>
 
 #define SCAN_LENGTH_MAX 65535
-#define SCAN_VIA_MAX 16     /* Via values kept, in order; more is SCAN_TOO_MANY */
-#define SCAN_CONTACT_MAX 16 /* Contact values kept; more is SCAN_TOO_MANY */
-#define SCAN_CHALLENGE_MAX \
-	8 /* WWW- and Proxy-Authenticate values kept; further ones are ignored \
-	   */
+#define SCAN_VIA_MAX 48      /* Via values kept, in order; more is SCAN_TOO_MANY. RFC 4475 has 34 */
+#define SCAN_CONTACT_MAX 16  /* Contact values kept; more is SCAN_TOO_MANY */
+#define SCAN_CHALLENGE_MAX 8 /* WWW- and Proxy-Authenticate values kept; further ones are ignored */
 #define SCAN_CREDENTIALS_MAX 4 /* Authorization values kept; further ones are ignored */
 
 /* A piece of the datagram: offset and length. length 0 and at 0: absent. */
@@ -68,8 +64,7 @@ struct sip_message {
 	const char *base; /* the datagram */
 	uint16_t length;  /* of the message: headers and Content-Length bytes of body */
 	uint16_t status;  /* 100-699 of a response; 0 for a request */
-	uint8_t method;   /* enum sip_method of the CSeq, which a request shares with its first line
-			   */
+	uint8_t method; /* enum sip_method of the CSeq, which a request shares with its first line */
 	bool contact_star; /* Contact: * */
 	bool rport;        /* topmost Via carries rport, with or without value */
 	uint8_t vias, contacts, challenges, credentials;
@@ -105,9 +100,9 @@ const char *scan_method_name(enum sip_method method);
 
 /* One Contact value: its addr-spec and its parameters. False when malformed. */
 struct sip_contact {
-	struct span uri;    /* without angle brackets */
-	uint32_t expires;   /* parameter or SCAN_ABSENT; a malformed number counts as 3600 (RFC
-			       3261 10.2.1.1) */
+	struct span uri; /* without angle brackets */
+	uint32_t
+		expires; /* parameter or SCAN_ABSENT; a malformed number counts as 3600 (RFC 3261 10.2.1.1) */
 	struct span params; /* header parameters, from the first ';' to the end, or empty */
 };
 bool scan_contact(const struct sip_message *message, struct span value, struct sip_contact *out);
