@@ -235,6 +235,23 @@ def alternation(path, proxies):
     return len(tries), turned
 
 
+def reboots(path, primary, redundant, until):
+    """Phones (by address) that tried the primary again after the redundant, and phones that sent
+    Expires 0, both before the moment `until`."""
+    moved, returned, unregistered = set(), set(), set()
+    for packet in packets(path, "sip.Method == REGISTER && !icmp && !icmpv6"):
+        if packet.time > until:
+            break
+        phone = packet.source.split()[0]
+        if packet.destination == redundant:
+            moved.add(phone)
+        elif packet.destination == primary and phone in moved:
+            returned.add(phone)
+        if packet.row.sip_expires == "0":
+            unregistered.add(phone)
+    return returned, unregistered
+
+
 def main():
     if len(sys.argv) != 2:
         print(__doc__.strip(), file=sys.stderr)

@@ -34,6 +34,7 @@ ROUTER = {4: "10.10.0.254", 6: "2001:db8:10::fe"}
 HERD_PREFIX = {
     "asym": {4: "10.20.0.0/16", 6: "2001:db8:20::/64"},
     "sym": {4: "10.21.0.0/16", 6: "2001:db8:21::/64"},
+    "off": {4: "10.24.0.0/16", 6: "2001:db8:24::/64"},
 }
 # Behind a tap the kernel of the herd's namespace is the router, so these are other prefixes.
 TAP_PREFIX = {"asym": {4: "10.22.0.0/16"}, "sym": {4: "10.23.0.0/16"}}
@@ -85,9 +86,38 @@ def hold(what, probe, seconds, interval=0.5):
         time.sleep(interval)
 
 
-def _die_with_parent():
-    # PR_SET_PDEATHSIG: even a SIGKILL of the test leaves no process behind.
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def reap_group(group):
+    """Collect what a killed process left behind: its children are ours then (subreaper)."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            if os.waitpid(-group, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
+        except ChildProcessError:
+            return
+
+
+def guard(namespaces, folder, pipe):
+    """In a process of its own: when the test dies without its own cleaning up (SIGKILL), do it."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    if os.read(pipe, 1):  # a byte: all is clean already; nothing but the end: it died
+        os._exit(0)
+    for name in namespaces:
+        pids = subprocess.run(["ip", "netns", "pids", name], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True).stdout.split()
+        for pid in pids:
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
 
 
 class Process:
@@ -102,8 +132,7 @@ class Process:
             argv = ["ip", "netns", "exec", lab.namespace(namespace)] + argv
         with open(self.log, "ab") as out:
             self.child = subprocess.Popen(argv, stdin=stdin or subprocess.DEVNULL, stdout=out,
-                                          stderr=subprocess.STDOUT, start_new_session=True,
-                                          preexec_fn=_die_with_parent, cwd=lab.folder)
+                                          stderr=subprocess.STDOUT, start_new_session=True, cwd=lab.folder)
         self.pid = self.child.pid
 
     def running(self):
@@ -131,6 +160,7 @@ class Process:
         except ProcessLookupError:
             pass
         self.child.wait(10)
+        reap_group(self.pid)
 
     def text(self):
         with open(self.log, errors="replace") as file:
@@ -148,6 +178,17 @@ class Lab:
         self.namespaces = []
         self.folder = tempfile.mkdtemp(prefix=self.tag + "-")
         self.vlan_on = False
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        self._start_guard()
+
+    def _start_guard(self):
+        end, self.guard_pipe = os.pipe()
+        self.guard_pid = os.fork()
+        if self.guard_pid:
+            os.close(end)
+            return
+        os.close(self.guard_pipe)
+        guard([self.namespace(name) for name in ("herd",) + SIDES], self.folder, end)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -287,6 +328,19 @@ class Lab:
         return not self.command("ip", "-n", self.namespace(namespace), "link", "show", interface,
                                 check=False).returncode
 
+    def put_away(self, case):
+        """Logs, captures and summaries of one case must not be taken for the next one's."""
+        folder = os.path.join(self.folder, case)
+        if self.keep:
+            os.makedirs(folder, exist_ok=True)
+        for entry in list(os.scandir(self.folder)):
+            if entry.is_dir():
+                continue
+            if self.keep:
+                os.replace(entry.path, os.path.join(folder, entry.name))
+            else:
+                os.unlink(entry.path)
+
     # -- the end ------------------------------------------------------------------------------
 
     def close(self):
@@ -301,3 +355,6 @@ class Lab:
             say(f"    logs are kept in {self.folder}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
+        os.write(self.guard_pipe, b".")
+        os.close(self.guard_pipe)
+        os.waitpid(self.guard_pid, 0)
