@@ -19,6 +19,7 @@
 #include "identity.h"
 
 #define FLEET_TEXT_MAX 256
+#define FLEET_KEYS_MAX 64
 
 struct fleet_proxy {
 	char host[FLEET_TEXT_MAX]; /* name or literal, no brackets; empty: none */
@@ -26,6 +27,15 @@ struct fleet_proxy {
 };
 
 enum fleet_profile { PROFILE_AUDIOCODES, PROFILE_SPIDER, PROFILE_WORST_CASE, PROFILE_RFC3263 };
+
+/* Where a key was written, by its place in the table: explicit keys win over profiles and derived
+ * defaults, and cross-checks can point at them. */
+enum fleet_origin { FLEET_NOT_GIVEN, FLEET_FROM_FILE, FLEET_FROM_COMMAND, FLEET_FROM_PHONE };
+
+struct fleet_place {
+	uint32_t line, column; /* 1-based; 0: unknown */
+	uint8_t origin;        /* enum fleet_origin */
+};
 
 struct fleet {
 	char path[4096];
@@ -37,13 +47,15 @@ struct fleet {
 	char domain[FLEET_TEXT_MAX];
 	char user_agent[64];
 	char link[FLEET_TEXT_MAX];
-	char source[ADDRESS_FAMILIES][FLEET_TEXT_MAX]; /* as written; source may be a list, one per family */
+	char source[ADDRESS_FAMILIES]
+		   [FLEET_TEXT_MAX]; /* as written; source may be a list, one per family */
 	char gateway[ADDRESS_FAMILIES][ADDRESS_TEXT_MAX]; /* may be a list too */
 	uint16_t vlan, mtu;
 	unsigned workers;
 	char transport[8];
 	struct fleet_proxy proxy[PROXIES];
-	bool redundancy_enabled;
+	bool redundancy_wanted; /* redundancy.enabled as written; redundancy_enabled is what is in
+				   force */
 	uint8_t redundancy_mode;
 	uint32_t switch_delay_ms;
 	bool icmp_fails;
@@ -62,26 +74,36 @@ struct fleet {
 	uint32_t ramp_per_s; /* 0: all at once */
 	/* the built-in registrars of `demo`, `registrar` and the memory link */
 	char realm[FLEET_TEXT_MAX]; /* empty: no digest */
-	char digest[16];	    /* md5, sha-256, both */
+	char digest[16];            /* md5, sha-256, both */
 	uint32_t registrar_min_expires_s, registrar_max_expires_s;
+	struct fleet_place place[FLEET_KEYS_MAX];
 	/* made from the above by fleet_finish */
+	bool redundancy_enabled;
+	bool source_derived[ADDRESS_FAMILIES]; /* source[] was not written but chosen by
+						  fleet_finish */
 	struct address_plan plan[ADDRESS_FAMILIES];
 	bool has_plan[ADDRESS_FAMILIES];
 	struct identity_set *identities;
+	bool imported_rows; /* identities are rows of several phone files: fleet_write_users saves
+			       them */
 	unsigned unknown_keys; /* of a phone file: counted, never an error */
 };
 
 /* Messages go to a callback so that `check` can show them all and tests can compare them. */
 struct fleet_report {
 	void *context;
-	void (*error)(void *context, const char *message);   /* "file:line:column: ..." */
+	void (*error)(void *context, const char *message); /* "file:line:column: ..." */
 	void (*warning)(void *context, const char *message);
 };
 
+/* fleet_read, fleet_parse and fleet_import begin with this themselves; only a fleet that is made
+ * with fleet_set alone needs it. It overwrites everything and frees nothing. */
 void fleet_defaults(struct fleet *fleet);
 
-/* Read, check and finish a fleet file. Every error found is reported, not only the first.
- * 0, -EINVAL (errors were reported), -errno of reading. */
+/* Read, check and finish a fleet file. Every error found is reported, not only the first; keys are
+ * checked against each other once each is right by itself. At most 20 errors and 20 warnings are
+ * reported one by one. 0, -EINVAL or -errno of reading (either way errors were reported). After an
+ * error only fleet_free may be called. */
 int fleet_read(struct fleet *fleet, const char *path, const struct fleet_report *report);
 /* The same from memory; path is only for messages and for finding `users:`. */
 int fleet_parse(struct fleet *fleet, const char *path, const char *text, size_t length,
@@ -90,23 +112,39 @@ int fleet_parse(struct fleet *fleet, const char *path, const char *text, size_t 
 /* One key from the command line: "keepalive.period=2s". Call fleet_finish afterwards. */
 int fleet_set(struct fleet *fleet, const char *assignment, const struct fleet_report *report);
 
-/* Cross-checks, profile, plans, identities. fleet_read does it; needed again after fleet_set. */
+/* Cross-checks, profile, plans, identities. fleet_read does it; needed again after fleet_set. Keys
+ * that were not given get their derived defaults anew. A proxy may be a host name: its family is
+ * unknown until it is resolved, and only then does it show whether a plan of that family is there.
+ */
 int fleet_finish(struct fleet *fleet, const struct fleet_report *report);
 
-/* Phone configuration files of both vendors, one or more, later lines win. Fills the same struct. */
+/* Family of a proxy's literal address (enum address_family); -EAGAIN: a name, not resolved yet;
+ * -ENOENT: there is no such proxy. */
+int fleet_proxy_family(const struct fleet *fleet, enum proxy proxy);
+
+/* Phone configuration files of both vendors, one or more, later lines win. Fills the same struct
+ * and finishes it. One file gives one phone, by user, auth and password; several files give one
+ * phone each, as rows in `identities` (imported_rows), with the settings they share; where they
+ * differ the last one wins, with a warning. `link` stays `memory` until somebody says otherwise. */
 int fleet_import(struct fleet *fleet, const char *const *paths, size_t count,
 	const struct fleet_report *report);
 int fleet_import_text(struct fleet *fleet, const char *path, const char *text, size_t length,
 	const struct fleet_report *report);
 
-/* Write a fleet file that reads back to the same struct. Only keys that differ from the defaults,
- * with their vendors' names in comments. */
+/* Write a fleet file that reads back to the same struct (with the users file beside it where there
+ * is one; set `users` to its name before writing, when identities are rows of several phone files).
+ * Only keys that differ from the defaults, with their vendors' names in comments. */
 int fleet_write(const struct fleet *fleet, FILE *out);
+
+/* Write the rows of `identities` as a users file: SIPp's injection format, see fleet_users.c. */
+int fleet_write_users(const struct fleet *fleet, FILE *out);
 
 /* Configuration in force without secrets, units in names, for the summary. */
 json_t *fleet_json(const struct fleet *fleet);
 
-/* The herd's view. */
+/* The herd's view: all of it but first, stride, seed and secret, which are the caller's (first 0,
+ * stride 1 are filled in). A proxy that is a host name gets the family of the plan there is, IPv4
+ * before IPv6; the caller corrects it when the name is resolved. */
 void fleet_herd_config(const struct fleet *fleet, struct herd_config *out);
 
 /* One line per key: name, range, default, help, vendors' words, as roff or plain text. */

@@ -7,8 +7,8 @@
  * the phones first, first + workers, ... of the fleet, one queue pair, its buffers and counters.
  * A frame that arrives at a worker that does not own its phone is redirected over a ring.
  *
- * Threads: every function here is for the control thread. Workers publish copies of what they count
- * a few times per millisecond; wire_snapshot reads those, never the workers' own.
+ * Threads: every function here is for the control thread. Workers hand out copies of what they count
+ * when wire_snapshot asks them; it waits for those, usually for less than a millisecond.
  *
  * Errors: 0 or -errno, and the one message at the edge in struct wire_error: what, why, remedy.
  */
@@ -22,11 +22,11 @@
 #define WIRE_DEVICE_MAX 64
 
 enum wire_link_kind {
-	WIRE_MEMORY,	/* ring pair inside the process: herd at one end, registrars at the other */
-	WIRE_TAP,	/* tap:NAME       a tap interface of this host, made by us */
+	WIRE_MEMORY,    /* ring pair inside the process: herd at one end, registrars at the other */
+	WIRE_TAP,       /* tap:NAME       a tap interface of this host, made by us */
 	WIRE_AF_PACKET, /* af_packet:IF   a raw socket on an existing interface */
-	WIRE_AF_XDP,	/* af_xdp:IF      an XDP socket on an existing interface */
-	WIRE_PCI,	/* pci:ADDRESS    a network card bound to a user-space driver */
+	WIRE_AF_XDP,    /* af_xdp:IF      an XDP socket on an existing interface */
+	WIRE_PCI,       /* pci:ADDRESS    a network card bound to a user-space driver */
 };
 
 struct wire_link {
@@ -52,22 +52,22 @@ struct wire_proxy {
 enum wire_role { WIRE_HERD = 1 << 0, WIRE_REGISTRARS = 1 << 1 };
 
 struct wire_capture {
-	const char *path;  /* NULL: no capture. pcapng */
-	int64_t phone;	   /* index of the one phone to capture, -1: all */
-	bool credentials;  /* true: keep Authorization answers, nonces and so on; false: masked */
+	const char *path; /* NULL: no capture. pcapng */
+	int64_t phone;    /* index of the one phone to capture, -1: all */
+	bool credentials; /* true: keep Authorization answers, nonces and so on; false: masked */
 	uint64_t limit_bytes; /* stop writing after so much; 0: 1 GiB */
 };
 
 struct wire_config {
 	struct wire_link link;
-	unsigned roles;	  /* enum wire_role bits */
-	unsigned workers; /* 1..WIRE_WORKERS_MAX */
-	uint16_t vlan;	  /* 0: untagged */
-	uint16_t mtu;	  /* 0: 1500 */
+	unsigned roles;                   /* enum wire_role bits */
+	unsigned workers;                 /* 1..WIRE_WORKERS_MAX */
+	uint16_t vlan;                    /* 0: untagged */
+	uint16_t mtu;                     /* 0: 1500 */
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */
 	bool has_gateway[ADDRESS_FAMILIES];
 	struct address gateway[ADDRESS_FAMILIES]; /* without one, every proxy is taken as on-link */
-	struct herd_config herd;	       /* first and stride are filled in per worker */
+	struct herd_config herd;                  /* first and stride are filled in per worker */
 	struct registrar_config registrar[PROXIES];
 	struct wire_capture capture;
 	int eal_argc; /* the user's own EAL arguments, without program name; 0: we choose */
@@ -76,31 +76,31 @@ struct wire_config {
 };
 
 /* What the wire itself counts, per worker. */
-#define WIRE_COUNTERS(X)                                                                           \
-	X(frames_received, "frames taken from the port")                                           \
-	X(frames_sent, "frames handed to the port")                                                \
-	X(bytes_received, "bytes of frames taken from the port")                                   \
-	X(bytes_sent, "bytes of frames handed to the port")                                        \
-	X(not_sent_full, "frames dropped because the port took no more: not sent")                 \
-	X(not_sent_no_buffer, "datagrams with no buffer left: not sent")                           \
-	X(not_sent_no_neighbour, "datagrams whose next hop has no known MAC: not sent")            \
-	X(not_sent_unresolved, "datagrams to a proxy whose name has no address yet: not sent")     \
-	X(not_sent_too_long, "datagrams longer than the MTU: not sent")                            \
-	X(redirected, "frames handed to the worker that owns their phone")                         \
-	X(redirect_dropped, "frames lost because that worker's ring was full")                     \
-	X(arp_answered, "ARP requests answered")                                                   \
-	X(ndp_answered, "neighbour solicitations answered")                                        \
-	X(echo_answered, "pings answered, IPv4 and IPv6")                                          \
-	X(neighbour_requests, "ARP requests and neighbour solicitations sent for next hops")       \
-	X(icmp_received, "ICMP errors for datagrams of ours")                                      \
-	X(bad_checksum, "frames with a wrong IP or UDP checksum")                                  \
-	X(bad_frame, "frames cut short or with lengths that contradict")                           \
-	X(fragment, "IP fragments, which are not reassembled")                                     \
-	X(foreign_vlan, "frames with another VLAN tag, or none where one is due")                  \
-	X(foreign_address, "frames for addresses that are not ours")                               \
-	X(foreign_sender, "datagrams to a phone from an address that is no proxy of ours")         \
-	X(foreign_protocol, "frames of protocols we do not speak")                                 \
-	X(captured, "frames written to the capture file")                                          \
+#define WIRE_COUNTERS(X)                                                                       \
+	X(frames_received, "frames taken from the port")                                       \
+	X(frames_sent, "frames handed to the port")                                            \
+	X(bytes_received, "bytes of frames taken from the port")                               \
+	X(bytes_sent, "bytes of frames handed to the port")                                    \
+	X(not_sent_full, "frames dropped because the port took no more: not sent")             \
+	X(not_sent_no_buffer, "datagrams with no buffer left: not sent")                       \
+	X(not_sent_no_neighbour, "datagrams whose next hop has no known MAC: not sent")        \
+	X(not_sent_unresolved, "datagrams to a proxy whose name has no address yet: not sent") \
+	X(not_sent_too_long, "datagrams longer than the MTU: not sent")                        \
+	X(redirected, "frames handed to the worker that owns their phone")                     \
+	X(redirect_dropped, "frames lost because that worker's ring was full")                 \
+	X(arp_answered, "ARP requests answered")                                               \
+	X(ndp_answered, "neighbour solicitations answered")                                    \
+	X(echo_answered, "pings answered, IPv4 and IPv6")                                      \
+	X(neighbour_requests, "ARP requests and neighbour solicitations sent for next hops")   \
+	X(icmp_received, "ICMP errors for datagrams of ours")                                  \
+	X(bad_checksum, "frames with a wrong IP or UDP checksum")                              \
+	X(bad_frame, "frames cut short or with lengths that contradict")                       \
+	X(fragment, "IP fragments, which are not reassembled")                                 \
+	X(foreign_vlan, "frames with another VLAN tag, or none where one is due")              \
+	X(foreign_address, "frames for addresses that are not ours")                           \
+	X(foreign_sender, "datagrams to a phone from an address that is no proxy of ours")     \
+	X(foreign_protocol, "frames of protocols we do not speak")                             \
+	X(captured, "frames written to the capture file")                                      \
 	X(capture_dropped, "frames not captured because the writer was behind")
 
 COUNTERS_DECLARE(wire_counters, WIRE_COUNTERS);
@@ -123,7 +123,7 @@ struct wire_snapshot {
 	unsigned workers;
 	struct wire_worker_state worker[WIRE_WORKERS_MAX];
 	uint64_t herd_memory; /* bytes for phones, timers, templates, all workers */
-	bool quiet;	      /* HERD_STOP has been carried out everywhere */
+	bool quiet;           /* HERD_STOP has been carried out everywhere */
 };
 
 struct wire;
@@ -137,12 +137,15 @@ int wire_start(struct wire *wire, struct wire_error *error);
 /* Wait until the next hop of every known proxy has a MAC, at most so long. -ETIMEDOUT names who is missing. */
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error);
 
-/* To all workers; carried out within a millisecond. */
+/* To all workers; taken within a millisecond. Before wire_start they wait, at most 64. */
 void wire_command(struct wire *wire, const struct herd_command *command);
-void wire_set_faults(struct wire *wire, enum proxy registrar, const struct registrar_faults *faults);
+void wire_set_faults(
+	struct wire *wire, enum proxy registrar, const struct registrar_faults *faults);
 void wire_forget(struct wire *wire, enum proxy registrar);
-/* A name was resolved (again). */
-void wire_set_proxy(struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port);
+/* A name was resolved (again). -EAFNOSUPPORT: another family than the herd was set up with; the
+ * address in use stays. */
+int wire_set_proxy(
+	struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
 uint64_t wire_now_us(const struct wire *wire);

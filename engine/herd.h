@@ -19,30 +19,32 @@
 #include "redundancy.h"
 #include "transaction.h"
 
-#define HERD_CODES_MAX 16	   /* switching codes of a registration */
+#define HERD_CODES_MAX 16          /* switching codes of a registration */
 #define HERD_KEEPALIVE_CODES_MAX 3 /* codes that count as silence */
 #define HERD_HOST_MAX 256
 
 enum keepalive_first { KEEPALIVE_FIRST_PERIOD, KEEPALIVE_FIRST_IMMEDIATE, KEEPALIVE_FIRST_SPREAD };
 
 struct herd_proxy {
-	char host[HERD_HOST_MAX]; /* as configured, IPv6 literals in brackets, without port: Request-URI */
+	char host[HERD_HOST_MAX]; /* as configured, IPv6 literals in brackets, without port:
+				     Request-URI; empty: there is no such proxy */
+	struct address address;   /* in use now; its family chooses the plan of Via and Contact */
 	uint16_t port;
-	uint8_t family; /* enum address_family of the address in use: which plan gives Via and Contact */
 };
 
 struct herd_config {
-	uint32_t fleet_phones; /* of the whole fleet */
+	uint32_t fleet_phones;  /* of the whole fleet */
 	uint32_t first, stride; /* this slice: first, first + stride, ... below fleet_phones */
 	const struct identity_set *identities; /* must outlive the herd */
-	const struct address_plan *plan[ADDRESS_FAMILIES]; /* NULL: family not in use; must outlive it */
+	const struct address_plan
+		*plan[ADDRESS_FAMILIES]; /* NULL: family not in use; must outlive it */
 	struct herd_proxy proxy[PROXIES];
 	char domain[HERD_HOST_MAX];
 	char user_agent[64];
 	struct redundancy_rules redundancy;
 	struct transaction_timers timers;
-	uint32_t switch_delay_ms; /* pause before a switch takes effect: uniform in 0..this */
-	bool icmp_fails;	  /* ICMP unreachable is silence at once */
+	uint32_t switch_delay_ms;     /* pause before a switch takes effect: uniform in 0..this */
+	bool icmp_fails;              /* ICMP unreachable is silence at once */
 	uint32_t keepalive_period_ms; /* 0: no keep-alives */
 	uint8_t keepalive_jitter_percent;
 	uint8_t keepalive_first; /* enum keepalive_first */
@@ -51,13 +53,13 @@ struct herd_config {
 	uint32_t expires_s;
 	uint32_t retry_ms;
 	uint16_t refresh_permille; /* of the granted expiry: 500 */
-	bool unregister;	   /* Expires 0 at a planned reboot and at stop */
+	bool unregister;           /* Expires 0 at a planned reboot and at stop */
 	bool backoff_rfc5626;
 	uint8_t register_codes;
 	uint16_t register_code[HERD_CODES_MAX]; /* answers that switch */
 	uint32_t ramp_per_s; /* phones started per second over the whole fleet; 0: all at once */
-	uint64_t seed;	     /* of every random choice; the same seed and inputs give the same run */
-	uint64_t secret;     /* of the branch check; not printed */
+	uint64_t seed;   /* of every random choice; the same seed and inputs give the same run */
+	uint64_t secret; /* of the branch check; not printed */
 };
 
 /* Gives a buffer of n bytes for a datagram of phone `index` (fleet-wide) to a proxy, or NULL. The
@@ -68,17 +70,21 @@ struct herd_output {
 };
 
 enum herd_command_kind {
-	HERD_START,	/* begin the ramp at this moment */
-	HERD_STOP,	/* all phones off; Expires 0 first where `unregister` says so */
-	HERD_REBOOT,	/* planned: Expires 0 if `unregister`, at most 1 s, then start again */
+	HERD_START,     /* begin the ramp at this moment */
+	HERD_STOP,      /* all phones off; Expires 0 first where `unregister` says so */
+	HERD_REBOOT,    /* planned: Expires 0 if `unregister`, at most 1 s, then start again */
 	HERD_POWER_CUT, /* nothing is sent; starts again after delay_ms */
 	HERD_DISABLE_REDUNDANCY,
+	HERD_SET_PROXY, /* a name was resolved again, to an address of the same family */
 };
 
 struct herd_command {
-	uint8_t kind;		/* enum herd_command_kind */
-	uint32_t first, count;	/* phones of the fleet it applies to; START, STOP, DISABLE: all */
-	uint32_t delay_ms;	/* before a rebooted phone starts: uniform in 0..delay_ms */
+	uint8_t kind;          /* enum herd_command_kind */
+	uint8_t proxy;         /* SET_PROXY: which */
+	uint32_t first, count; /* REBOOT, POWER_CUT: phones of the fleet it applies to */
+	uint32_t delay_ms; /* REBOOT, POWER_CUT, DISABLE: before a phone starts, uniform in 0..this
+			    */
+	struct address address; /* SET_PROXY */
 };
 
 /* Shape of the slice now; phones by state and by active proxy. */
@@ -87,16 +93,19 @@ struct herd_population {
 };
 
 struct herd_histograms {
-	struct histogram options_rtt_us;  /* planned send of an OPTIONS to its answer */
-	struct histogram register_rtt_us; /* planned send of one REGISTER transaction to its final answer */
-	struct histogram registration_us; /* RFC 6076 RRD: first REGISTER to the 200, challenge included */
-	struct histogram lateness_us;	  /* planned to real send time of new transactions */
+	struct histogram options_rtt_us; /* planned send of an OPTIONS to its answer */
+	struct histogram
+		register_rtt_us; /* planned send of one REGISTER transaction to its final answer */
+	struct histogram
+		registration_us; /* RFC 6076 RRD: first REGISTER to the 200, challenge included */
+	struct histogram lateness_us; /* planned to real send time of new transactions */
 };
 
 struct herd;
 
 /* 0, -ENOMEM, -EINVAL (a text is too long for a datagram or a template). */
-int herd_create(struct herd **out, const struct herd_config *config, const struct herd_output *output);
+int herd_create(
+	struct herd **out, const struct herd_config *config, const struct herd_output *output);
 void herd_free(struct herd *herd);
 
 /* A datagram from `proxy` for phone `index` (by destination address and port) arrived. */
@@ -112,7 +121,9 @@ void herd_unreachable(struct herd *herd, uint32_t phone, enum proxy proxy, uint6
  */
 bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget);
 
-void herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us);
+/* Commands for many phones are carried out a budget at a time by herd_advance, in their order.
+ * False: too many are waiting, this one was not taken. */
+bool herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us);
 
 /* The earliest time at which herd_advance has something to do (us), at most limit_us. */
 uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us);

@@ -24,19 +24,24 @@ struct identity_error {
 };
 
 /*
- * Patterns. auth NULL: same as user. password NULL: no credentials. -EINVAL with error filled: bad
- * pattern, a user that is too long for `phones`, contains characters not allowed unescaped in the
- * user part of a SIP URI, or is not different for each phone (no {n}, and more than one phone).
+ * Patterns. auth NULL or empty: same as user. password NULL or empty: no credentials. -EINVAL with
+ * error filled: bad pattern, a text that is too long for `phones`, a user that contains characters
+ * not allowed unescaped in the user part of a SIP URI or is not different for each phone (no {n},
+ * and more than one phone), an auth name that could not stand in a quoted string as it is (anything
+ * but printable ASCII, the quote and the backslash). error may be NULL; it never quotes the texts,
+ * which may hold secrets.
  */
 int identity_patterns(struct identity_set **out, const char *user, const char *auth,
 	const char *password, uint32_t phones, struct identity_error *error);
 
 /* Rows. identity_rows makes an empty set, identity_add appends one; text is copied. Exactly one of
- * password and ha1 (32 or 64 hex digits) may be given, or none. -EINVAL, -ENOMEM, -EEXIST (user). */
+ * password and ha1 (32 or 64 hex digits) may be given, or none; NULL or empty is not given.
+ * -EINVAL, -ENOMEM, -EEXIST (user); the set is then as it was. */
 int identity_rows(struct identity_set **out);
 int identity_add(struct identity_set *set, const char *user, const char *auth, const char *password,
 	const char *ha1, struct identity_error *error);
 
+/* Passwords and HA1 are wiped first. NULL is allowed. */
 void identity_free(struct identity_set *set);
 
 /* How many phones there are rows for; UINT32_MAX for patterns. */
@@ -45,17 +50,21 @@ uint32_t identity_count(const struct identity_set *set);
 /* True when any phone has credentials. */
 bool identity_has_credentials(const struct identity_set *set);
 
-/* Text of phone `index`, no NUL; returns its length. The hot path calls identity_user. */
+/* Text of phone `index`, no NUL; returns its length and writes no byte beyond it; 0 when there is no
+ * such phone. The hot path calls identity_user. */
 size_t identity_user(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 size_t identity_user_length(const struct identity_set *set, uint32_t index);
 size_t identity_auth(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 /* 0 when there is no password. */
-size_t identity_password(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
+size_t identity_password(
+	const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 /* Raw HA1 of a row that has one: 16 (MD5) or 32 (SHA-256) bytes; 0 when there is none. */
 size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[32]);
 
-/* The phone with this user or auth name; false when there is none. What the built-in registrar asks. */
-bool identity_find_user(const struct identity_set *set, const char *user, size_t length,
-	uint32_t *index);
+/* The phone with this user or auth name; false when there is none. What the built-in registrar asks.
+ * A user goes before an equal auth name of another phone. Of rows that share an auth name the first
+ * is meant; an auth pattern without {n} that several phones share finds none. */
+bool identity_find_user(
+	const struct identity_set *set, const char *user, size_t length, uint32_t *index);
 
 #endif

@@ -19,10 +19,10 @@ enum proxy { PROXY_PRIMARY = 0, PROXY_REDUNDANT = 1, PROXIES = 2 };
 enum redundancy_mode { MODE_ASYMMETRIC = 0, MODE_SYMMETRIC = 1 };
 
 enum phone_state {
-	PHONE_OFF = 0,	   /* does nothing until started */
-	PHONE_BOOT,	   /* start delay running, or a planned reboot waits for its Expires 0 */
+	PHONE_OFF = 0,     /* does nothing until started */
+	PHONE_BOOT,        /* start delay running, or a planned reboot waits for its Expires 0 */
 	PHONE_REGISTERING, /* a REGISTER is in flight, no binding yet */
-	PHONE_WAITING,	   /* retry timer running after a final refusal */
+	PHONE_WAITING,     /* retry timer running after a final refusal */
 	PHONE_SWITCHING,   /* the vendor's pause before the switch takes effect */
 	PHONE_REGISTERED,  /* keep-alives and refreshes run */
 	PHONE_STATES
@@ -33,46 +33,48 @@ const char *proxy_name(enum proxy proxy);
 
 /* What a phone has in flight or armed; bits of phone.flags. */
 enum {
-	PHONE_ACTIVE_REDUNDANT = 1 << 0,   /* `active`: the proxy last tried; survives a reboot */
-	PHONE_KEEPALIVE_ARMED = 1 << 1,	   /* keepalive_due_ms counts */
-	PHONE_KEEPALIVE_PENDING = 1 << 2,  /* an OPTIONS is in flight */
-	PHONE_REGISTER_ARMED = 1 << 3,	   /* register_next_ms is a boot, switch, retry or refresh time */
-	PHONE_REGISTER_PENDING = 1 << 4,   /* a REGISTER is in flight; register_next_ms is timer E */
+	PHONE_ACTIVE_REDUNDANT = 1 << 0,  /* `active`: the proxy last tried; survives a reboot */
+	PHONE_KEEPALIVE_ARMED = 1 << 1,   /* keepalive_due_ms counts */
+	PHONE_KEEPALIVE_PENDING = 1 << 2, /* an OPTIONS is in flight */
+	PHONE_REGISTER_ARMED = 1
+			       << 3, /* register_next_ms is a boot, switch, retry or refresh time */
+	PHONE_REGISTER_PENDING = 1 << 4, /* a REGISTER is in flight; register_next_ms is timer E */
 	PHONE_UNREGISTER_PENDING = 1 << 5, /* a REGISTER with Expires 0 is in flight */
-	PHONE_UNREGISTER_OLD = 1 << 6,	   /* ... of the previous epoch, to the proxy we came from */
-	PHONE_PROVISIONAL = 1 << 7,	   /* a 1xx came for the REGISTER: retransmit every T2 */
-	PHONE_TOO_BRIEF = 1 << 8,	   /* a 423 was honoured at this proxy since the last switch */
-	PHONE_RAISED_EXPIRES = 1 << 9,	   /* cold.expires_s holds a raised expiry */
-	PHONE_WITH_CREDENTIALS = 1 << 10,  /* the REGISTER in flight carries Authorization */
-	PHONE_STALE_SEEN = 1 << 11,	   /* one free stale=true was used in this registration */
+	PHONE_UNREGISTER_OLD = 1 << 6, /* ... of the previous epoch, to the proxy we came from */
+	PHONE_PROVISIONAL = 1 << 7,    /* a 1xx came for the REGISTER: retransmit every T2 */
+	PHONE_TOO_BRIEF = 1 << 8,      /* a 423 was honoured at this proxy since the last switch */
+	PHONE_RAISED_EXPIRES = 1 << 9, /* cold.expires_s holds a raised expiry */
+	PHONE_WITH_CREDENTIALS = 1 << 10,   /* the REGISTER in flight carries Authorization */
+	PHONE_UNREGISTER_AUTH = 1 << 11,    /* the Expires 0 in flight carries Authorization */
 	PHONE_UNREGISTER_RETRIED = 1 << 12, /* the Expires 0 was challenged and sent again */
-	PHONE_QUEUED = 1 << 13,		   /* wheel_ms is a live entry of the wheel */
-	PHONE_UNREGISTER_AUTH = 1 << 14,   /* the Expires 0 in flight carries Authorization */
-	PHONE_RESTART = 1 << 15,	   /* BOOT waits for the Expires 0 of a planned reboot or stop */
+	PHONE_QUEUED = 1 << 13,             /* wheel_ms is a live entry of the wheel */
+	PHONE_RESTART = 1 << 14, /* OFF only until the Expires 0 of a planned reboot is done */
 };
 
 struct phone {
-	uint32_t wheel_ms;	    /* where the live wheel entry is queued */
-	uint32_t keepalive_due_ms;  /* next tick of the keep-alive grid */
-	uint32_t keepalive_next_ms; /* timer E of the OPTIONS in flight */
-	uint32_t keepalive_end_ms;  /* its timer F */
+	uint32_t wheel_ms;             /* where the live wheel entry is queued */
+	uint32_t keepalive_due_ms;     /* next tick of the keep-alive grid */
+	uint32_t keepalive_next_ms;    /* timer E of the OPTIONS in flight */
+	uint32_t keepalive_end_ms;     /* its timer F */
 	uint32_t keepalive_planned_us; /* when it was planned to leave, modulo 2^32 us */
-	uint32_t keepalive_cseq;    /* of the last OPTIONS in this epoch, counted from 1 */
-	uint32_t register_next_ms;  /* timer E while pending, else what comes next (see flags) */
-	uint32_t register_end_ms;   /* timer F */
-	uint32_t register_planned_us; /* planned start of this registration (first REGISTER) */
-	uint32_t register_sent_us;  /* planned start of this transaction */
-	uint32_t register_cseq;	    /* of the last REGISTER in this epoch, counted from 1 */
-	uint32_t unregister_next_ms; /* timer E of the Expires 0 */
-	uint32_t unregister_end_ms; /* its timer F, or the end of the wait before a reboot */
+	uint32_t keepalive_cseq;       /* of the last OPTIONS in this epoch, counted from 1 */
+	uint32_t register_next_ms;     /* timer E while pending, else what comes next (see flags) */
+	uint32_t register_end_ms;      /* timer F */
+	uint32_t register_planned_us;  /* planned start of this registration (first REGISTER) */
+	uint32_t register_sent_us;     /* planned start of this transaction */
+	uint32_t register_cseq;        /* of the last REGISTER in this epoch, counted from 1 */
+	uint32_t unregister_next_ms;   /* timer E of the Expires 0 */
+	uint32_t unregister_end_ms;    /* its timer F, or the end of the wait before a reboot */
 	uint16_t flags;
 	uint16_t epoch; /* + 1 at boot and at each switch: stale answers are told by it */
-	uint8_t state;	/* enum phone_state */
-	uint8_t keepalive_tries, register_tries, unregister_tries; /* datagrams of each, for timer E */
-	uint8_t misses;	  /* consecutive silent keep-alives */
-	uint8_t answers;  /* consecutive answers of the primary while on the redundant */
-	uint8_t auth_tries; /* answers to challenges in this registration */
-	uint8_t backoff;  /* consecutive failed registrations, for the optional RFC 5626 backoff */
+	uint8_t state;  /* enum phone_state */
+	uint8_t keepalive_tries, register_tries,
+		unregister_tries; /* datagrams of each, for timer E */
+	uint8_t misses;           /* consecutive silent keep-alives */
+	uint8_t answers;          /* consecutive answers of the primary while on the redundant */
+	uint8_t auth_tries; /* answers to challenges in this registration: low half counted, high
+			       half stale */
+	uint8_t backoff; /* consecutive failed registrations, for the optional RFC 5626 backoff */
 };
 static_assert(sizeof(struct phone) == 64, "a phone's hot record is one cache line");
 

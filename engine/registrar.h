@@ -7,6 +7,15 @@
  * is one proxy on one address, used by one thread. Bindings live in a table of fixed capacity; the
  * location survives a crash fault, as a proxy with a database would (registrar_forget wipes it).
  * `sipherd registrar` and the demo run two of these side by side.
+ *
+ * REGISTER: at most 8 bindings per address-of-record and 64 per user over all hosts, contact URIs
+ * of at most 120 bytes, answers of at most 1400 bytes. A request is carried out as a whole or not at
+ * all. A REGISTER with the Call-ID and CSeq of a binding is a retransmission: it gets the current
+ * bindings again and changes nothing; a lower CSeq gets 500.
+ *
+ * Digest: this is a registrar for tests, not a guard. Nonces carry their own time and check, so
+ * that nothing is kept per client; that a nonce count was used before, and that the digest's uri is
+ * the Request-URI, is not checked. The user must be the To header's, or its auth name.
  */
 #ifndef SIPHERD_REGISTRAR_H
 #define SIPHERD_REGISTRAR_H
@@ -19,29 +28,30 @@
 struct registrar;
 
 struct registrar_config {
-	uint32_t capacity;	   /* bindings; memory is taken once at creation */
+	uint32_t capacity;          /* bindings; memory is taken once at creation */
 	uint32_t expires_default_s; /* when the client names none: 3600 */
-	uint32_t expires_min_s;	   /* below: 423 (0 expires excepted) */
-	uint32_t expires_max_s;	   /* granted at most */
-	const char *realm;	   /* NULL: no digest */
-	enum digest_algorithm algorithm; /* of the challenge; both: challenge SHA-256 first, then MD5 */
+	uint32_t expires_min_s;     /* below: 423 (0 expires excepted) */
+	uint32_t expires_max_s;     /* granted at most; 0: 24 days, the longest there is */
+	const char *realm;          /* NULL: no digest */
+	enum digest_algorithm
+		algorithm; /* of the challenge; both: challenge SHA-256 first, then MD5 */
 	bool offer_both;
-	uint32_t nonce_lifetime_s; /* after which a nonce is stale */
+	uint32_t nonce_lifetime_s;             /* after which a nonce is stale; 0: never */
 	const struct identity_set *identities; /* for digest; NULL: any user, no digest */
-	uint64_t seed;		   /* of nonces, tags and the loss fault */
-	char server[32];	   /* Server header */
+	uint64_t seed;                         /* of nonces, tags and the loss fault */
+	char server[32];                       /* Server header */
 };
 
 /* Faults, all zero: healthy. */
 struct registrar_faults {
-	bool crashed;	       /* silence: nothing is read */
-	bool draining;	       /* 503 to everything, with Retry-After when retry_after_s > 0 */
+	bool crashed;  /* silence: nothing is read */
+	bool draining; /* 503 to everything, with Retry-After when retry_after_s > 0 */
 	uint32_t retry_after_s;
-	uint32_t delay_us;     /* every answer this much later */
-	uint32_t loss_ppm;     /* share of requests ignored, in millionths */
-	uint16_t reject_code;  /* 300-699: answer REGISTER with it; 0 off */
-	bool options_silent;   /* OPTIONS ignored, REGISTER served: half dead */
-	bool register_silent;  /* the reverse */
+	uint32_t delay_us;    /* every answer this much later */
+	uint32_t loss_ppm;    /* share of requests ignored, in millionths */
+	uint16_t reject_code; /* 300-699: answer REGISTER with it; 0 off */
+	bool options_silent;  /* OPTIONS ignored, REGISTER served: half dead */
+	bool register_silent; /* the reverse */
 };
 
 /* A buffer of n bytes for an answer to this endpoint; NULL when there is none. The registrar
@@ -68,12 +78,13 @@ void registrar_set_faults(struct registrar *registrar, const struct registrar_fa
 /* Drop all bindings, as a restart without a database does. */
 void registrar_forget(struct registrar *registrar);
 
-/* Addresses of record that have at least one binding now. */
+/* Addresses of record that have at least one binding. One that ran out counts until it is met or
+ * swept, a second later at most while registrar_advance is called as often as it asks. */
 uint32_t registrar_registered(const struct registrar *registrar);
 
-/* Is this user bound (its first binding)? For tests and for checks against the herd's own view. */
-bool registrar_is_bound(const struct registrar *registrar, const char *user, size_t length,
-	uint64_t now_us);
+/* Has this user a live binding, at any host? For tests and for checks against the herd's own view. */
+bool registrar_is_bound(
+	const struct registrar *registrar, const char *user, size_t length, uint64_t now_us);
 
 const struct registrar_counters *registrar_counters(const struct registrar *registrar);
 

@@ -18,9 +18,9 @@
 #include <stdint.h>
 
 #define SCAN_LENGTH_MAX 65535
-#define SCAN_VIA_MAX 16	      /* Via values kept, in order; more is SCAN_TOO_MANY */
-#define SCAN_CONTACT_MAX 16   /* Contact values kept; more is SCAN_TOO_MANY */
-#define SCAN_CHALLENGE_MAX 8  /* WWW- and Proxy-Authenticate values kept; further ones are ignored */
+#define SCAN_VIA_MAX 48      /* Via values kept, in order; more is SCAN_TOO_MANY. RFC 4475 has 34 */
+#define SCAN_CONTACT_MAX 16  /* Contact values kept; more is SCAN_TOO_MANY */
+#define SCAN_CHALLENGE_MAX 8 /* WWW- and Proxy-Authenticate values kept; further ones are ignored */
 #define SCAN_CREDENTIALS_MAX 4 /* Authorization values kept; further ones are ignored */
 
 /* A piece of the datagram: offset and length. length 0 and at 0: absent. */
@@ -42,19 +42,19 @@ enum sip_method {
 
 enum scan_result {
 	SCAN_OK = 0,
-	SCAN_EMPTY,	     /* nothing but CR, LF (a keep-alive of RFC 5626) */
-	SCAN_TOO_LONG,	     /* over SCAN_LENGTH_MAX */
-	SCAN_START_LINE,     /* neither Request-Line nor Status-Line of SIP/2.0 */
-	SCAN_HEADER,	     /* a header line without a name or colon */
-	SCAN_TRUNCATED,	     /* no empty line after the headers */
-	SCAN_MISSING,	     /* a mandatory header is absent */
-	SCAN_DUPLICATE,	     /* From, To, Call-ID, CSeq or Content-Length twice */
-	SCAN_VIA,	     /* topmost Via is not SIP/2.0/transport host */
-	SCAN_CSEQ,	     /* CSeq is not number and method, over 2^31-1, or not the request's method */
+	SCAN_EMPTY,      /* nothing but CR, LF (a keep-alive of RFC 5626) */
+	SCAN_TOO_LONG,   /* over SCAN_LENGTH_MAX */
+	SCAN_START_LINE, /* neither Request-Line nor Status-Line of SIP/2.0 */
+	SCAN_HEADER,     /* a header line without a name or colon */
+	SCAN_TRUNCATED,  /* no empty line after the headers */
+	SCAN_MISSING,    /* a mandatory header is absent */
+	SCAN_DUPLICATE,  /* From, To, Call-ID, CSeq or Content-Length twice */
+	SCAN_VIA,        /* topmost Via is not SIP/2.0/transport host */
+	SCAN_CSEQ, /* CSeq is not number and method, over 2^31-1, or not the request's method */
 	SCAN_CONTENT_LENGTH, /* not a number, or more than the datagram holds */
-	SCAN_NUMBER,	     /* Expires, Min-Expires, Retry-After or Max-Forwards is no number */
-	SCAN_PARAMETER,	     /* a parameter that is used is malformed (unclosed quote or <) */
-	SCAN_TOO_MANY,	     /* more Via or Contact values than are kept */
+	SCAN_NUMBER,         /* Expires, Min-Expires, Retry-After or Max-Forwards is no number */
+	SCAN_PARAMETER,      /* a parameter that is used is malformed (unclosed quote or <) */
+	SCAN_TOO_MANY,       /* more Via or Contact values than are kept */
 	SCAN_RESULTS
 };
 
@@ -64,26 +64,26 @@ struct sip_message {
 	const char *base; /* the datagram */
 	uint16_t length;  /* of the message: headers and Content-Length bytes of body */
 	uint16_t status;  /* 100-699 of a response; 0 for a request */
-	uint8_t method;	  /* enum sip_method of the CSeq, which a request shares with its first line */
+	uint8_t method; /* enum sip_method of the CSeq, which a request shares with its first line */
 	bool contact_star; /* Contact: * */
-	bool rport;	   /* topmost Via carries rport, with or without value */
+	bool rport;        /* topmost Via carries rport, with or without value */
 	uint8_t vias, contacts, challenges, credentials;
 	struct span method_text; /* as written in CSeq */
-	struct span uri;	 /* Request-URI */
+	struct span uri;         /* Request-URI */
 	struct span reason;
 	uint32_t cseq;
 	uint32_t expires, min_expires, retry_after, max_forwards; /* header values or SCAN_ABSENT */
 	struct span via[SCAN_VIA_MAX]; /* one value each, comma lists taken apart */
-	struct span via_branch;	       /* of the topmost Via, without quotes or LWS */
-	struct span via_host;	       /* sent-by host of the topmost, brackets of IPv6 included */
-	uint16_t via_port;	       /* sent-by port or 0 */
-	struct span from, to;	       /* whole values */
+	struct span via_branch;        /* of the topmost Via, without quotes or LWS */
+	struct span via_host;          /* sent-by host of the topmost, brackets of IPv6 included */
+	uint16_t via_port;             /* sent-by port or 0 */
+	struct span from, to;          /* whole values */
 	struct span from_tag, to_tag;
 	struct span to_uri, from_uri; /* addr-spec without angle brackets or header parameters */
 	struct span call_id;
 	struct span contact[SCAN_CONTACT_MAX];
 	struct span challenge[SCAN_CHALLENGE_MAX]; /* whole header values */
-	uint8_t challenge_proxy;		   /* bit i: challenge i came as Proxy-Authenticate */
+	uint8_t challenge_proxy; /* bit i: challenge i came as Proxy-Authenticate */
 	struct span credential[SCAN_CREDENTIALS_MAX];
 	struct span require; /* first Require value */
 	struct span body;
@@ -100,8 +100,9 @@ const char *scan_method_name(enum sip_method method);
 
 /* One Contact value: its addr-spec and its parameters. False when malformed. */
 struct sip_contact {
-	struct span uri;   /* without angle brackets */
-	uint32_t expires;  /* parameter or SCAN_ABSENT; a malformed number counts as 3600 (RFC 3261 10.2.1.1) */
+	struct span uri; /* without angle brackets */
+	uint32_t
+		expires; /* parameter or SCAN_ABSENT; a malformed number counts as 3600 (RFC 3261 10.2.1.1) */
 	struct span params; /* header parameters, from the first ';' to the end, or empty */
 };
 bool scan_contact(const struct sip_message *message, struct span value, struct sip_contact *out);
@@ -122,6 +123,7 @@ static inline const char *span_text(const struct sip_message *message, struct sp
 }
 
 /* True when a span is exactly these bytes. */
-bool span_equal(const struct sip_message *message, struct span span, const char *text, size_t length);
+bool span_equal(
+	const struct sip_message *message, struct span span, const char *text, size_t length);
 
 #endif

@@ -14,15 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TOKEN_HEX 24	 /* characters after the magic cookie */
-#define TOKEN_BRANCH 31	 /* "z9hG4bK" and the token */
+#define TOKEN_HEX 24    /* characters after the magic cookie */
+#define TOKEN_BRANCH 31 /* "z9hG4bK" and the token */
 
 enum token_kind { TOKEN_REGISTER = 0, TOKEN_OPTIONS = 1, TOKEN_UNREGISTER = 2 };
 
 struct token {
 	uint32_t phone; /* index in the fleet */
 	uint16_t epoch;
-	uint8_t kind;	   /* enum token_kind, two bits on the wire */
+	uint8_t kind;      /* enum token_kind, two bits on the wire */
 	uint16_t sequence; /* low 14 bits of the CSeq */
 };
 #define TOKEN_SEQUENCE_MASK 0x3fffu

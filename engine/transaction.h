@@ -18,8 +18,8 @@ struct transaction_timers {
 };
 
 /* Time from the n-th datagram of a transaction (n >= 1) to the next, in ms. */
-static inline uint32_t transaction_interval_ms(const struct transaction_timers *timers, uint32_t n,
-	bool provisional)
+static inline uint32_t transaction_interval_ms(
+	const struct transaction_timers *timers, uint32_t n, bool provisional)
 {
 	if (provisional || n > 20)
 		return timers->t2_ms;

@@ -26,15 +26,16 @@ struct wheel *wheel_create(uint32_t entries, uint32_t now_ms);
 void wheel_free(struct wheel *wheel);
 
 /*
- * Queue an index at `at_ms`; beyond the horizon it is queued at the horizon, in the past at the next
- * slot to be visited. Returns the time it was queued at through queued_ms; false: pool exhausted.
+ * Queue an index at `at_ms`; beyond the horizon it is queued at the horizon, in the past at the
+ * next slot to be visited. Returns the time it was queued at through queued_ms; false: pool
+ * exhausted.
  */
 bool wheel_add(struct wheel *wheel, uint32_t index, uint32_t at_ms, uint32_t *queued_ms);
 
 /*
- * Take up to `budget` entries that are due at now_ms, oldest slot first, and write their indices and
- * the time of their slot. Returns how many; fewer than budget means the wheel has caught up with
- * now_ms. Entries taken are gone: whoever is still waiting is added again.
+ * Take up to `budget` entries of the oldest slot that is due at now_ms; writes their indices and
+ * the slot's time. Returns how many; 0 means the wheel has caught up with now_ms. Entries taken are
+ * gone: whoever is still waiting is added again.
  */
 uint32_t wheel_take(struct wheel *wheel, uint32_t now_ms, uint32_t *indices, uint32_t budget,
 	uint32_t *slot_ms);
@@ -45,7 +46,8 @@ uint32_t wheel_entries(const struct wheel *wheel);
 /* Bytes the wheel has taken. */
 uint64_t wheel_memory(const struct wheel *wheel);
 
-/* The first time at or after the next visit that has entries, or horizon: how long one may sleep. */
-uint32_t wheel_next_ms(const struct wheel *wheel, uint32_t limit_ms);
+/* The time of the first slot that has entries, at most within_ms from the next visit: how long one
+ * may sleep. */
+uint32_t wheel_next_ms(const struct wheel *wheel, uint32_t within_ms);
 
 #endif

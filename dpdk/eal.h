@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * DPDK's environment, chosen so that nobody has to: cores from the affinity mask, huge pages where
+ * enough are free, a private file prefix so that several processes run side by side, silence.
+ */
+#ifndef SIPHERD_EAL_H
+#define SIPHERD_EAL_H
+
+#include "wire.h"
+
+struct eal_wish {
+	unsigned workers;
+	unsigned memory_mb; /* for buffers and rings */
+	const char *pci;    /* address of the one card to probe; NULL: none */
+	int argc;           /* the user's own arguments; what they say is left to them */
+	char **argv;
+	bool verbose;
+};
+
+struct eal {
+	unsigned lcore[WIRE_WORKERS_MAX]; /* of each worker */
+	bool crowded;                     /* fewer CPUs than workers and the control thread */
+	bool huge_pages;
+};
+
+int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *error);
+void eal_close(void);
+
+/* The last thing DPDK complained of, for the `why` of a message; "" when it said nothing. */
+const char *eal_complaint(void);
+
+#endif

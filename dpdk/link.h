@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The five kinds of link, made into Ethernet ports that look alike from above.
+ *
+ * Most kinds give one port. The memory link gives two, joined by rings: the herd's end and the
+ * registrars' end. A port has as many queue pairs as there are workers, or fewer where the device
+ * has no more; workers beyond that receive and send through the others' queues.
+ */
+#ifndef SIPHERD_LINK_H
+#define SIPHERD_LINK_H
+
+#include <rte_mempool.h>
+#include <rte_ring.h>
+
+#include "frame.h"
+#include "wire.h"
+
+enum link_end { LINK_NEAR = 0, LINK_FAR = 1, LINK_ENDS = 2 };
+
+struct link_port {
+	uint16_t id; /* of rte_ethdev */
+	uint16_t queues;
+	uint8_t mac[FRAME_MAC]; /* that we speak and answer with */
+	bool open;              /* probed or made: has to be closed */
+	bool sends_checksum;    /* hardware completes UDP checksums */
+	bool partial_allowed;   /* a kernel may leave UDP checksums unfinished on this link */
+};
+
+struct link {
+	struct wire_link wish;
+	unsigned workers;
+	uint16_t mtu;
+	unsigned ends;
+	struct link_port port[LINK_ENDS];
+	struct rte_ring *ring[LINK_ENDS][WIRE_WORKERS_MAX]; /* memory: by the end that receives */
+	char name[64];                                      /* of the device that we made, if any */
+};
+
+/* Before DPDK is started: does the interface exist, is it up, may we use it? Also settles the MTU.
+ */
+int link_check(struct link *out, const struct wire_config *config, struct wire_error *error);
+
+/* Make and configure the ports. pool[i] feeds queue i. */
+int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_error *error);
+
+/* Ports begin to carry frames. */
+int link_start(struct link *link, struct wire_error *error);
+
+void link_close(struct link *link);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Neighbours: ARP and neighbour discovery, both ways, and ping.
+ *
+ * We answer for every address of a phone (or, on the registrars' side, of a proxy) by arithmetic,
+ * as a proxy ARP would. And we resolve the next hops of the proxies: once a second until a MAC is
+ * known, asked again about every 30 s, first by unicast, then by broadcast; a MAC once known stays
+ * in use meanwhile. Pure: frames and the time in microseconds come in, frames go out.
+ */
+#ifndef SIPHERD_NEIGHBOUR_H
+#define SIPHERD_NEIGHBOUR_H
+
+#include "frame.h"
+#include "phone.h"
+
+#define NEIGHBOUR_RETRY_US 1000000
+#define NEIGHBOUR_REFRESH_US 30000000
+#define NEIGHBOUR_UNICAST_TRIES 3
+
+/* The way to one proxy. */
+struct next_hop {
+	struct address address; /* the gateway or the proxy itself */
+	uint64_t ask_us;        /* when to ask (again) */
+	uint8_t mac[FRAME_MAC];
+	uint8_t tries; /* requests since the last answer */
+	bool wanted;   /* the proxy has an address */
+	bool known;    /* mac is valid */
+};
+
+struct neighbours {
+	uint8_t mac[FRAME_MAC]; /* ours */
+	uint16_t vlan;
+	/* Ours are the addresses of these plans (NULL: none of the family), or else of the proxies.
+	 */
+	const struct address_plan *plan[ADDRESS_FAMILIES];
+	bool owns_proxies;
+	struct address proxy[PROXIES]; /* valid where has_proxy says so */
+	bool has_proxy[PROXIES];
+	bool has_gateway[ADDRESS_FAMILIES];
+	struct address gateway[ADDRESS_FAMILIES];
+	struct next_hop hop[PROXIES]; /* not used where owns_proxies */
+};
+
+/* A proxy got an address, its first or another one. */
+void neighbours_set_proxy(struct neighbours *neighbours, enum proxy proxy,
+	const struct address *address, uint64_t now_us);
+
+/* Is this an address that we answer for? */
+bool neighbours_own(const struct neighbours *neighbours, const struct address *address);
+
+/* The reply to an ARP request, a solicitation or a ping for one of our addresses; 0: none is due.
+ */
+size_t neighbours_answer(
+	const struct neighbours *neighbours, const struct frame *frame, uint8_t *out, size_t room);
+
+/* Take what an ARP frame, a solicitation or an advertisement says about a next hop. True when a
+ * MAC became known or changed. */
+bool neighbours_learn(struct neighbours *neighbours, const struct frame *frame, uint64_t now_us);
+
+/* Is this a frame that neighbours_learn would learn from? */
+bool neighbours_concern(const struct neighbours *neighbours, const struct frame *frame);
+
+/* The next request that is due; 0: none is now. */
+size_t neighbours_ask(
+	struct neighbours *neighbours, uint64_t now_us, uint8_t out[FRAME_REQUEST_MAX]);
+
+/* When the next request will be due. */
+uint64_t neighbours_next_us(const struct neighbours *neighbours);
+
+#endif

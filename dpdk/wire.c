@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <rte_launch.h>
+#include <rte_mbuf.h>
+
+#include "eal.h"
+#include "failure.h"
+#include "worker.h"
+
+#define FRAMES_PER_WORKER 8191
+#define FRAMES_PER_WORKER_MEMORY 16383 /* both ends' rings may be full at once */
+#define FRAME_CACHE 256
+#define MEMORY_BASE_MB 48
+#define REPORT_WAIT_US 250000
+#define POLL_NS 20000
+#define DATA_ROOM_MIN 2048
+
+struct wire {
+	struct wire_config config;
+	struct eal eal;
+	bool eal_is_open, started;
+	struct link link;
+	struct clock clock;
+	struct hop_board board; /* worker 0 writes once workers run */
+	atomic_bool stop;
+	struct capture *capture;
+	struct rte_mempool *pool[WIRE_WORKERS_MAX];
+	struct worker *worker[WIRE_WORKERS_MAX];
+	struct report *last;          /* of each worker: what it reported last */
+	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
+	char description[256];
+};
+
+static bool has_herd(const struct wire_config *config)
+{
+	return config->roles & WIRE_HERD;
+}
+
+static bool has_registrars(const struct wire_config *config)
+{
+	return config->roles & WIRE_REGISTRARS;
+}
+
+static void pause_shortly(void)
+{
+	const struct timespec pause = {.tv_nsec = POLL_NS};
+	nanosleep(&pause, NULL);
+}
+
+/* --- Opening --- */
+
+static int check_proxy(const struct wire_config *config, enum proxy p, struct wire_error *error)
+{
+	const struct wire_proxy *proxy = &config->proxy[p];
+	if (has_registrars(config) && !proxy->known)
+		return failure(error, -EINVAL,
+			"%s proxy: a built-in registrar needs a numeric address", proxy_name(p));
+	if (!has_herd(config) || !proxy->known)
+		return 0;
+	if (proxy->address.family != config->herd.proxy[p].address.family)
+		return failure(error, -EAFNOSUPPORT,
+			"%s proxy: its address is not of the family that the herd was set up with",
+			proxy_name(p));
+	if (!config->herd.plan[proxy->address.family])
+		return failure(error, -EAFNOSUPPORT,
+			"%s proxy: its address is %s, but no phone has such an address. Add a "
+			"source: range "
+			"of that family",
+			proxy_name(p), proxy->address.family == ADDRESS_IPV4 ? "IPv4" : "IPv6");
+	return 0;
+}
+
+static int check_config(const struct wire_config *config, struct wire_error *error)
+{
+	const bool memory = config->link.kind == WIRE_MEMORY;
+	if (!config->workers || config->workers > WIRE_WORKERS_MAX)
+		return failure(error, -EINVAL, "workers %u: out of range. Use 1 to %d",
+			config->workers, WIRE_WORKERS_MAX);
+	if (memory != (has_herd(config) && has_registrars(config)))
+		return failure(error, -EINVAL,
+			memory ? "link memory: it joins a herd to registrars, both have to be there"
+			       : "link: herd and registrars in one process meet on the memory link "
+				 "only");
+	if (!has_herd(config) && config->workers != 1)
+		return failure(error, -EINVAL,
+			"workers %u: registrars alone run on one worker. Use 1", config->workers);
+	if (has_herd(config) && config->herd.fleet_phones < config->workers)
+		return failure(error, -EINVAL, "workers %u: more than phones (%u). Use fewer",
+			config->workers, config->herd.fleet_phones);
+	if (config->vlan > 4094)
+		return failure(error, -EINVAL, "vlan %u: out of range. Use 1 to 4094, 0 for none",
+			config->vlan);
+	int result = 0;
+	for (unsigned p = 0; p < PROXIES && !result; p++)
+		result = check_proxy(config, (enum proxy)p, error);
+	return result;
+}
+
+static unsigned frames_per_worker(const struct wire *wire)
+{
+	if (wire->config.link.kind == WIRE_MEMORY || wire->config.link.kind == WIRE_PCI)
+		return FRAMES_PER_WORKER_MEMORY;
+	return FRAMES_PER_WORKER + WORKER_REDIRECTS * (wire->config.workers - 1);
+}
+
+static uint16_t data_room(const struct wire *wire)
+{
+	const unsigned room = RTE_ALIGN(wire->link.mtu + FRAME_LINK_MAX, RTE_CACHE_LINE_SIZE);
+	return (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_MAX(room, (unsigned)DATA_ROOM_MIN));
+}
+
+static unsigned memory_mb(const struct wire *wire)
+{
+	/* Each buffer carries its mbuf, the pool's own header and trailer, and a share of rings. */
+	const uint64_t frame = data_room(wire) + sizeof(struct rte_mbuf) + 256;
+	uint64_t bytes = frame * frames_per_worker(wire) * wire->config.workers;
+	if (wire->config.capture.path)
+		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
+	return MEMORY_BASE_MB + (unsigned)(bytes * 9 / 8 >> 20);
+}
+
+static int open_eal(struct wire *wire, struct wire_error *error)
+{
+	const struct wire_config *config = &wire->config;
+	const struct eal_wish wish = {.workers = config->workers,
+		.memory_mb = memory_mb(wire),
+		.pci = config->link.kind == WIRE_PCI ? config->link.device : NULL,
+		.argc = config->eal_argc,
+		.argv = config->eal_argv,
+		.verbose = config->verbose};
+	const int result = eal_open(&wire->eal, &wish, error);
+	wire->eal_is_open = !result;
+	return result;
+}
+
+static int open_pools(struct wire *wire, struct wire_error *error)
+{
+	for (unsigned w = 0; w < wire->config.workers; w++) {
+		char name[32];
+		snprintf(name, sizeof(name), "frames-%u", w);
+		wire->pool[w] = rte_pktmbuf_pool_create(name, frames_per_worker(wire), FRAME_CACHE,
+			0, data_room(wire), SOCKET_ID_ANY);
+		if (!wire->pool[w])
+			return failure(error, -ENOMEM,
+				"buffers: no memory for %u frames of worker %u. Give DPDK more: "
+				"EAL argument -m %u",
+				frames_per_worker(wire), w, 2 * memory_mb(wire));
+	}
+	return 0;
+}
+
+/* --- Workers --- */
+
+static void set_up_station(struct wire *wire, struct worker *worker, unsigned end, unsigned role)
+{
+	const struct wire_config *config = &wire->config;
+	const struct link_port *port = &wire->link.port[end];
+	struct station *station = &worker->station[end];
+	struct neighbours *neighbours = &station->neighbours;
+	station->port = port->id;
+	station->queue = (uint16_t)worker->index;
+	station->has_queue = worker->index < port->queues;
+	station->sends_checksum = port->sends_checksum;
+	station->frame_max = (uint16_t)(wire->link.mtu + frame_link_length(config->vlan));
+	station->pool = wire->pool[worker->index];
+	station->capture_phone = config->capture.phone;
+	station->rules = (struct frame_rules){
+		.vlan = config->vlan, .partial_allowed = port->partial_allowed};
+	memcpy(neighbours->mac, port->mac, FRAME_MAC);
+	neighbours->vlan = config->vlan;
+	neighbours->owns_proxies = role == WIRE_REGISTRARS;
+	for (int f = 0; f < ADDRESS_FAMILIES; f++) {
+		neighbours->plan[f] = role == WIRE_HERD ? config->herd.plan[f] : NULL;
+		neighbours->has_gateway[f] = config->has_gateway[f];
+		neighbours->gateway[f] = config->gateway[f];
+	}
+	for (unsigned p = 0; p < PROXIES; p++)
+		if (config->proxy[p].known)
+			neighbours_set_proxy(
+				neighbours, (enum proxy)p, &config->proxy[p].address, 0);
+}
+
+static int open_herd(struct wire *wire, struct worker *worker, struct wire_error *error)
+{
+	struct herd_config config = wire->config.herd;
+	config.first = worker->index;
+	config.stride = worker->workers;
+	const struct herd_output output = {.context = worker, .buffer = station_herd_buffer};
+	const int result = herd_create(&worker->herd, &config, &output);
+	if (!result)
+		return 0;
+	worker->herd = NULL;
+	if (result == -ENOMEM)
+		return failure(error, result, "herd: out of memory for %u phones. Use fewer phones",
+			config.fleet_phones);
+	return failure(error, result,
+		"herd: a name in the fleet makes its messages too long. Shorten domain, user or "
+		"user agent");
+}
+
+static int open_registrars(struct wire *wire, struct worker *worker, struct wire_error *error)
+{
+	static uint8_t *(*const buffer[PROXIES])(void *, const struct endpoint *, uint16_t) = {
+		station_primary_buffer, station_redundant_buffer};
+	for (unsigned p = 0; p < PROXIES; p++) {
+		struct registrar_config config = wire->config.registrar[p];
+		config.capacity = (config.capacity + worker->workers - 1) / worker->workers;
+		config.seed += worker->index;
+		const struct registrar_output output = {.context = worker, .buffer = buffer[p]};
+		worker->registrar[p] = registrar_create(&config, &output);
+		if (!worker->registrar[p])
+			return failure(error, -ENOMEM, "registrar: out of memory for %u bindings",
+				config.capacity);
+	}
+	return 0;
+}
+
+static int open_worker(struct wire *wire, unsigned index, struct wire_error *error)
+{
+	const struct wire_config *config = &wire->config;
+	struct worker *worker = aligned_alloc(
+		RTE_CACHE_LINE_SIZE, RTE_ALIGN(sizeof(*worker), RTE_CACHE_LINE_SIZE));
+	if (!worker)
+		return failure(error, -ENOMEM, "worker %u: out of memory", index);
+	memset(worker, 0, sizeof(*worker));
+	wire->worker[index] = worker;
+	worker->index = index;
+	worker->workers = config->workers;
+	worker->owner_factor = worker_owner_factor(config->workers);
+	worker->lcore = wire->eal.lcore[index];
+	worker->clock = &wire->clock;
+	worker->config = config;
+	worker->board = &wire->board;
+	worker->stop = &wire->stop;
+	worker->rests_shortly = config->link.kind == WIRE_PCI;
+	worker->crowded = wire->eal.crowded;
+	memcpy(worker->proxy, config->proxy, sizeof(worker->proxy));
+	worker->discard = malloc(UINT16_MAX);
+	if (!worker->discard)
+		return failure(error, -ENOMEM, "worker %u: out of memory", index);
+	int result = 0;
+	if (has_herd(config)) {
+		worker->herd_station = &worker->station[LINK_NEAR];
+		set_up_station(wire, worker, LINK_NEAR, WIRE_HERD);
+		result = open_herd(wire, worker, error);
+	}
+	if (!result && has_registrars(config)) {
+		const unsigned end = has_herd(config) ? LINK_FAR : LINK_NEAR;
+		worker->registrar_station = &worker->station[end];
+		set_up_station(wire, worker, end, WIRE_REGISTRARS);
+		result = open_registrars(wire, worker, error);
+	}
+	return result;
+}
+
+static struct rte_ring *open_path(const char *kind, unsigned from, unsigned to)
+{
+	char name[32];
+	snprintf(name, sizeof(name), "%s-%u-%u", kind, from, to);
+	return rte_ring_create(
+		name, WORKER_REDIRECTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+/* Between each two workers a ring each way for redirected frames; from workers without a queue one
+ * to a worker that has one. */
+static int join_workers(struct wire *wire, struct wire_error *error)
+{
+	const unsigned workers = wire->config.workers, queues = wire->link.port[LINK_NEAR].queues;
+	for (unsigned from = 0; from < workers; from++) {
+		struct worker *worker = wire->worker[from];
+		for (unsigned to = 0; to < workers; to++) {
+			if (to == from)
+				continue;
+			struct rte_ring *ring = open_path("redirect", from, to);
+			if (!ring)
+				return failure(error, -ENOMEM, "workers: no memory for rings");
+			worker->redirect_to[to] = wire->worker[to]->redirect_from[from] = ring;
+		}
+		if (from < queues)
+			continue;
+		struct worker *sender = wire->worker[from % queues];
+		worker->station[LINK_NEAR].relay = open_path("relay", from, sender->index);
+		if (!worker->station[LINK_NEAR].relay)
+			return failure(error, -ENOMEM, "workers: no memory for rings");
+		sender->relay_from[from] = worker->station[LINK_NEAR].relay;
+		sender->relays = true;
+	}
+	return 0;
+}
+
+static void describe(struct wire *wire)
+{
+	char link[WIRE_DEVICE_MAX + 16];
+	const unsigned workers = wire->config.workers, queues = wire->link.port[LINK_NEAR].queues;
+	const char *steering = "";
+	wire_link_format(&wire->config.link, link);
+	if (workers > 1 && wire->config.link.kind == WIRE_MEMORY)
+		steering = ", frames stay with their worker";
+	else if (workers > 1 && queues > 1)
+		steering = ", frames redirected in software where the device's hash disagrees";
+	else if (workers > 1)
+		steering = ", frames redirected in software by the first worker";
+	snprintf(wire->description, sizeof(wire->description), "%s, %u worker%s on %u queue%s%s%s",
+		link, workers, workers > 1 ? "s" : "", queues, queues > 1 ? "s" : "", steering,
+		wire->eal.huge_pages ? ", huge pages" : "");
+}
+
+static int open_all(struct wire *wire, struct wire_error *error)
+{
+	const struct wire_config *config = &wire->config;
+	int result = check_config(config, error);
+	if (!result)
+		result = link_check(&wire->link, config, error);
+	if (!result)
+		result = open_eal(wire, error);
+	if (!result)
+		result = open_pools(wire, error);
+	if (!result)
+		result = link_open(&wire->link, wire->pool, error);
+	for (unsigned w = 0; w < config->workers && !result; w++)
+		result = open_worker(wire, w, error);
+	if (!result)
+		result = join_workers(wire, error);
+	if (!result)
+		result = link_start(&wire->link, error);
+	if (!result)
+		describe(wire);
+	return result;
+}
+
+int wire_open(struct wire **out, const struct wire_config *config, struct wire_error *error)
+{
+	static bool taken; /* DPDK can be started once in a process */
+	if (taken)
+		return failure(error, -EBUSY, "wire: only one per process");
+	struct wire *wire = calloc(1, sizeof(*wire));
+	if (!wire)
+		return failure(error, -ENOMEM, "wire: out of memory");
+	wire->config = *config;
+	wire->last = calloc(config->workers, sizeof(*wire->last));
+	const int result = wire->last ? open_all(wire, error)
+				      : failure(error, -ENOMEM, "wire: out of memory");
+	taken = wire->eal_is_open;
+	if (result)
+		wire_close(wire);
+	else
+		*out = wire;
+	return result;
+}
+
+int wire_start(struct wire *wire, struct wire_error *error)
+{
+	const struct wire_config *config = &wire->config;
+	clock_begin(&wire->clock);
+	if (config->capture.path) {
+		const int result = capture_open(&wire->capture, &config->capture,
+			(uint16_t)(wire->link.mtu + FRAME_LINK_MAX), error);
+		if (result)
+			return result;
+	}
+	if (has_herd(config))
+		worker_publish_hops(wire->worker[0]);
+	for (unsigned w = 0; w < config->workers; w++) {
+		/* With both ends in one process, one copy of each frame is enough. */
+		wire->worker[w]->station[LINK_NEAR].capture = wire->capture;
+		if (rte_eal_remote_launch(worker_run, wire->worker[w], wire->worker[w]->lcore))
+			return failure(error, -EBUSY, "worker %u: its lcore %u is busy", w,
+				wire->worker[w]->lcore);
+		wire->started = true;
+	}
+	return 0;
+}
+
+/* --- While it runs --- */
+
+static bool hop_known(const struct wire *wire, unsigned proxy)
+{
+	const uint64_t word = atomic_load_explicit(&wire->board.hop[proxy], memory_order_relaxed);
+	return word >> 63 && ((word >> 48) & 0x7fff) == (wire->generation[proxy] & 0x7fff);
+}
+
+static int say_missing(const struct wire *wire, unsigned p, struct wire_error *error)
+{
+	char hop[ADDRESS_TEXT_MAX], proxy[ADDRESS_TEXT_MAX];
+	const struct address *address = &wire->config.proxy[p].address;
+	const bool gateway = wire->config.has_gateway[address->family];
+	address_format(address, proxy);
+	address_format(gateway ? &wire->config.gateway[address->family] : address, hop);
+	return failure(error, -ETIMEDOUT,
+		"%s proxy %s: %s %s does not answer %s. Check the link, vlan: and gateway:",
+		proxy_name((enum proxy)p), proxy, gateway ? "the gateway" : "on this link, it",
+		gateway ? hop : "",
+		address->family == ADDRESS_IPV4 ? "ARP" : "neighbour solicitations");
+}
+
+int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error)
+{
+	const uint64_t end_us = clock_us(&wire->clock) + (uint64_t)timeout_ms * 1000;
+	for (unsigned p = 0; p < PROXIES && has_herd(&wire->config); p++)
+		while (wire->config.proxy[p].known && !hop_known(wire, p)) {
+			if (clock_us(&wire->clock) >= end_us)
+				return say_missing(wire, p, error);
+			pause_shortly();
+		}
+	return 0;
+}
+
+/* Before the workers run, orders wait for them, as many as the mailbox holds. */
+static void post(struct wire *wire, struct worker *worker, const struct order *order)
+{
+	struct mailbox *mailbox = &worker->mailbox;
+	const uint32_t put = atomic_load_explicit(&mailbox->put, memory_order_relaxed);
+	while (put - atomic_load_explicit(&mailbox->taken, memory_order_acquire) >= WORKER_ORDERS) {
+		if (!wire->started)
+			return;
+		pause_shortly();
+	}
+	mailbox->order[put % WORKER_ORDERS] = *order;
+	atomic_store_explicit(&mailbox->put, put + 1, memory_order_release);
+}
+
+static void post_all(struct wire *wire, const struct order *order)
+{
+	for (unsigned w = 0; w < wire->config.workers; w++)
+		post(wire, wire->worker[w], order);
+}
+
+void wire_command(struct wire *wire, const struct herd_command *command)
+{
+	const struct order order = {.kind = ORDER_COMMAND, .command = *command};
+	post_all(wire, &order);
+}
+
+void wire_set_faults(struct wire *wire, enum proxy registrar, const struct registrar_faults *faults)
+{
+	const struct order order = {
+		.kind = ORDER_FAULTS, .proxy = (uint8_t)registrar, .faults = *faults};
+	post_all(wire, &order);
+}
+
+void wire_forget(struct wire *wire, enum proxy registrar)
+{
+	const struct order order = {.kind = ORDER_FORGET, .proxy = (uint8_t)registrar};
+	post_all(wire, &order);
+}
+
+int wire_set_proxy(
+	struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port)
+{
+	struct wire_config *config = &wire->config;
+	if (has_herd(config) && (address->family != config->herd.proxy[proxy].address.family ||
+					!config->herd.plan[address->family]))
+		return -EAFNOSUPPORT;
+	const struct order order = {
+		.kind = ORDER_PROXY, .proxy = (uint8_t)proxy, .port = port, .address = *address};
+	post_all(wire, &order);
+	/* Workers keep copies of their own; this one is the control thread's. */
+	config->proxy[proxy] = (struct wire_proxy){*address, port, true};
+	wire->generation[proxy]++;
+	return 0;
+}
+
+uint64_t wire_now_us(const struct wire *wire)
+{
+	return wire->started ? clock_us(&wire->clock) : 0;
+}
+
+const char *wire_description(const struct wire *wire)
+{
+	return wire->description;
+}
+
+/* --- Snapshots --- */
+
+/* Ask every worker, then collect what they answer; one that does not answer in time is represented
+ * by what it said last. */
+static void collect_reports(struct wire *wire)
+{
+	const unsigned workers = wire->config.workers;
+	for (unsigned w = 0; w < workers; w++) {
+		struct worker *worker = wire->worker[w];
+		const uint32_t asked = atomic_load_explicit(&worker->asked, memory_order_relaxed);
+		if (asked == atomic_load_explicit(&worker->answered, memory_order_acquire))
+			atomic_store_explicit(&worker->asked, asked + 1, memory_order_release);
+	}
+	const uint64_t end_us = clock_us(&wire->clock) + REPORT_WAIT_US;
+	for (unsigned w = 0; w < workers; w++) {
+		struct worker *worker = wire->worker[w];
+		const uint32_t asked = atomic_load_explicit(&worker->asked, memory_order_relaxed);
+		bool answered;
+		while (!(answered = atomic_load_explicit(&worker->answered, memory_order_acquire) ==
+				    asked) &&
+			clock_us(&wire->clock) < end_us)
+			pause_shortly();
+		if (answered)
+			wire->last[w] = worker->report;
+	}
+}
+
+static void merge_report(struct wire_snapshot *out, const struct report *report)
+{
+	counters_add(&out->herd, &report->herd, herd_counters_count);
+	counters_add(&out->wire, &report->wire, wire_counters_count);
+	for (unsigned p = 0; p < PROXIES; p++) {
+		counters_add(&out->registrar[p], &report->registrar[p], registrar_counters_count);
+		out->registered_at[p] += report->registered_at[p];
+		for (unsigned s = 0; s < PHONE_STATES; s++)
+			out->population.phones[s][p] += report->population.phones[s][p];
+	}
+	histogram_merge(&out->histograms.options_rtt_us, &report->histograms.options_rtt_us);
+	histogram_merge(&out->histograms.register_rtt_us, &report->histograms.register_rtt_us);
+	histogram_merge(&out->histograms.registration_us, &report->histograms.registration_us);
+	histogram_merge(&out->histograms.lateness_us, &report->histograms.lateness_us);
+	out->quiet = out->quiet && report->quiet;
+	if (report->now_us > out->now_us)
+		out->now_us = report->now_us;
+}
+
+void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
+{
+	memset(out, 0, sizeof(*out));
+	histogram_reset(&out->histograms.options_rtt_us);
+	histogram_reset(&out->histograms.register_rtt_us);
+	histogram_reset(&out->histograms.registration_us);
+	histogram_reset(&out->histograms.lateness_us);
+	out->workers = wire->config.workers;
+	out->quiet = true;
+	if (wire->started) {
+		collect_reports(wire);
+	} else {
+		for (unsigned w = 0; w < out->workers; w++) {
+			worker_report(wire->worker[w], 0);
+			wire->last[w] = wire->worker[w]->report;
+		}
+	}
+	for (unsigned w = 0; w < out->workers; w++) {
+		merge_report(out, &wire->last[w]);
+		out->worker[w] = wire->last[w].state;
+		if (wire->worker[w]->herd)
+			out->herd_memory += herd_memory(wire->worker[w]->herd);
+	}
+	if (wire->capture)
+		out->wire.captured = capture_written(wire->capture);
+}
+
+/* --- Closing --- */
+
+static void close_worker(struct worker *worker)
+{
+	if (!worker)
+		return;
+	herd_free(worker->herd);
+	for (unsigned p = 0; p < PROXIES; p++)
+		registrar_free(worker->registrar[p]);
+	for (unsigned to = 0; to < WIRE_WORKERS_MAX; to++)
+		rte_ring_free(worker->redirect_to[to]);
+	rte_ring_free(worker->station[LINK_NEAR].relay);
+	free(worker->discard);
+	free(worker);
+}
+
+void wire_close(struct wire *wire)
+{
+	if (!wire)
+		return;
+	atomic_store_explicit(&wire->stop, true, memory_order_release);
+	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
+		if (wire->worker[w])
+			rte_eal_wait_lcore(wire->worker[w]->lcore);
+	capture_close(wire->capture);
+	link_close(&wire->link);
+	for (unsigned w = 0; w < WIRE_WORKERS_MAX; w++)
+		close_worker(wire->worker[w]);
+	for (unsigned w = 0; w < WIRE_WORKERS_MAX; w++)
+		rte_mempool_free(wire->pool[w]);
+	if (wire->eal_is_open)
+		eal_close();
+	free(wire->last);
+	free(wire);
+}

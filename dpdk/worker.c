@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <sched.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <rte_pause.h>
+
+#include "herd.h"
+#include "registrar.h"
+#include "worker.h"
+
+#define HERD_BUDGET 64   /* timers per round, so that receiving never waits long */
+#define ROUNDS_BUSY 256  /* between two visits of the housekeeper */
+#define ROUNDS_RESTING 4 /* while there is next to nothing to do */
+/* How a worker without work gives way: it spins, then yields, then sleeps. */
+#define SPIN_US 50
+#define YIELD_US 1000
+#define SLEEP_US 100
+#define SLEEP_LONG_AFTER_US 100000
+#define SLEEP_LONG_US 200
+#define SLEEP_SHORT_US 20 /* where a device's queue would overflow meanwhile */
+#define WAKE_UP_US 20     /* a sleeper is late by about so much */
+
+static void publish_hop(struct worker *worker, unsigned proxy)
+{
+	const struct next_hop *hop = &worker->herd_station->neighbours.hop[proxy];
+	uint64_t word = (uint64_t)(worker->generation[proxy] & 0x7fff) << 48;
+	for (int i = 0; i < FRAME_MAC; i++)
+		word |= (uint64_t)hop->mac[i] << (8 * i);
+	if (hop->known)
+		word |= 1ull << 63;
+	atomic_store_explicit(&worker->board->hop[proxy], word, memory_order_relaxed);
+}
+
+void worker_publish_hops(struct worker *worker)
+{
+	for (unsigned p = 0; p < PROXIES; p++)
+		publish_hop(worker, p);
+}
+
+/* Worker 0 writes the board, the others copy from it what is meant for the address they know. */
+static void read_hops(struct worker *worker)
+{
+	for (unsigned p = 0; p < PROXIES; p++) {
+		const uint64_t word = atomic_load_explicit(
+			&worker->board->hop[p], memory_order_relaxed);
+		struct next_hop *hop = &worker->herd_station->neighbours.hop[p];
+		if (!(word >> 63) || ((word >> 48) & 0x7fff) != (worker->generation[p] & 0x7fff))
+			continue;
+		for (int i = 0; i < FRAME_MAC; i++)
+			hop->mac[i] = (uint8_t)(word >> (8 * i));
+		hop->known = true;
+	}
+}
+
+static bool move_proxy(struct worker *worker, const struct order *order, uint64_t now_us)
+{
+	const enum proxy proxy = (enum proxy)order->proxy;
+	const struct herd_command command = {
+		.kind = HERD_SET_PROXY, .proxy = order->proxy, .address = order->address};
+	if (worker->herd && !herd_command(worker->herd, &command, now_us))
+		return false;
+	worker->proxy[proxy] = (struct wire_proxy){order->address, order->port, true};
+	worker->generation[proxy]++;
+	if (worker->registrar_station)
+		neighbours_set_proxy(
+			&worker->registrar_station->neighbours, proxy, &order->address, now_us);
+	if (!worker->herd_station)
+		return true;
+	neighbours_set_proxy(&worker->herd_station->neighbours, proxy, &order->address, now_us);
+	if (!worker->index)
+		worker_publish_hops(worker);
+	return true;
+}
+
+/* False: the herd has too much to do already, ask again. */
+static bool obey(struct worker *worker, const struct order *order, uint64_t now_us)
+{
+	struct registrar *registrar = worker->registrar[order->proxy];
+	switch ((enum order_kind)order->kind) {
+	case ORDER_COMMAND:
+		return !worker->herd || herd_command(worker->herd, &order->command, now_us);
+	case ORDER_FAULTS:
+		if (registrar)
+			registrar_set_faults(registrar, &order->faults);
+		return true;
+	case ORDER_FORGET:
+		if (registrar)
+			registrar_forget(registrar);
+		return true;
+	case ORDER_PROXY:
+		return move_proxy(worker, order, now_us);
+	}
+	return true;
+}
+
+static void take_orders(struct worker *worker, uint64_t now_us)
+{
+	struct mailbox *mailbox = &worker->mailbox;
+	uint32_t taken = atomic_load_explicit(&mailbox->taken, memory_order_relaxed);
+	const uint32_t put = atomic_load_explicit(&mailbox->put, memory_order_acquire);
+	while (taken != put && obey(worker, &mailbox->order[taken % WORKER_ORDERS], now_us)) {
+		taken++;
+		worker->activity++;
+	}
+	atomic_store_explicit(&mailbox->taken, taken, memory_order_release);
+}
+
+void worker_report(struct worker *worker, uint64_t now_us)
+{
+	struct report *report = &worker->report;
+	report->now_us = now_us;
+	report->wire = worker->counters;
+	report->state = (struct wire_worker_state){.cpu = (uint32_t)sched_getcpu(),
+		.busy_ratio = worker->busy_ratio,
+		.rounds = worker->rounds};
+	report->quiet = true;
+	if (worker->herd) {
+		report->herd = *herd_counters(worker->herd);
+		report->population = *herd_population(worker->herd);
+		report->histograms = *herd_histograms(worker->herd);
+		report->quiet = herd_is_quiet(worker->herd);
+	}
+	for (unsigned p = 0; p < PROXIES; p++) {
+		if (!worker->registrar[p])
+			continue;
+		report->registrar[p] = *registrar_counters(worker->registrar[p]);
+		report->registered_at[p] = registrar_registered(worker->registrar[p]);
+	}
+}
+
+static void answer_report(struct worker *worker, uint64_t now_us)
+{
+	const uint32_t asked = atomic_load_explicit(&worker->asked, memory_order_acquire);
+	if (asked == atomic_load_explicit(&worker->answered, memory_order_relaxed))
+		return;
+	worker_report(worker, now_us);
+	atomic_store_explicit(&worker->answered, asked, memory_order_release);
+}
+
+/* The earliest of everything that has a time. */
+static uint64_t next_due_us(const struct worker *worker, uint64_t limit_us)
+{
+	uint64_t next = limit_us;
+	if (worker->herd)
+		next = herd_next_us(worker->herd, limit_us);
+	if (worker->registrar_station && worker->registrar_next_us < next)
+		next = worker->registrar_next_us;
+	return next;
+}
+
+static void sleep_us(uint64_t duration_us)
+{
+	const struct timespec pause = {.tv_nsec = (long)duration_us * 1000};
+	nanosleep(&pause, NULL);
+}
+
+/* Nothing happened since the last visit: give way, the longer the more, but be back in time. */
+static void rest(struct worker *worker, uint64_t now_us)
+{
+	const uint64_t idle = now_us - worker->idle_since_us;
+	if (idle < SPIN_US && !worker->crowded) {
+		rte_pause();
+		return;
+	}
+	if (idle < YIELD_US) {
+		sched_yield();
+		return;
+	}
+	uint64_t longest = idle < SLEEP_LONG_AFTER_US ? SLEEP_US : SLEEP_LONG_US;
+	if (worker->rests_shortly)
+		longest = SLEEP_SHORT_US;
+	const uint64_t due = next_due_us(worker, now_us + longest + WAKE_UP_US);
+	if (due <= now_us + WAKE_UP_US)
+		sched_yield();
+	else
+		sleep_us(due - now_us - WAKE_UP_US);
+}
+
+/* Share of the last second that was not spent polling in vain. */
+static void measure_busy(struct worker *worker, uint64_t tsc)
+{
+	const uint64_t window = tsc - worker->window_tsc;
+	if (window < rte_get_tsc_hz())
+		return;
+	worker->busy_ratio = (float)((double)worker->busy_tsc / (double)window);
+	worker->busy_tsc = 0;
+	worker->window_tsc = tsc;
+}
+
+/* One round: take what came, do what is due, send. */
+static void go_round(struct worker *worker)
+{
+	const uint64_t tsc = rte_rdtsc(), before = worker->activity;
+	const uint64_t now_us = clock_us_at(worker->clock, tsc);
+	struct station *far = worker->registrar_station, *near = worker->herd_station;
+	worker->rounds++;
+	if (far) {
+		const bool came = station_receive(worker, far, now_us);
+		if (came || now_us >= worker->registrar_next_us) {
+			worker->registrar_next_us = UINT64_MAX;
+			for (unsigned p = 0; p < PROXIES; p++)
+				worker->registrar_next_us = RTE_MIN(worker->registrar_next_us,
+					registrar_advance(worker->registrar[p], now_us));
+		}
+		station_flush(worker, far);
+	}
+	if (near) {
+		if (worker->workers > 1)
+			station_receive_redirected(worker, now_us);
+		station_receive(worker, near, now_us);
+		if (!herd_advance(worker->herd, now_us, HERD_BUDGET))
+			worker->activity++;
+		station_flush(worker, near);
+		if (worker->relays)
+			station_relay(worker, near);
+	}
+	if (worker->activity != before)
+		worker->busy_tsc += rte_rdtsc() - tsc;
+}
+
+/* What needs not be done every round. */
+static void keep_house(struct worker *worker, uint64_t now_us)
+{
+	take_orders(worker, now_us);
+	if (worker->herd_station) {
+		if (worker->index)
+			read_hops(worker);
+		else
+			station_ask(worker, worker->herd_station, now_us);
+	}
+	answer_report(worker, now_us);
+	measure_busy(worker, rte_rdtsc());
+}
+
+int worker_run(void *argument)
+{
+	struct worker *worker = argument;
+	prctl(PR_SET_TIMERSLACK, 1000ul); /* sleeps are short: be woken within a microsecond */
+	worker->window_tsc = rte_rdtsc();
+	worker->idle_since_us = clock_us(worker->clock);
+	bool resting = false;
+	while (!atomic_load_explicit(worker->stop, memory_order_acquire)) {
+		const uint64_t before = worker->activity;
+		const unsigned rounds = resting ? ROUNDS_RESTING : ROUNDS_BUSY;
+		for (unsigned i = 0; i < rounds; i++)
+			go_round(worker);
+		const uint64_t now_us = clock_us(worker->clock);
+		keep_house(worker, now_us);
+		resting = worker->activity == before;
+		if (resting)
+			rest(worker, now_us);
+		else
+			worker->idle_since_us = now_us;
+	}
+	return 0;
+}

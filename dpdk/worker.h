@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker: a slice of the herd, its end of the link, and the loop that runs both to completion.
+ *
+ * A station is one end of the link as one worker sees it: a queue pair, the datagram being written,
+ * the frames waiting to leave, what is known of neighbours. The herd's station is at the near end.
+ * Registrars have a station of their own: at the far end of the memory link, else at the near end.
+ *
+ * Everything here belongs to the worker's thread, but for the fields that say otherwise.
+ */
+#ifndef SIPHERD_WORKER_H
+#define SIPHERD_WORKER_H
+
+#include <stdatomic.h>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "capture.h"
+#include "clock.h"
+#include "frame.h"
+#include "link.h"
+#include "neighbour.h"
+#include "wire.h"
+
+#define STATION_BURST 64
+#define WORKER_ORDERS 64
+#define WORKER_REDIRECTS 1024 /* frames on their way from one worker to another */
+
+struct worker;
+
+struct station {
+	uint16_t port, queue;
+	bool has_queue; /* false: `relay` takes our frames to a worker that has one */
+	bool sends_checksum;
+	uint16_t frame_max; /* MTU and link header */
+	struct rte_ring *relay;
+	struct rte_mempool *pool;
+	struct capture *capture; /* NULL: not here */
+	int64_t capture_phone;
+	struct frame_rules rules;
+	struct neighbours neighbours;
+	/* The datagram that the herd or a registrar is filling, at most one. */
+	struct rte_mbuf *open;
+	uint8_t open_family;
+	uint32_t open_phone;
+	unsigned waiting;
+	struct rte_mbuf *batch[STATION_BURST];
+};
+
+/* What the control thread may ask of a worker. */
+enum order_kind { ORDER_COMMAND, ORDER_FAULTS, ORDER_FORGET, ORDER_PROXY };
+
+struct order {
+	uint8_t kind; /* enum order_kind */
+	uint8_t proxy;
+	uint16_t port;
+	struct address address;
+	struct herd_command command;
+	struct registrar_faults faults;
+};
+
+struct mailbox {
+	_Atomic uint32_t put;   /* control thread writes */
+	_Atomic uint32_t taken; /* worker writes */
+	struct order
+		order[WORKER_ORDERS]; /* control thread writes those between put and taken + N */
+};
+
+/* One worker's part of a snapshot. Worker writes while asked != answered, control thread reads
+ * while they are equal. */
+struct report {
+	struct herd_counters herd;
+	struct herd_population population;
+	struct herd_histograms histograms;
+	struct registrar_counters registrar[PROXIES];
+	uint32_t registered_at[PROXIES];
+	struct wire_counters wire;
+	struct wire_worker_state state;
+	uint64_t now_us;
+	bool quiet;
+};
+
+/* The MACs of the next hops, for workers that do not ask themselves. Worker 0 writes. */
+struct hop_board {
+	_Atomic uint64_t hop[PROXIES]; /* MAC | generation << 48 | known << 63 */
+};
+
+struct worker {
+	unsigned index, workers, lcore;
+	uint64_t owner_factor; /* to find index % workers without division */
+	const struct clock *clock;
+	const struct wire_config *config;
+	struct hop_board *board;
+	struct herd *herd;                                /* NULL: no herd here */
+	struct registrar *registrar[PROXIES];             /* NULL: no registrars here */
+	struct station *herd_station, *registrar_station; /* into station[], or NULL */
+	struct station station[LINK_ENDS];
+	struct wire_proxy proxy[PROXIES];
+	uint16_t generation[PROXIES]; /* how often the proxy's address has changed */
+	uint64_t registrar_next_us;
+	struct rte_ring *redirect_to[WIRE_WORKERS_MAX], *redirect_from[WIRE_WORKERS_MAX];
+	struct rte_ring *relay_from[WIRE_WORKERS_MAX]; /* of workers without a queue */
+	bool relays;                                   /* any relay_from is there */
+	struct wire_counters counters;
+	uint8_t *discard;   /* datagrams to nowhere are written here */
+	bool rests_shortly; /* the device's queue is short: never sleep long */
+	bool crowded;       /* somebody else needs this CPU */
+	uint64_t activity;  /* grows with everything that is not polling in vain */
+	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
+	float busy_ratio;
+	struct mailbox mailbox;
+	atomic_bool *stop;         /* control thread writes */
+	_Atomic uint32_t asked;    /* control thread writes */
+	_Atomic uint32_t answered; /* worker writes */
+	struct report report;
+};
+
+/* --- station.c --- */
+
+/* Take a burst from the port and from other workers, and deliver it. Returns the frames taken. */
+unsigned station_receive(struct worker *worker, struct station *station, uint64_t now_us);
+/* Frames that another worker received for us. */
+unsigned station_receive_redirected(struct worker *worker, uint64_t now_us);
+/* Send what waits, the datagram being filled included. */
+void station_flush(struct worker *worker, struct station *station);
+/* Ask for next hops that are due. */
+void station_ask(struct worker *worker, struct station *station, uint64_t now_us);
+/* Frames of workers that have no queue. */
+void station_relay(struct worker *worker, struct station *station);
+
+/* herd_output.buffer and registrar_output.buffer; context is the worker. */
+uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+uint8_t *station_primary_buffer(void *context, const struct endpoint *to, uint16_t n);
+uint8_t *station_redundant_buffer(void *context, const struct endpoint *to, uint16_t n);
+
+/* --- worker.c --- */
+
+/* The loop; argument is the worker. Runs until *stop. */
+int worker_run(void *argument);
+/* Fill worker->report; by the worker, or by the control thread while no worker runs. */
+void worker_report(struct worker *worker, uint64_t now_us);
+/* Worker 0: tell the others (and the control thread) what is known of the next hops. */
+void worker_publish_hops(struct worker *worker);
+
+/* index % workers by two multiplications (Lemire, Kaser, Kurz 2019); exact for 32 bits. */
+static inline uint64_t worker_owner_factor(unsigned workers)
+{
+	return UINT64_MAX / workers + 1;
+}
+
+static inline unsigned worker_owner(const struct worker *worker, uint32_t index)
+{
+	const uint64_t fraction = worker->owner_factor * index;
+	return (unsigned)(((unsigned __int128)fraction * worker->workers) >> 64);
+}
+
+#endif

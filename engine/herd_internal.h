@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a herd, shared by its four files: herd.c (life, time, commands), herd_step.c (what
+ * a redundancy step asks for), herd_send.c (requests) and herd_receive.c (datagrams). Nobody else
+ * includes this.
+ */
+#ifndef SIPHERD_HERD_INTERNAL_H
+#define SIPHERD_HERD_INTERNAL_H
+
+#include "credentials.h"
+#include "herd.h"
+#include "message.h"
+#include "pacer.h"
+#include "wheel.h"
+
+#define HERD_JOBS 16
+#define UNREGISTER_WAIT_MS 1000 /* PHONE.md: a planned reboot waits at most 1 s */
+#define AUTH_TRIES 3
+#define AUTH_STALE_MAX 10 /* stale=true is free, but a proxy that says nothing else is given up */
+#define SECONDS_MAX 1000000u /* longer expiries and waits are cut to what 32-bit ms can order */
+
+struct herd {
+	struct herd_config config;
+	struct herd_output output;
+	uint64_t now_us;
+	uint32_t now_ms;
+	uint32_t phones;
+	uint64_t stride_inverse; /* 2^40 / stride rounded up: exact for 32-bit indices and stride <=
+				    16 */
+	struct phone *phone;
+	struct phone_auth *auth;
+	struct wheel *wheel;
+	struct messages *messages;
+	struct credentials *credentials;
+	struct pacer pacer;
+	bool ramping, stopped;
+	uint32_t next_start;    /* local index the ramp has come to */
+	uint32_t unregistering; /* phones with an Expires 0 in flight */
+	struct herd_command job[HERD_JOBS];
+	uint32_t jobs, job_next; /* waiting jobs; local index the first has come to */
+	struct herd_counters counters;
+	struct herd_population population;
+	struct herd_histograms histograms;
+};
+
+/* What an event brings along besides its name. */
+struct occasion {
+	uint64_t planned_us;    /* when it was due; now for what comes from the wire */
+	bool timed;             /* due by schedule: lateness counts */
+	uint32_t granted_s;     /* REGISTER_OK */
+	uint32_t retry_after_s; /* REJECTED */
+	uint32_t boot_ms;       /* START: when the phone is to boot */
+};
+
+static inline uint32_t herd_index(const struct herd *herd, uint32_t local)
+{
+	return herd->config.first + local * herd->config.stride;
+}
+
+static inline uint32_t herd_local(const struct herd *herd, uint32_t index)
+{
+	return (uint32_t)((__uint128_t)(index - herd->config.first) * herd->stride_inverse >> 40);
+}
+
+/* Why a random number is drawn: keeps draws of one phone and epoch apart. */
+enum draw {
+	DRAW_CALL = 1,
+	DRAW_CNONCE,
+	DRAW_SWITCH,
+	DRAW_BOOT,
+	DRAW_FIRST,
+	DRAW_JITTER,
+	DRAW_BACKOFF
+};
+
+/* A hash of seed, phone, epoch, purpose and n: the same in every run and however phones are sliced.
+ */
+uint64_t herd_draw(uint64_t seed, uint32_t index, uint16_t epoch, enum draw purpose, uint32_t n);
+/* Uniform in 0..range inclusive. */
+uint32_t herd_uniform(uint64_t draw, uint32_t range);
+
+/* herd_step.c */
+void herd_step(
+	struct herd *herd, uint32_t local, enum phone_event event, const struct occasion *occasion);
+void herd_queue(struct herd *herd, uint32_t local);
+void herd_unregister_ended(struct herd *herd, uint32_t local);
+void herd_start_phone(struct herd *herd, uint32_t local, uint64_t planned_us, uint32_t boot_ms);
+enum proxy herd_unregister_proxy(const struct phone *phone);
+
+/* herd.c */
+void herd_set_time(struct herd *herd, uint64_t now_us);
+
+/* herd_send.c: begin a transaction, or send its datagram again */
+void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion *occasion);
+void herd_begin_register(struct herd *herd, uint32_t local, const struct occasion *occasion);
+void herd_begin_unregister(struct herd *herd, uint32_t local, uint32_t wait_ms);
+void herd_again_options(struct herd *herd, uint32_t local);
+void herd_again_register(struct herd *herd, uint32_t local);
+void herd_again_unregister(struct herd *herd, uint32_t local);
+
+#endif

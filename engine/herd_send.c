@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A herd's requests: every text follows from the phone's record, so a retransmission is built again
+ * and comes out identical. */
+#include "herd_internal.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+uint64_t herd_draw(uint64_t seed, uint32_t index, uint16_t epoch, enum draw purpose, uint32_t n)
+{
+	uint64_t words[2] = {(uint64_t)index << 32 | n, (uint64_t)purpose << 16 | epoch};
+	return XXH3_64bits_withSeed(words, sizeof(words), seed);
+}
+
+uint32_t herd_uniform(uint64_t draw, uint32_t range)
+{
+	return (uint32_t)((draw >> 32) * ((uint64_t)range + 1) >> 32);
+}
+
+/* Call-ID, tag and branch hang on the run's secret, not on its seed: two runs with the same seed
+ * must not look like one to a registrar that remembers Call-ID and CSeq. */
+static void fields_of(const struct herd *herd, uint32_t index, uint16_t epoch, enum token_kind kind,
+	uint32_t cseq, struct message_fields *fields)
+{
+	/* The Expires 0 belongs to the call of its registration. */
+	uint32_t call = kind == TOKEN_OPTIONS;
+	uint64_t id = herd_draw(herd->config.secret, index, epoch, DRAW_CALL, call);
+	hex8_write(index, fields->call_id);
+	hex8_write((uint32_t)(id >> 32), fields->call_id + 8);
+	hex8_write((uint32_t)id, fields->call_id + 16);
+	hex8_write((uint32_t)(id >> 32) * 2654435761u ^ (uint32_t)id, fields->tag);
+	fields->cseq = cseq;
+	fields->token = (struct token){.phone = index,
+		.epoch = epoch,
+		.kind = (uint8_t)kind,
+		.sequence = cseq & TOKEN_SEQUENCE_MASK};
+}
+
+static bool send_options(struct herd *herd, uint32_t local)
+{
+	const struct phone *phone = &herd->phone[local];
+	uint32_t index = herd_index(herd, local);
+	enum proxy target = redundancy_keepalive_target(&herd->config.redundancy, phone);
+	struct message_phone who;
+	struct message_fields fields;
+	messages_phone(herd->messages, index, target, &who);
+	uint16_t length = messages_options_length(herd->messages, &who);
+	uint8_t *out = herd->output.buffer(herd->output.context, index, target, length);
+	if (out == NULL) {
+		herd->counters.not_sent++;
+		return false;
+	}
+	fields_of(herd, index, phone->epoch, TOKEN_OPTIONS, phone->keepalive_cseq, &fields);
+	messages_options_write(herd->messages, &who, &fields, herd->config.secret, out);
+	return true;
+}
+
+/* One REGISTER datagram, refreshing or ending a binding. */
+struct registration {
+	enum proxy proxy;
+	enum token_kind kind;
+	uint16_t epoch;
+	uint32_t cseq, expires_s;
+	bool credentials;
+};
+
+static bool send_registration(struct herd *herd, uint32_t local, const struct registration *r)
+{
+	uint32_t index = herd_index(herd, local);
+	struct message_phone who;
+	struct message_fields fields;
+	char authorization[CREDENTIALS_HEADER_MAX], cnonce[8];
+	size_t authorization_length = 0;
+	if (r->credentials) {
+		struct credentials_owner owner = {&herd->auth[local], local, index};
+		hex8_write((uint32_t)herd_draw(
+				   herd->config.secret, index, r->epoch, DRAW_CNONCE, r->cseq),
+			cnonce);
+		authorization_length = credentials_header(
+			herd->credentials, &owner, r->proxy, cnonce, authorization);
+	}
+	messages_phone(herd->messages, index, r->proxy, &who);
+	uint16_t length = messages_register_length(
+		herd->messages, &who, r->expires_s, authorization_length);
+	uint8_t *out = herd->output.buffer(herd->output.context, index, r->proxy, length);
+	if (out == NULL) {
+		herd->counters.not_sent++;
+		return false;
+	}
+	fields_of(herd, index, r->epoch, r->kind, r->cseq, &fields);
+	messages_register_write(herd->messages, &who, &fields, herd->config.secret, r->expires_s,
+		authorization, authorization_length, out);
+	return true;
+}
+
+static bool send_register(struct herd *herd, uint32_t local)
+{
+	const struct phone *phone = &herd->phone[local];
+	struct registration r = {
+		.proxy = phone_active(phone),
+		.kind = TOKEN_REGISTER,
+		.epoch = phone->epoch,
+		.cseq = phone->register_cseq,
+		.expires_s = phone->flags & PHONE_RAISED_EXPIRES ? herd->auth[local].expires_s
+								 : herd->config.expires_s,
+		.credentials = phone->flags & PHONE_WITH_CREDENTIALS,
+	};
+	return send_registration(herd, local, &r);
+}
+
+static bool send_unregister(struct herd *herd, uint32_t local)
+{
+	const struct phone *phone = &herd->phone[local];
+	struct registration r = {
+		.proxy = herd_unregister_proxy(phone),
+		.kind = TOKEN_UNREGISTER,
+		.epoch = (uint16_t)(phone->epoch - (phone->flags & PHONE_UNREGISTER_OLD ? 1 : 0)),
+		.cseq = herd->auth[local].unregister_cseq,
+		.expires_s = 0,
+		.credentials = phone->flags & PHONE_UNREGISTER_AUTH,
+	};
+	return send_registration(herd, local, &r);
+}
+
+static void record_lateness(struct herd *herd, const struct occasion *occasion)
+{
+	if (!occasion->timed)
+		return;
+	uint64_t late = herd->now_us > occasion->planned_us ? herd->now_us - occasion->planned_us
+							    : 0;
+	histogram_record(
+		&herd->histograms.lateness_us, late < UINT32_MAX ? (uint32_t)late : UINT32_MAX);
+}
+
+void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion *occasion)
+{
+	struct phone *phone = &herd->phone[local];
+	phone->flags |= PHONE_KEEPALIVE_PENDING;
+	phone->keepalive_cseq++;
+	phone->keepalive_tries = 1;
+	phone->keepalive_planned_us = (uint32_t)occasion->planned_us;
+	phone->keepalive_next_ms = herd->now_ms +
+				   transaction_interval_ms(&herd->config.timers, 1, false);
+	phone->keepalive_end_ms = herd->now_ms + herd->config.timers.no_response_ms;
+	record_lateness(herd, occasion);
+	if (send_options(herd, local))
+		herd->counters.options_sent++;
+}
+
+void herd_again_options(struct herd *herd, uint32_t local)
+{
+	struct phone *phone = &herd->phone[local];
+	phone->keepalive_tries++;
+	phone->keepalive_next_ms += transaction_interval_ms(
+		&herd->config.timers, phone->keepalive_tries, false);
+	if (send_options(herd, local))
+		herd->counters.options_retransmitted++;
+}
+
+void herd_begin_register(struct herd *herd, uint32_t local, const struct occasion *occasion)
+{
+	struct phone *phone = &herd->phone[local];
+	struct phone_auth *auth = &herd->auth[local];
+	enum proxy active = phone_active(phone);
+	phone->flags &= (uint16_t) ~(
+		PHONE_REGISTER_ARMED | PHONE_PROVISIONAL | PHONE_WITH_CREDENTIALS);
+	phone->flags |= PHONE_REGISTER_PENDING;
+	if (credentials_ready(auth, active)) {
+		phone->flags |= PHONE_WITH_CREDENTIALS;
+		auth->nonce_count[active]++;
+	}
+	phone->register_cseq++;
+	phone->register_tries = 1;
+	phone->register_sent_us = (uint32_t)occasion->planned_us;
+	phone->register_next_ms = herd->now_ms +
+				  transaction_interval_ms(&herd->config.timers, 1, false);
+	phone->register_end_ms = herd->now_ms + herd->config.timers.no_response_ms;
+	record_lateness(herd, occasion);
+	if (send_register(herd, local))
+		herd->counters.register_sent++;
+}
+
+void herd_again_register(struct herd *herd, uint32_t local)
+{
+	struct phone *phone = &herd->phone[local];
+	phone->register_tries++;
+	phone->register_next_ms += transaction_interval_ms(
+		&herd->config.timers, phone->register_tries, phone->flags & PHONE_PROVISIONAL);
+	if (send_register(herd, local))
+		herd->counters.register_retransmitted++;
+}
+
+void herd_begin_unregister(struct herd *herd, uint32_t local, uint32_t wait_ms)
+{
+	struct phone *phone = &herd->phone[local];
+	struct phone_auth *auth = &herd->auth[local];
+	enum proxy proxy = herd_unregister_proxy(phone);
+	if (!(phone->flags & PHONE_UNREGISTER_PENDING))
+		herd->unregistering++;
+	phone->flags |= PHONE_UNREGISTER_PENDING;
+	phone->flags &= (uint16_t)~PHONE_UNREGISTER_AUTH;
+	if (credentials_ready(auth, proxy)) {
+		phone->flags |= PHONE_UNREGISTER_AUTH;
+		auth->nonce_count[proxy]++;
+	}
+	phone->unregister_tries = 1;
+	phone->unregister_next_ms = herd->now_ms +
+				    transaction_interval_ms(&herd->config.timers, 1, false);
+	phone->unregister_end_ms = herd->now_ms + wait_ms;
+	if (send_unregister(herd, local))
+		herd->counters.unregister_sent++;
+}
+
+void herd_again_unregister(struct herd *herd, uint32_t local)
+{
+	struct phone *phone = &herd->phone[local];
+	phone->unregister_tries++;
+	phone->unregister_next_ms += transaction_interval_ms(
+		&herd->config.timers, phone->unregister_tries, false);
+	if (send_unregister(herd, local))
+		herd->counters.unregister_retransmitted++;
+}

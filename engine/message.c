@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "message.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "herd.h"
+
+#define ALLOW "Allow: INVITE, ACK, OPTIONS, NOTIFY\r\n"
+#define HOSTPORT_MAX (ADDRESS_TEXT_MAX + 8)
+#define CSEQ_DIGITS 10
+
+enum request { REQUEST_OPTIONS, REQUEST_REGISTER, REQUESTS };
+
+/* Offsets of the patched fields; the lengths follow from the class. */
+struct template
+{
+	char *text;
+	uint16_t length;
+	uint16_t via_host, branch, from_user, tag, to_user, call_id, cseq, contact_user,
+		contact_host;
+};
+
+struct messages {
+	const struct address_plan *plan[PROXIES];
+	const struct identity_set *identities;
+	uint32_t templates;
+	uint64_t text_bytes;
+	struct template *template;
+	/* By proxy, kind, length of "address:port", length of user. */
+	uint16_t class[PROXIES][REQUESTS][HOSTPORT_MAX][IDENTITY_TEXT_MAX + 1];
+};
+
+/* Builds a template; positions are noted as it goes. */
+struct draft {
+	char text[MESSAGE_MAX];
+	size_t length;
+	bool overflow;
+};
+
+static void add(struct draft *draft, const char *text)
+{
+	size_t n = strlen(text);
+	if (draft->length + n > sizeof(draft->text)) {
+		draft->overflow = true;
+		return;
+	}
+	memcpy(draft->text + draft->length, text, n);
+	draft->length += n;
+}
+
+/* Room for a field that is patched later; returns its place. */
+static uint16_t gap(struct draft *draft, size_t n)
+{
+	size_t at = draft->length;
+	if (at + n > sizeof(draft->text)) {
+		draft->overflow = true;
+		return 0;
+	}
+	memset(draft->text + at, 'x', n);
+	draft->length += n;
+	return (uint16_t)at;
+}
+
+/* "sip:host" or "sip:host:port" of a proxy, as the Request-URI of a keep-alive. */
+static void add_proxy_uri(struct draft *draft, const struct herd_proxy *proxy)
+{
+	add(draft, "sip:");
+	add(draft, proxy->host);
+	if (proxy->port == 5060)
+		return;
+	char digits[6];
+	int n = 0;
+	for (unsigned port = proxy->port; port > 0; port /= 10)
+		digits[n++] = (char)('0' + port % 10);
+	char text[8] = ":";
+	for (int i = 0; i < n; i++)
+		text[1 + i] = digits[n - 1 - i];
+	add(draft, text);
+}
+
+static void draft_headers(struct draft *draft, struct template *t, const struct herd_config *config,
+	enum request kind, size_t hostport, size_t user)
+{
+	add(draft, " SIP/2.0\r\nVia: SIP/2.0/UDP ");
+	t->via_host = gap(draft, hostport);
+	add(draft, ";branch=z9hG4bK");
+	t->branch = gap(draft, TOKEN_HEX);
+	add(draft, ";rport\r\nMax-Forwards: 70\r\nFrom: <sip:");
+	t->from_user = gap(draft, user);
+	add(draft, "@");
+	add(draft, config->domain);
+	add(draft, ">;tag=");
+	t->tag = gap(draft, 8);
+	add(draft, "\r\nTo: <sip:");
+	t->to_user = gap(draft, user);
+	add(draft, "@");
+	add(draft, config->domain);
+	add(draft, ">\r\nCall-ID: ");
+	t->call_id = gap(draft, MESSAGE_CALL_ID);
+	add(draft, "\r\nCSeq: ");
+	t->cseq = gap(draft, CSEQ_DIGITS);
+	add(draft, kind == REQUEST_OPTIONS ? " OPTIONS\r\nContact: <sip:"
+					   : " REGISTER\r\nContact: <sip:");
+	t->contact_user = gap(draft, user);
+	add(draft, "@");
+	t->contact_host = gap(draft, hostport);
+	add(draft, ">\r\nUser-Agent: ");
+	add(draft, config->user_agent);
+	add(draft, "\r\n");
+}
+
+static bool template_make(struct template *t, const struct herd_config *config, enum request kind,
+	enum proxy proxy, size_t hostport, size_t user)
+{
+	struct draft draft = {.length = 0};
+	if (kind == REQUEST_OPTIONS) {
+		add(&draft, "OPTIONS ");
+		add_proxy_uri(&draft, &config->proxy[proxy]);
+	} else {
+		add(&draft, "REGISTER sip:");
+		add(&draft, config->domain);
+	}
+	draft_headers(&draft, t, config, kind, hostport, user);
+	if (kind == REQUEST_OPTIONS)
+		add(&draft, "Accept: application/sdp\r\nContent-Length: 0\r\n\r\n");
+	if (draft.overflow)
+		return false;
+	t->text = malloc(draft.length);
+	if (t->text == NULL)
+		return false;
+	memcpy(t->text, draft.text, draft.length);
+	t->length = (uint16_t)draft.length;
+	return true;
+}
+
+/* Lengths of user that occur in this fleet. */
+static void user_lengths(const struct herd_config *config, bool seen[IDENTITY_TEXT_MAX + 1])
+{
+	for (uint32_t i = 0; i < config->fleet_phones; i++)
+		seen[identity_user_length(config->identities, i)] = true;
+}
+
+static bool classes_make(
+	struct messages *m, const struct herd_config *config, enum proxy proxy, const bool *seen)
+{
+	bool ipv6 = config->proxy[proxy].address.family == ADDRESS_IPV6;
+	/* "1.1.1.1:1024" to "255.255.255.255:65535"; "[::]:1024" to eight full groups. */
+	size_t shortest = ipv6 ? 9 : 12, longest = ipv6 ? HOSTPORT_MAX - 1 : 21;
+	for (size_t hostport = shortest; hostport <= longest; hostport++) {
+		for (size_t user = 1; user <= IDENTITY_TEXT_MAX; user++) {
+			for (int kind = 0; seen[user] && kind < REQUESTS; kind++) {
+				struct template *t = &m->template[m->templates];
+				if (!template_make(
+					    t, config, (enum request)kind, proxy, hostport, user))
+					return false;
+				m->text_bytes += t->length;
+				m->class[proxy][kind][hostport][user] = (uint16_t)m->templates++;
+			}
+		}
+	}
+	return true;
+}
+
+struct messages *messages_create(const struct herd_config *config)
+{
+	bool seen[IDENTITY_TEXT_MAX + 1] = {false};
+	user_lengths(config, seen);
+	size_t lengths = 0;
+	for (size_t i = 0; i <= IDENTITY_TEXT_MAX; i++)
+		lengths += seen[i];
+	struct messages *m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	m->identities = config->identities;
+	m->template = calloc(PROXIES * REQUESTS * HOSTPORT_MAX * (lengths ? lengths : 1),
+		sizeof(struct template));
+	for (int proxy = 0; m->template != NULL && proxy < PROXIES; proxy++) {
+		m->plan[proxy] = config->plan[config->proxy[proxy].address.family];
+		/* Without redundancy the redundant proxy has neither name nor plan. */
+		if (m->plan[proxy] == NULL || config->proxy[proxy].host[0] == '\0')
+			continue;
+		if (classes_make(m, config, (enum proxy)proxy, seen))
+			continue;
+		messages_free(m);
+		return NULL;
+	}
+	if (m->template == NULL) {
+		messages_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void messages_free(struct messages *m)
+{
+	if (m == NULL)
+		return;
+	for (uint32_t i = 0; m->template != NULL && i < m->templates; i++)
+		free(m->template[i].text);
+	free(m->template);
+	free(m);
+}
+
+uint64_t messages_memory(const struct messages *m)
+{
+	return sizeof(*m) + m->templates * sizeof(struct template) + m->text_bytes;
+}
+
+/* ":5060" and the like; returns its length. */
+static size_t write_port(char *out, uint16_t port)
+{
+	size_t digits = port >= 10000 ? 5 : 4; /* plans hold no port below 1024 */
+	unsigned value = port;
+	out[0] = ':';
+	for (size_t i = digits; i > 0; i--) {
+		out[i] = (char)('0' + value % 10);
+		value /= 10;
+	}
+	return digits + 1;
+}
+
+void messages_phone(
+	const struct messages *m, uint32_t index, enum proxy proxy, struct message_phone *out)
+{
+	struct address address;
+	uint16_t port;
+	address_plan_at(m->plan[proxy], index, &address, &port);
+	size_t n = 0;
+	if (address.family == ADDRESS_IPV6)
+		out->hostport[n++] = '[';
+	n += address_format(&address, out->hostport + n);
+	if (address.family == ADDRESS_IPV6)
+		out->hostport[n++] = ']';
+	out->host_length = (uint8_t)n;
+	n += write_port(out->hostport + n, port);
+	out->hostport_length = (uint8_t)n;
+	out->user_length = (uint8_t)identity_user(m->identities, index, out->user);
+	out->proxy = (uint8_t)proxy;
+}
+
+static const struct template *template_of(
+	const struct messages *m, const struct message_phone *phone, enum request kind)
+{
+	return &m->template[m->class[phone->proxy][kind][phone->hostport_length]
+				    [phone->user_length]];
+}
+
+/* Ten digits of 1000000000 + n, two at a time. */
+static void write_cseq(char *out, uint32_t n)
+{
+	uint32_t value = MESSAGE_CSEQ_BASE + n;
+	for (int i = CSEQ_DIGITS - 1; i >= 0; i--) {
+		out[i] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
+static void patch(const struct template *t, const struct message_phone *phone,
+	const struct message_fields *fields, uint64_t secret, uint8_t *out)
+{
+	memcpy(out, t->text, t->length);
+	char *text = (char *)out;
+	memcpy(text + t->via_host, phone->hostport, phone->hostport_length);
+	token_write(&fields->token, secret, text + t->branch);
+	memcpy(text + t->from_user, phone->user, phone->user_length);
+	memcpy(text + t->tag, fields->tag, 8);
+	memcpy(text + t->to_user, phone->user, phone->user_length);
+	memcpy(text + t->call_id, fields->call_id, MESSAGE_CALL_ID);
+	write_cseq(text + t->cseq, fields->cseq);
+	memcpy(text + t->contact_user, phone->user, phone->user_length);
+	memcpy(text + t->contact_host, phone->hostport, phone->hostport_length);
+}
+
+uint16_t messages_options_length(const struct messages *m, const struct message_phone *phone)
+{
+	return template_of(m, phone, REQUEST_OPTIONS)->length;
+}
+
+void messages_options_write(const struct messages *m, const struct message_phone *phone,
+	const struct message_fields *fields, uint64_t secret, uint8_t *out)
+{
+	patch(template_of(m, phone, REQUEST_OPTIONS), phone, fields, secret, out);
+}
+
+static size_t decimal(uint32_t value, char out[10])
+{
+	char digits[10];
+	size_t n = 0;
+	do {
+		digits[n++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	for (size_t i = 0; i < n; i++)
+		out[i] = digits[n - 1 - i];
+	return n;
+}
+
+#define EXPIRES "Expires: "
+#define REGISTER_END "Content-Length: 0\r\n\r\n"
+
+uint16_t messages_register_length(const struct messages *m, const struct message_phone *phone,
+	uint32_t expires_s, size_t authorization_length)
+{
+	char digits[10];
+	return (uint16_t)(template_of(m, phone, REQUEST_REGISTER)->length + strlen(EXPIRES) +
+			  decimal(expires_s, digits) + 2 + authorization_length +
+			  strlen(REGISTER_END));
+}
+
+void messages_register_write(const struct messages *m, const struct message_phone *phone,
+	const struct message_fields *fields, uint64_t secret, uint32_t expires_s,
+	const char *authorization, size_t authorization_length, uint8_t *out)
+{
+	const struct template *t = template_of(m, phone, REQUEST_REGISTER);
+	patch(t, phone, fields, secret, out);
+	out += t->length;
+	memcpy(out, EXPIRES, strlen(EXPIRES));
+	out += strlen(EXPIRES);
+	out += decimal(expires_s, (char *)out);
+	memcpy(out, "\r\n", 2);
+	out += 2;
+	memcpy(out, authorization, authorization_length);
+	memcpy(out + authorization_length, REGISTER_END, strlen(REGISTER_END));
+}
+
+/* Writes when there is a place to write to, counts in any case. */
+struct answer_pen {
+	uint8_t *out;
+	size_t length;
+};
+
+static void pen_text(struct answer_pen *pen, const char *text, size_t length)
+{
+	if (pen->out != NULL)
+		memcpy(pen->out + pen->length, text, length);
+	pen->length += length;
+}
+
+static void pen_string(struct answer_pen *pen, const char *text)
+{
+	pen_text(pen, text, strlen(text));
+}
+
+static void pen_span(struct answer_pen *pen, const struct sip_message *message, struct span span)
+{
+	pen_text(pen, span_text(message, span), span.length);
+}
+
+/* The topmost Via with what RFC 3581 section 4 adds: the source address as received, and the source
+ * port as the value of an rport that came without one. */
+static void pen_top_via(
+	struct answer_pen *pen, const struct sip_message *request, const struct endpoint *source)
+{
+	struct span via = request->via[0];
+	if (!request->rport) {
+		pen_span(pen, request, via);
+		return;
+	}
+	char host[ADDRESS_TEXT_MAX], digits[10];
+	const char *text = span_text(request, via);
+	size_t host_length = address_format(&source->address, host);
+	size_t at = 0;
+	for (size_t i = 0; i + 6 <= via.length; i++) {
+		bool here = text[i] == ';' && strncasecmp(text + i + 1, "rport", 5) == 0 &&
+			    (i + 6 == via.length || text[i + 6] == ';');
+		if (!here)
+			continue;
+		pen_text(pen, text, i + 6);
+		pen_string(pen, "=");
+		pen_text(pen, digits, decimal(source->port, digits));
+		at = i + 6;
+		break;
+	}
+	pen_text(pen, text + at, via.length - at);
+	pen_string(pen, ";received=");
+	pen_text(pen, host, host_length);
+}
+
+static void pen_answer(struct answer_pen *pen, const struct sip_message *request,
+	const struct message_answer *answer)
+{
+	char digits[10];
+	pen_string(pen, "SIP/2.0 ");
+	pen_text(pen, digits, decimal(answer->status, digits));
+	pen_string(pen, " ");
+	pen_string(pen, answer->reason);
+	pen_string(pen, "\r\nVia: ");
+	pen_top_via(pen, request, &answer->source);
+	for (int i = 1; i < request->vias; i++) {
+		pen_string(pen, "\r\nVia: ");
+		pen_span(pen, request, request->via[i]);
+	}
+	pen_string(pen, "\r\nFrom: ");
+	pen_span(pen, request, request->from);
+	pen_string(pen, "\r\nTo: ");
+	pen_span(pen, request, request->to);
+	if (request->to_tag.length == 0) {
+		pen_string(pen, ";tag=");
+		pen_text(pen, answer->tag, 8);
+	}
+	pen_string(pen, "\r\nCall-ID: ");
+	pen_span(pen, request, request->call_id);
+	pen_string(pen, "\r\nCSeq: ");
+	pen_text(pen, digits, decimal(request->cseq, digits));
+	pen_string(pen, " ");
+	pen_span(pen, request, request->method_text);
+	pen_string(pen, "\r\n");
+	if (answer->allow)
+		pen_string(pen, ALLOW);
+	if (answer->accept)
+		pen_string(pen, "Accept: application/sdp\r\n");
+	pen_string(pen, "Content-Length: 0\r\n\r\n");
+}
+
+uint16_t messages_answer(
+	const struct sip_message *request, const struct message_answer *answer, uint8_t *out)
+{
+	struct answer_pen pen = {.out = out};
+	pen_answer(&pen, request, answer);
+	return pen.length <= MESSAGE_MAX ? (uint16_t)pen.length : 0;
+}

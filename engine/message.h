@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Prebuilt requests: constant length per template, patched at fixed places.
+ *
+ * A template is the whole text of a request for one proxy, one length of "address:port" and one
+ * length of user; per phone only fixed-width fields are written into a copy. Addresses and users
+ * are never padded (some parsers read a leading zero as octal); their lengths choose the template
+ * instead. CSeq is ten digits from 1000000001 on. A REGISTER ends in a variable tail: Expires,
+ * Authorization, Content-Length.
+ */
+#ifndef SIPHERD_MESSAGE_H
+#define SIPHERD_MESSAGE_H
+
+#include "address.h"
+#include "identity.h"
+#include "phone.h"
+#include "scan.h"
+#include "token.h"
+
+#define MESSAGE_MAX 2600 /* no request or answer of ours is longer */
+#define MESSAGE_CSEQ_BASE 1000000000u
+#define MESSAGE_CALL_ID 24 /* characters of a Call-ID */
+
+struct herd_config;
+struct messages;
+
+/* All templates a slice can need. NULL: out of memory or a text that does not fit MESSAGE_MAX. */
+struct messages *messages_create(const struct herd_config *config);
+void messages_free(struct messages *messages);
+uint64_t messages_memory(const struct messages *messages);
+
+/* What varies between two requests of the same template. */
+struct message_fields {
+	struct token token;
+	char tag[8]; /* From tag */
+	char call_id[MESSAGE_CALL_ID];
+	uint32_t cseq; /* counted from 1 */
+};
+
+/* A phone's own texts towards one proxy. */
+struct message_phone {
+	char hostport[ADDRESS_TEXT_MAX + 8], user[IDENTITY_TEXT_MAX];
+	uint8_t hostport_length, user_length, host_length;
+	uint8_t proxy;
+};
+void messages_phone(const struct messages *messages, uint32_t index, enum proxy proxy,
+	struct message_phone *out);
+
+/* OPTIONS: its length, then its text into a buffer of that length. */
+uint16_t messages_options_length(
+	const struct messages *messages, const struct message_phone *phone);
+void messages_options_write(const struct messages *messages, const struct message_phone *phone,
+	const struct message_fields *fields, uint64_t secret, uint8_t *out);
+
+/* REGISTER with an Expires value and an Authorization header (CRLF included, or length 0). */
+uint16_t messages_register_length(const struct messages *messages,
+	const struct message_phone *phone, uint32_t expires_s, size_t authorization_length);
+void messages_register_write(const struct messages *messages, const struct message_phone *phone,
+	const struct message_fields *fields, uint64_t secret, uint32_t expires_s,
+	const char *authorization, size_t authorization_length, uint8_t *out);
+
+/*
+ * The answer of a phone to a request: all Via values in order (received and rport filled in as RFC
+ * 3581 asks), From, To with our tag unless it has one, Call-ID, CSeq, Allow where the code wants
+ * it. Returns its length; with out NULL only the length. 0: it would be longer than MESSAGE_MAX.
+ */
+struct message_answer {
+	uint16_t status;
+	const char *reason;
+	bool allow, accept;
+	char tag[8];
+	struct endpoint source; /* where the request came from */
+};
+uint16_t messages_answer(
+	const struct sip_message *request, const struct message_answer *answer, uint8_t *out);
+
+#endif

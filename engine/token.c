@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "token.h"
+
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define COOKIE "z9hG4bK"
+#define COOKIE_LENGTH 7
+
+void hex8_write(uint32_t value, char out[8])
+{
+	/* Spread eight nibbles over eight bytes, most significant first in memory, then turn each
+	 * into its character: '0' plus the nibble, plus 39 more from 10 on. */
+	uint64_t x = __builtin_bswap32(value);
+	x = (x | x << 16) & 0x0000ffff0000ffffull;
+	x = (x | x << 8) & 0x00ff00ff00ff00ffull;
+	x = ((x & 0x000f000f000f000full) << 8) | ((x >> 4) & 0x000f000f000f000full);
+	uint64_t letter = ((x + 0x0606060606060606ull) >> 4) & 0x0101010101010101ull;
+	x += 0x3030303030303030ull + letter * 39;
+	memcpy(out, &x, 8);
+}
+
+static bool hex8_read(const char *text, uint32_t *value)
+{
+	uint32_t result = 0;
+	for (int i = 0; i < 8; i++) {
+		unsigned char c = (unsigned char)text[i];
+		uint32_t digit;
+		if (c >= '0' && c <= '9')
+			digit = c - '0';
+		else if (c >= 'a' && c <= 'f')
+			digit = c - 'a' + 10;
+		else
+			return false;
+		result = result << 4 | digit;
+	}
+	*value = result;
+	return true;
+}
+
+static uint32_t check_of(uint32_t phone, uint32_t word, uint64_t seed)
+{
+	uint64_t both = (uint64_t)phone << 32 | word;
+	return (uint32_t)XXH3_64bits_withSeed(&both, sizeof(both), seed);
+}
+
+void token_write(const struct token *token, uint64_t seed, char out[TOKEN_HEX])
+{
+	uint32_t word = (uint32_t)token->epoch << 16 | (uint32_t)(token->kind & 3) << 14 |
+			(token->sequence & TOKEN_SEQUENCE_MASK);
+	hex8_write(token->phone, out);
+	hex8_write(word, out + 8);
+	hex8_write(check_of(token->phone, word, seed), out + 16);
+}
+
+bool token_parse(const char *branch, size_t length, uint64_t seed, struct token *out)
+{
+	uint32_t phone, word, check;
+	if (length != TOKEN_BRANCH || memcmp(branch, COOKIE, COOKIE_LENGTH) != 0)
+		return false;
+	branch += COOKIE_LENGTH;
+	if (!hex8_read(branch, &phone) || !hex8_read(branch + 8, &word) ||
+		!hex8_read(branch + 16, &check))
+		return false;
+	if (check != check_of(phone, word, seed))
+		return false;
+	out->phone = phone;
+	out->epoch = (uint16_t)(word >> 16);
+	out->kind = word >> 14 & 3;
+	out->sequence = word & TOKEN_SEQUENCE_MASK;
+	return true;
+}
