@@ -117,7 +117,7 @@ class Herd:
         argv = [self.sipherd, "run", path, "--for", f"{seconds}s", "--summary", self.summary_path,
                 "--seed", "1", *arguments]
         # af_xdp wants bpffs, and `ip netns exec` mounts a fresh /sys without it.
-        prepare = ("mount -t bpf bpf /sys/fs/bpf && ulimit -l unlimited"
+        prepare = ("mount -t bpf bpf /sys/fs/bpf"
                    if self.link == "af_xdp" else None)
         self.process = self.lab.start(self.name, argv, namespace="herd", prepare=prepare)
         if self.link == "tap":
