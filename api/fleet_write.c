@@ -125,11 +125,7 @@ int fleet_write(const struct fleet *fleet, FILE *out)
 	fleet_defaults(plain);
 	plain->profile = fleet->profile;
 	fleet_apply_profile(plain);
-	struct fleet_key profile = *fleet_key_find("profile");
-	if (fleet->profile != PROFILE_AUDIOCODES) {
-		fleet_key_text(fleet, &profile, text);
-		fprintf(out, "profile: %s\n", text);
-	}
+	plain->profile = PROFILE_AUDIOCODES;
 	for (size_t i = 0; i < fleet_keys_count; i++) {
 		const struct fleet_key *key = &fleet_keys[i];
 		if (!is_worth_writing(fleet, plain, key, text))
@@ -142,7 +138,7 @@ int fleet_write(const struct fleet *fleet, FILE *out)
 		before = key->path;
 	}
 	/* A file without keys is refused as a mistake. */
-	if (before[0] == '\0' && fleet->profile == PROFILE_AUDIOCODES)
+	if (before[0] == '\0')
 		fprintf(out, "fleet: \"%s\"\n", fleet->name);
 	explicit_bzero(text, sizeof(text));
 	free(plain);
