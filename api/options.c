@@ -14,6 +14,7 @@
 #define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
 #define ON_ALL (ON(COMMANDS) - 1)
+#define COMMANDS_ARE "Commands are run, check, demo, registrar, import and help."
 
 /* What an option's value becomes. */
 enum value_kind { VALUE_FLAG, VALUE_TEXT, VALUE_LIST, VALUE_COUNT, VALUE_SECONDS, VALUE_MS };
@@ -116,9 +117,24 @@ static const struct {
 	{EXIT_GENERATOR, "the generator was the limit"},
 };
 
+static int command_find(const char *name)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
 const char *options_command_name(enum command command)
 {
 	return commands[command].name;
+}
+
+enum command options_help_topic(const struct options *options)
+{
+	if (options->command != COMMAND_HELP || options->arguments.count == 0)
+		return options->command;
+	return (enum command)command_find(options->arguments.item[0]);
 }
 
 static int usage(const char *what, const char *text, const char *remedy)
@@ -196,14 +212,6 @@ static int environment_set(struct options *options, const struct option_row *row
 	return 0;
 }
 
-static int command_find(const char *name)
-{
-	for (int i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return i;
-	return -1;
-}
-
 /* What stands before "--" is DPDK's, when the first word after it is a command of ours. */
 static void split_eal(struct options *options, int *argc, char ***argv)
 {
@@ -270,6 +278,9 @@ static int check_arguments(const struct options *options)
 	if (options->arguments.count > command->most)
 		return usage("unexpected argument", options->arguments.item[command->most],
 			"See sipherd help.");
+	if (options->command == COMMAND_HELP && options->arguments.count == 1 &&
+		command_find(options->arguments.item[0]) < 0)
+		return usage("unknown command", options->arguments.item[0], COMMANDS_ARE);
 	return 0;
 }
 
@@ -291,7 +302,7 @@ int options_parse(struct options *options, int argc, char **argv)
 		int command = command_find(argv[1]);
 		if (command < 0)
 			return usage("unknown command", argv[1],
-				"Commands are run, check, demo, registrar, import and help.");
+				COMMANDS_ARE);
 		options->command = (enum command)command;
 		argc--;
 		argv++;
@@ -316,14 +327,17 @@ void options_free(struct options *options)
 static void print_folded(FILE *out, const char *text, int indent)
 {
 	int column = indent;
+	const char *gap = "";
 	while (*text != '\0') {
 		int word = (int)strcspn(text, " ");
 		if (column + word > 88) {
 			fprintf(out, "\n%*s", indent, "");
 			column = indent;
+			gap = "";
 		}
-		fprintf(out, "%.*s ", word, text);
+		fprintf(out, "%s%.*s", gap, word, text);
 		column += word + 1;
+		gap = " ";
 		text += word;
 		text += *text == ' ';
 	}
