@@ -126,8 +126,7 @@ static void derive_names(struct fleet *fleet)
 	if (!fleet_given(fleet, "domain")) {
 		bool brackets = strchr(host, ':') != NULL;
 		char domain[FLEET_TEXT_MAX + 2];
-		snprintf(domain, sizeof(domain), "%s%s%s", brackets ? "[" : "", host,
-			brackets ? "]" : "");
+		snprintf(domain, sizeof(domain), brackets ? "[%.255s]" : "%.255s", host);
 		copy_text(fleet->domain, sizeof(fleet->domain), domain);
 	}
 	if (!fleet_given(fleet, "registrar.realm"))
@@ -223,7 +222,8 @@ static void make_identities(struct fleet *fleet, struct fleet_messages *messages
 		copy_text(fleet->user, sizeof(fleet->user), "");
 	check_patterns_alone(fleet, messages);
 	users_path(fleet, path, sizeof(path));
-	if (fleet_users_read(path, &fleet->identities, messages) == 0)
+	struct fleet_where where = where_of(fleet, "users");
+	if (fleet_users_read(path, &where, &fleet->identities, messages) == 0)
 		count_phones(fleet, messages);
 }
 
@@ -388,7 +388,7 @@ static void make_plans(struct fleet *fleet, struct fleet_messages *messages)
 static void check_rest(struct fleet *fleet, struct fleet_messages *messages)
 {
 	struct fleet_where where = where_of(fleet, "workers");
-	if (fleet->workers > fleet->phones)
+	if (fleet->workers > fleet->phones && fleet->phones > 0)
 		fleet_error(messages, &where, "workers: %u are too many for %u phones",
 			fleet->workers, fleet->phones);
 	where = where_of(fleet, "registrar.min_expires");
