@@ -38,8 +38,9 @@ static bool is_memory(const struct fleet *fleet)
 
 static void copy_text(char *out, size_t size, const char *text)
 {
+	size_t length = strlen(text);
 	memset(out, 0, size);
-	snprintf(out, size, "%s", text);
+	memcpy(out, text, length < size ? length : size - 1);
 }
 
 void fleet_apply_profile(struct fleet *fleet)

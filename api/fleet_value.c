@@ -317,9 +317,8 @@ static bool set_number(const struct fleet_setting *setting)
 	return true;
 }
 
-/* The next piece of "a, b", trimmed. False at the end; pieces are cut to the buffer's size, which
- * is larger than anything that is right. */
-static bool next_piece(const char **text, char *out, size_t size)
+/* The next piece of "a, b", trimmed. False at the end. */
+static bool next_piece(const char **text, char out[FLEET_VALUE_MAX])
 {
 	if (*text == NULL)
 		return false;
@@ -328,7 +327,8 @@ static bool next_piece(const char **text, char *out, size_t size)
 	*text = start[length] == ',' ? start + length + 1 : NULL;
 	while (length > 0 && (start[length - 1] == ' ' || start[length - 1] == '\t'))
 		length--;
-	snprintf(out, size, "%.*s", (int)length, start);
+	memcpy(out, start, length);
+	out[length] = '\0';
 	return true;
 }
 
@@ -375,8 +375,8 @@ static bool set_codes(const struct fleet_setting *setting)
 	bool good = true, none = setting->count == 1 && strcmp(setting->item->text, "none") == 0;
 	for (size_t i = 0; i < setting->count && !none; i++) {
 		const char *rest = setting->item[i].text;
-		char piece[64];
-		while (next_piece(&rest, piece, sizeof(piece)))
+		char piece[FLEET_VALUE_MAX];
+		while (next_piece(&rest, piece))
 			good &= add_code(setting, &setting->item[i], piece, codes, &count);
 	}
 	if (!good)
@@ -386,33 +386,51 @@ static bool set_codes(const struct fleet_setting *setting)
 	return true;
 }
 
+static bool is_plan(const struct fleet_setting *setting, const struct fleet_item *item,
+	const char *text, uint8_t *family)
+{
+	struct address_plan plan;
+	int error = address_plan_parse(text, &plan);
+	if (error == 0 && strlen(text) < FLEET_TEXT_MAX) {
+		*family = plan.family;
+		return true;
+	}
+	if (error == -ERANGE)
+		return refuse(setting, item, text,
+			"ends before it begins, or has a prefix too long or ports outside 1024 to "
+			"65535");
+	if (strchr(text, '/') != NULL)
+		return refuse(setting, item, text,
+			"is no prefix, write it like 10.20.0.0/15, with zeros behind the prefix's "
+			"bits");
+	return refuse(setting, item, text,
+		"is no range of addresses, write 10.20.0.0/15 or 10.20.0.1-10.20.0.4, and perhaps "
+		"' ports 10000-59999' behind it");
+}
+
 static bool add_range(const struct fleet_setting *setting, const struct fleet_item *item,
 	const char *text, char out[ADDRESS_FAMILIES][FLEET_TEXT_MAX])
 {
-	struct address_plan plan;
 	struct address address;
-	uint8_t family;
+	char canonical[ADDRESS_TEXT_MAX], why[96];
+	uint8_t family = ADDRESS_IPV4;
+	const char *keep = text;
 	if (setting->key->kind == KIND_GATEWAY) {
 		if (address_parse(text, &address) != 0)
 			return refuse(setting, item, text, "is not an IPv4 or IPv6 address");
 		family = address.family;
-	} else {
-		int error = address_plan_parse(text, &plan);
-		if (error == -ERANGE)
-			return refuse(setting, item, text,
-				"ends before it begins, or has ports outside 1024 to 65535");
-		if (error != 0)
-			return refuse(setting, item, text,
-				"is no range of addresses, write 10.20.0.0/15 or "
-				"10.20.0.1-10.20.0.4, and perhaps ' ports 10000-59999' behind it");
-		family = plan.family;
+		address_format(&address, canonical);
+		keep = canonical;
+	} else if (!is_plan(setting, item, text, &family)) {
+		return false;
 	}
-	if (out[family][0] != '\0')
-		return refuse(setting, item, text,
-			family == ADDRESS_IPV4
-				? "is a second one for IPv4, only one per family is possible"
-				: "is a second one for IPv6, only one per family is possible");
-	snprintf(out[family], FLEET_TEXT_MAX, "%s", text);
+	if (out[family][0] != '\0') {
+		snprintf(why, sizeof(why),
+			"is a second one for %s, only one per family is possible",
+			family == ADDRESS_IPV4 ? "IPv4" : "IPv6");
+		return refuse(setting, item, text, why);
+	}
+	snprintf(out[family], FLEET_TEXT_MAX, "%s", keep);
 	return true;
 }
 
@@ -422,8 +440,8 @@ static bool set_ranges(const struct fleet_setting *setting)
 	bool good = true, none = setting->count == 1 && setting->item->text[0] == '\0';
 	for (size_t i = 0; i < setting->count && !none; i++) {
 		const char *rest = setting->item[i].text;
-		char piece[FLEET_TEXT_MAX];
-		while (next_piece(&rest, piece, sizeof(piece)))
+		char piece[FLEET_VALUE_MAX];
+		while (next_piece(&rest, piece))
 			good &= add_range(setting, &setting->item[i], piece, text);
 	}
 	if (!good)
@@ -511,6 +529,11 @@ static bool set_by_kind(const struct fleet_setting *setting)
 
 bool fleet_key_set(const struct fleet_setting *setting)
 {
+	for (size_t i = 0; i < setting->count; i++) {
+		if (strlen(setting->item[i].text) >= FLEET_VALUE_MAX)
+			return refuse(setting, &setting->item[i], setting->item[i].text,
+				"is longer than 4095 bytes");
+	}
 	if (!set_by_kind(setting))
 		return false;
 	struct fleet_place *place = fleet_place(setting->fleet, setting->key);

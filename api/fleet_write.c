@@ -35,18 +35,20 @@ static bool is_list(const struct fleet_key *key, const char *text)
 	       (key->kind == KIND_SOURCE || key->kind == KIND_GATEWAY || key->kind == KIND_CODES);
 }
 
-static void write_list(const char *text, FILE *out)
+/* Of addresses, which never hold quotes, or of codes, which need none. */
+static void write_list(const struct fleet_key *key, const char *text, FILE *out)
 {
+	const char *quote = key->kind == KIND_CODES ? "" : "\"";
 	fputc('[', out);
 	for (const char *end; (end = strstr(text, ", ")) != NULL; text = end + 2)
-		fprintf(out, "\"%.*s\", ", (int)(end - text), text);
-	fprintf(out, "\"%s\"]", text);
+		fprintf(out, "%s%.*s%s, ", quote, (int)(end - text), text, quote);
+	fprintf(out, "%s%s%s]", quote, text, quote);
 }
 
 static void write_value(const struct fleet_key *key, const char *text, FILE *out)
 {
 	if (is_list(key, text)) {
-		write_list(text, out);
+		write_list(key, text, out);
 		return;
 	}
 	switch (key->kind) {
@@ -125,11 +127,7 @@ int fleet_write(const struct fleet *fleet, FILE *out)
 	fleet_defaults(plain);
 	plain->profile = fleet->profile;
 	fleet_apply_profile(plain);
-	struct fleet_key profile = *fleet_key_find("profile");
-	if (fleet->profile != PROFILE_AUDIOCODES) {
-		fleet_key_text(fleet, &profile, text);
-		fprintf(out, "profile: %s\n", text);
-	}
+	plain->profile = PROFILE_AUDIOCODES;
 	for (size_t i = 0; i < fleet_keys_count; i++) {
 		const struct fleet_key *key = &fleet_keys[i];
 		if (!is_worth_writing(fleet, plain, key, text))
@@ -142,7 +140,7 @@ int fleet_write(const struct fleet *fleet, FILE *out)
 		before = key->path;
 	}
 	/* A file without keys is refused as a mistake. */
-	if (before[0] == '\0' && fleet->profile == PROFILE_AUDIOCODES)
+	if (before[0] == '\0')
 		fprintf(out, "fleet: \"%s\"\n", fleet->name);
 	explicit_bzero(text, sizeof(text));
 	free(plain);

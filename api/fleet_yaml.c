@@ -20,9 +20,9 @@ struct yaml_reader {
 	struct fleet_messages *messages;
 	const char *path, *text;
 	size_t length;
-	bool stopped;                  /* nothing more can be read */
-	uint32_t seen[FLEET_KEYS_MAX]; /* line of each key or, by its first key, section; 0: not yet
-					*/
+	bool stopped; /* nothing more can be read */
+	uint32_t
+		seen[2 * FLEET_KEYS_MAX]; /* line of each key; behind them, by first key, section */
 };
 
 static struct fleet_where where_of(const struct yaml_reader *reader, const yaml_mark_t *mark)
@@ -215,7 +215,7 @@ static size_t seen_index(const struct fleet_key *key, const char *path)
 	size_t length = strlen(path), i = 0;
 	while (strncmp(fleet_keys[i].path, path, length) != 0 || fleet_keys[i].path[length] != '.')
 		i++;
-	return i;
+	return FLEET_KEYS_MAX + i;
 }
 
 static bool is_repeated(struct yaml_reader *reader, const struct fleet_key *key, const char *path,

@@ -14,7 +14,7 @@
 #define SWEEP_DROP 256u
 #define SWEEP_PASS_US 1000000u
 
-#define HOST_MAX                                                                        \
+#define HOST_MAX \
 	256 /* of a host name in an address-of-record; longer ones are hashed cut short \
 	     */
 
@@ -50,7 +50,7 @@ void location_clear(struct location *location)
 	location->free = LOCATION_NONE;
 	location->bindings = 0;
 	location->aors = 0;
-	location->sweep = 0;
+	location->sweep = location->reclaim = 0;
 }
 
 struct location_key location_key(
@@ -209,6 +209,22 @@ uint32_t location_sweep(struct location *location, uint64_t now_us, bool *behind
 	if (!*behind && elapsed_us >= SWEEP_PASS_US) {
 		location->sweep = 0;
 		location->sweep_us = now_us;
+	}
+	return dropped;
+}
+
+uint32_t location_make_room(struct location *location, uint32_t needed, uint32_t now_ms)
+{
+	uint32_t dropped = 0;
+	uint32_t reads = location->fresh < SWEEP_READ ? location->fresh : SWEEP_READ;
+	for (; reads > 0 && location_room(location) < needed; reads--) {
+		if (location->reclaim >= location->fresh)
+			location->reclaim = 0;
+		uint32_t slot = location->reclaim++;
+		if (location->expiry_ms[slot] == 0 || !is_over(location, slot, now_ms))
+			continue;
+		location_remove(location, slot);
+		dropped++;
 	}
 	return dropped;
 }

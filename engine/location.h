@@ -54,6 +54,7 @@ struct location {
 	uint32_t bindings; /* in use, those that ran out and were not met since included */
 	uint32_t aors;     /* addresses-of-record with a binding, likewise */
 	uint32_t sweep;    /* next slot to look at */
+	uint32_t reclaim;  /* likewise, of location_make_room */
 	uint64_t sweep_us; /* when this pass began */
 };
 
@@ -112,5 +113,9 @@ static inline struct location_contact location_contact(
  * budget. Returns how many were dropped; *behind says that the budget ended the call.
  */
 uint32_t location_sweep(struct location *location, uint64_t now_us, bool *behind);
+
+/* Look, within the same budget, for bindings that ran out until there is room for so many. Returns
+ * how many were dropped. A table that fits the budget is never full of what ran out. */
+uint32_t location_make_room(struct location *location, uint32_t needed, uint32_t now_ms);
 
 #endif

@@ -22,7 +22,7 @@
 /* So many held-back answers leave in one call at most. */
 #define DELAY_BUDGET 256u
 /* The sweep wants to be called this often while there is something to sweep. */
-#define SWEEP_WISH_US 10000u
+#define SWEEP_WISH_US 100000u
 
 #define NONCE_TIME_HEX 12 /* milliseconds modulo 2^48 */
 #define NONCE_SALT_HEX 4
@@ -569,8 +569,11 @@ static struct refusal plan_room(struct registrar *registrar, const struct plan *
 		return accepted;
 	if (bound > LOCATION_AOR_MAX)
 		return refuse(registrar, 403, "Too Many Bindings");
+	uint32_t needed = added > removed ? added - removed : 0;
+	registrar->counters.registrar_bindings_expired += location_make_room(
+		&registrar->location, needed, plan->now_ms);
 	if (bound + plan->found.others > LOCATION_USER_MAX ||
-		added > removed + location_room(&registrar->location))
+		needed > location_room(&registrar->location))
 		return (struct refusal){
 			503, "Binding Table Full", &registrar->counters.registrar_full};
 	return accepted;

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet.h"
+#include "options.h"
+#include "units.h"
+#include "wire.h"
+
+#define ON(command) (1u << (command))
+#define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
+#define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
+#define ON_ALL (ON(COMMANDS) - 1)
+#define COMMANDS_ARE "Commands are run, check, demo, registrar, import and help."
+
+#define NAME_MAX_BYTES 64 /* of an option as the user writes it */
+#define FOR_MOST_MS (365ull * 86400000)
+#define SEED_MOST ((1ull << 53) - 1) /* what every JSON reader takes exactly */
+
+/* What an option's value becomes. */
+enum value_kind { VALUE_FLAG, VALUE_TEXT, VALUE_LIST, VALUE_COUNT, VALUE_SECONDS, VALUE_MS };
+
+struct option_row {
+	const char *name, *argument; /* argument NULL: a flag */
+	unsigned commands;           /* ON() bits */
+	uint8_t kind;                /* enum value_kind */
+	size_t field;                /* in struct options */
+	const char *help;
+	uint64_t low, high; /* of a number, in the field's unit */
+};
+
+#define FIELD(name) offsetof(struct options, name)
+
+static const struct option_row rows[] = {
+	{"for", "TIME", ON_LIVE, VALUE_MS, FIELD(for_ms),
+		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
+	{"summary", "FILE.json", ON_LIVE, VALUE_TEXT, FIELD(summary),
+		"write the summary as JSON (schema sipherd.run/1); - is standard output"},
+	{"seed", "N", ON_LIVE, VALUE_COUNT, FIELD(seed),
+		"of every random choice; printed in the summary so that a run can be repeated", 0,
+		SEED_MOST},
+	{"set", "KEY=VALUE", ON_FLEET | ON(COMMAND_DEMO) | ON(COMMAND_IMPORT), VALUE_LIST,
+		FIELD(set),
+		"a key of the fleet file, such as keepalive.period=2s; wins over the file"},
+	{"workers", "N", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_COUNT, FIELD(workers),
+		"threads that drive the phones, 1-16", 1, WIRE_WORKERS_MAX},
+	{"pcap", "FILE", ON_LIVE, VALUE_TEXT, FIELD(pcap),
+		"write all frames as pcapng, credentials masked"},
+	{"pcap-phone", "N", ON_LIVE, VALUE_COUNT, FIELD(pcap_phone), "capture this phone only", 0,
+		UINT32_MAX - 1},
+	{"pcap-credentials", NULL, ON_LIVE, VALUE_FLAG, FIELD(pcap_credentials),
+		"keep credentials readable in the capture"},
+	{"fault", "ENTRY", ON_LIVE, VALUE_LIST, FIELD(fault),
+		"a fault of the built-in registrars: PROXY:FAULT[=VALUE]@START[-END], where PROXY "
+		"is "
+		"primary, redundant or both and FAULT is crash, drain[=RETRY_AFTER], delay=50ms, "
+		"loss=1%, reject=403, options-silent, register-silent or forget"},
+	{"reboot", "ENTRY", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_LIST, FIELD(reboot),
+		"restart phones inside the run: planned:0-999@20s or power-cut:all@20s+10s (spread "
+		"over 10 s)"},
+	{"dns", "SERVERS", ON(COMMAND_RUN), VALUE_TEXT, FIELD(dns),
+		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
+		"commas; those of /etc/resolv.conf without it"},
+	{"output", "FILE", ON(COMMAND_IMPORT), VALUE_TEXT, FIELD(output),
+		"write the fleet file here instead of to standard output"},
+	{"link", "LINK", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(link),
+		"tap:NAME, af_packet:IF, af_xdp:IF or pci:ADDRESS"},
+	{"primary", "ADDRESS:PORT", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(primary),
+		"where the first registrar listens"},
+	{"redundant", "ADDRESS:PORT", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(redundant),
+		"where the second one listens; none without it"},
+	{"vlan", "ID", ON(COMMAND_REGISTRAR), VALUE_COUNT, FIELD(vlan), "VLAN tag of the link", 1,
+		4094},
+	{"realm", "TEXT", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(realm),
+		"ask for digest credentials in this realm"},
+	{"digest", "ALGORITHM", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(digest),
+		"md5 (default), sha-256 or both"},
+	{"user", "PATTERN", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(user),
+		"who may register, such as 2{n:06}"},
+	{"password", "PATTERN", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(password),
+		"their passwords, such as pw-{user}; better in SIPHERD_PASSWORD, which ps does not "
+		"show"},
+	{"users", "FILE.csv", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(users),
+		"users and passwords from a file in SIPp's format"},
+	{"min-expires", "TIME", ON(COMMAND_REGISTRAR), VALUE_SECONDS, FIELD(min_expires_s),
+		"shorter registrations are answered 423", 0, 86400},
+	{"max-expires", "TIME", ON(COMMAND_REGISTRAR), VALUE_SECONDS, FIELD(max_expires_s),
+		"longest registration granted", 1, 86400},
+	{"capacity", "N", ON(COMMAND_REGISTRAR), VALUE_COUNT, FIELD(capacity),
+		"bindings there is room for, per registrar (100k)", 1, 10000000},
+	{"verbose", NULL, ON_LIVE, VALUE_FLAG, FIELD(verbose), "show what DPDK says"},
+	{"help", NULL, ON_ALL, VALUE_FLAG, FIELD(help), "this text"},
+	{"version", NULL, ON_ALL, VALUE_FLAG, FIELD(version), "name and version"},
+	{"man", NULL, ON(COMMAND_HELP), VALUE_FLAG, FIELD(man), "the manual page as roff"},
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+struct command_row {
+	const char *name, *arguments, *help;
+	size_t least, most; /* arguments */
+};
+
+static const struct command_row commands[COMMANDS] = {
+	[COMMAND_RUN] = {"run", "FLEET.yaml", "run the fleet until --for is over or Ctrl-C", 1, 1},
+	[COMMAND_CHECK] = {"check", "FLEET.yaml", "check a fleet file and tell what it would do", 1,
+		1},
+	[COMMAND_DEMO] = {"demo", "",
+		"1,000 phones and two built-in registrars in this process; the primary crashes and "
+		"returns",
+		0, 0},
+	[COMMAND_REGISTRAR] = {"registrar", "", "the built-in proxy pair alone, as a target", 0, 0},
+	[COMMAND_IMPORT] = {"import", "PHONE.cfg...",
+		"write a fleet file from configuration files of phones", 1, OPTIONS_LIST_MAX},
+	[COMMAND_HELP] = {"help", "[COMMAND]", "help on a command", 0, 1},
+};
+
+static const struct {
+	int code;
+	const char *meaning;
+} exits[] = {
+	{EXIT_DONE, "done"},
+	{EXIT_DEMO_FAILED, "demo: phones are not where they belong"},
+	{EXIT_USAGE, "usage or configuration"},
+	{EXIT_HOST, "this host: the message names the remedy"},
+	{EXIT_NO_ANSWER, "no proxy answered"},
+	{EXIT_GENERATOR, "the generator was the limit"},
+};
+
+static int command_find(const char *name)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+const char *options_command_name(enum command command)
+{
+	return commands[command].name;
+}
+
+enum command options_help_topic(const struct options *options)
+{
+	if (options->command != COMMAND_HELP || options->arguments.count == 0)
+		return options->command;
+	return (enum command)command_find(options->arguments.item[0]);
+}
+
+static int usage(const char *what, const char *text, const char *remedy)
+{
+	fprintf(stderr, "sipherd: %s%s%s%s. %s\n", what, text ? " '" : "", text ? text : "",
+		text ? "'" : "", remedy);
+	return -EINVAL;
+}
+
+static int list_add(struct option_list *list, const char *item)
+{
+	if (list->count == OPTIONS_LIST_MAX)
+		return usage("too many values, at", item, "At most 256 are possible.");
+	list->item[list->count++] = item;
+	return 0;
+}
+
+static int bad_value(const char *name, const char *value, const char *reason)
+{
+	fprintf(stderr, "sipherd: %s '%s': %s. See sipherd help.\n", name, value, reason);
+	return -EINVAL;
+}
+
+static int number_set(
+	const struct option_row *row, uint64_t *field, const char *name, const char *value)
+{
+	char reason[UNITS_REASON_MAX];
+	const char *unit = row->kind == VALUE_MS ? "ms" : row->kind == VALUE_SECONDS ? "s" : "";
+	uint64_t number;
+	int status = row->kind == VALUE_COUNT
+			     ? units_count(value, &number, reason)
+			     : units_duration(value, row->kind == VALUE_MS ? 1 : 1000, 1000,
+				       &number, reason);
+	if (status != 0)
+		return bad_value(name, value, reason);
+	if (number < row->low || number > row->high) {
+		snprintf(reason, sizeof(reason), "is not between %" PRIu64 "%s and %" PRIu64 "%s",
+			row->low, unit, row->high, unit);
+		return bad_value(name, value, reason);
+	}
+	*field = number;
+	return 0;
+}
+
+static int value_set(
+	struct options *options, const struct option_row *row, const char *name, const char *value)
+{
+	void *field = (char *)options + row->field;
+	switch (row->kind) {
+	case VALUE_FLAG:
+		*(bool *)field = true;
+		return 0;
+	case VALUE_TEXT:
+		if (value[0] == '\0')
+			return bad_value(name, value, "is empty");
+		*(const char **)field = value;
+		return 0;
+	case VALUE_LIST:
+		return list_add(field, value);
+	default:
+		return number_set(row, field, name, value);
+	}
+}
+
+/* SIPHERD_MIN_EXPIRES for min-expires. */
+static void environment_name(const struct option_row *row, char out[NAME_MAX_BYTES])
+{
+	snprintf(out, NAME_MAX_BYTES, "SIPHERD_%s", row->name);
+	for (char *c = out; *c != '\0'; c++)
+		*c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+}
+
+/* Lists are separated by semicolons there: a value may hold blanks. */
+static int environment_list(
+	struct options *options, const struct option_row *row, const char *name, const char *value)
+{
+	char *copy = strdup(value),
+	     **copies = realloc(options->copies, (options->copies_count + 1) * sizeof(*copies));
+	if (copies != NULL)
+		options->copies = copies;
+	if (copy == NULL || copies == NULL) {
+		free(copy);
+		return usage("out of memory", NULL, "Use fewer options.");
+	}
+	copies[options->copies_count++] = copy;
+	char *rest = NULL;
+	for (char *item = strtok_r(copy, ";", &rest); item; item = strtok_r(NULL, ";", &rest))
+		if (value_set(options, row, name, item) != 0)
+			return -EINVAL;
+	return 0;
+}
+
+/* Help and the like are asked for by hand only. */
+static bool in_environment(const struct option_row *row)
+{
+	return row->field != FIELD(help) && row->field != FIELD(version) &&
+	       row->field != FIELD(man);
+}
+
+static int environment_set(struct options *options, const struct option_row *row)
+{
+	char name[NAME_MAX_BYTES];
+	environment_name(row, name);
+	const char *value = in_environment(row) ? getenv(name) : NULL;
+	if (value == NULL || value[0] == '\0')
+		return 0;
+	if (row->kind == VALUE_FLAG && strcmp(value, "0") == 0)
+		return 0;
+	if (row->kind == VALUE_LIST)
+		return environment_list(options, row, name, value);
+	return value_set(options, row, name, value);
+}
+
+/* What stands before "--" is DPDK's, when the first word after it is a command of ours. */
+static void split_eal(struct options *options, int *argc, char ***argv)
+{
+	for (int i = 1; i + 1 < *argc; i++) {
+		if (strcmp((*argv)[i], "--") != 0)
+			continue;
+		if (command_find((*argv)[1]) >= 0 || command_find((*argv)[i + 1]) < 0)
+			return;
+		options->eal_argc = i - 1;
+		options->eal_argv = *argv + 1;
+		*argc -= i;
+		*argv += i;
+		return;
+	}
+}
+
+static int parse_row(struct options *options, const struct option_row *row, const char *value)
+{
+	if (!(row->commands & ON(options->command))) {
+		fprintf(stderr, "sipherd: %s has no option --%s. See sipherd help %s.\n",
+			commands[options->command].name, row->name,
+			commands[options->command].name);
+		return -EINVAL;
+	}
+	char name[NAME_MAX_BYTES];
+	snprintf(name, sizeof(name), "--%s", row->name);
+	return value_set(options, row, name, value);
+}
+
+static int parse_command_line(struct options *options, int argc, char **argv)
+{
+	struct option known[ROWS + 1] = {0};
+	for (size_t i = 0; i < ROWS; i++)
+		known[i] = (struct option){rows[i].name,
+			rows[i].argument ? required_argument : no_argument, NULL, 1000 + (int)i};
+	opterr = 0;
+	optind = 1;
+	for (int found; (found = getopt_long(argc, argv, ":ho:", known, NULL)) != -1;) {
+		if (found == ':')
+			return usage(
+				"a value is missing behind", argv[optind - 1], "See sipherd help.");
+		if (found == '?')
+			return usage("unknown option", argv[optind - 1], "See sipherd help.");
+		if (found == 'h')
+			options->help = true;
+		else if (found == 'o' && options->command != COMMAND_IMPORT)
+			return usage("unknown option", "-o", "See sipherd help.");
+		else if (found == 'o')
+			options->output = optarg;
+		else if (parse_row(options, &rows[found - 1000], optarg) != 0)
+			return -EINVAL;
+	}
+	for (; optind < argc; optind++)
+		if (list_add(&options->arguments, argv[optind]) != 0)
+			return -EINVAL;
+	return 0;
+}
+
+static int check_arguments(const struct options *options)
+{
+	const struct command_row *command = &commands[options->command];
+	if (options->help || options->version || options->man)
+		return 0;
+	if (options->arguments.count < command->least)
+		return usage("a file is missing behind", command->name, "See sipherd help.");
+	if (options->arguments.count > command->most)
+		return usage("unexpected argument", options->arguments.item[command->most],
+			"See sipherd help.");
+	if (options->command == COMMAND_HELP && options->arguments.count == 1 &&
+		command_find(options->arguments.item[0]) < 0)
+		return usage("unknown command", options->arguments.item[0], COMMANDS_ARE);
+	return 0;
+}
+
+int options_parse(struct options *options, int argc, char **argv)
+{
+	*options = (struct options){.command = COMMAND_HELP,
+		.for_ms = OPTIONS_NOT_GIVEN,
+		.seed = OPTIONS_NOT_GIVEN,
+		.workers = OPTIONS_NOT_GIVEN,
+		.pcap_phone = OPTIONS_NOT_GIVEN,
+		.vlan = OPTIONS_NOT_GIVEN,
+		.capacity = OPTIONS_NOT_GIVEN,
+		.min_expires_s = OPTIONS_NOT_GIVEN,
+		.max_expires_s = OPTIONS_NOT_GIVEN};
+	split_eal(options, &argc, &argv);
+	if (argc < 2)
+		return usage("no command given", NULL, "Try 'sipherd demo' or 'sipherd help'.");
+	if (argv[1][0] != '-') {
+		int command = command_find(argv[1]);
+		if (command < 0)
+			return usage("unknown command", argv[1], COMMANDS_ARE);
+		options->command = (enum command)command;
+		argc--;
+		argv++;
+	}
+	for (size_t i = 0; i < ROWS; i++)
+		if ((rows[i].commands & ON(options->command)) &&
+			environment_set(options, &rows[i]) != 0)
+			return -EINVAL;
+	if (parse_command_line(options, argc, argv) != 0)
+		return -EINVAL;
+	return check_arguments(options);
+}
+
+void options_free(struct options *options)
+{
+	for (size_t i = 0; i < options->copies_count; i++)
+		free(options->copies[i]);
+	free(options->copies);
+}
+
+/* Words of a text, folded behind an indent. */
+static void print_folded(FILE *out, const char *text, int indent)
+{
+	int column = indent;
+	const char *gap = "";
+	while (*text != '\0') {
+		int word = (int)strcspn(text, " ");
+		if (column + word > 88) {
+			fprintf(out, "\n%*s", indent, "");
+			column = indent;
+			gap = "";
+		}
+		fprintf(out, "%s%.*s", gap, word, text);
+		column += word + 1;
+		gap = " ";
+		text += word;
+		text += *text == ' ';
+	}
+	fputc('\n', out);
+}
+
+static void print_options(FILE *out, unsigned mask)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		if (!(rows[i].commands & mask))
+			continue;
+		char left[64];
+		snprintf(left, sizeof(left), "--%s %s", rows[i].name,
+			rows[i].argument ? rows[i].argument : "");
+		fprintf(out, "  %-26s ", left);
+		print_folded(out, rows[i].help, 29);
+	}
+}
+
+void options_help(FILE *out, enum command command)
+{
+	if (command != COMMAND_HELP) {
+		fprintf(out, "usage: sipherd %s [OPTIONS] %s\n\n", commands[command].name,
+			commands[command].arguments);
+		print_folded(out, commands[command].help, 0);
+		fprintf(out, "\n");
+		print_options(out, ON(command));
+		fprintf(out, "\nOptions may also stand in the environment: --min-expires as "
+			     "SIPHERD_MIN_EXPIRES, lists\nseparated by semicolons, flags as 1.\n");
+		return;
+	}
+	fprintf(out,
+		"sipherd emulates herds of SIP phones that move between a primary and a redundant "
+		"proxy.\n\nusage: sipherd [DPDK ARGUMENTS --] COMMAND [OPTIONS] [FILES]\n\n");
+	for (int i = 0; i < COMMANDS; i++) {
+		char left[64];
+		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
+		fprintf(out, "  %-26s ", left);
+		print_folded(out, commands[i].help, 29);
+	}
+	fprintf(out,
+		"\n'sipherd help COMMAND' shows its options; 'man sipherd' has the fleet file's "
+		"keys.\n\nexit codes:\n");
+	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
+		fprintf(out, "  %d  %s\n", exits[i].code, exits[i].meaning);
+}
+
+/* Text for roff: a minus is a minus, a leading dot or quote is no request. */
+static void print_roff(FILE *out, const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		fputs("\\&", out);
+	for (; *text != '\0'; text++) {
+		if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '\'')
+			fputs("\\(aq", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+static void print_roff_environment(FILE *out)
+{
+	fprintf(out,
+		".SH ENVIRONMENT\nThe command line wins over the environment, which wins over the "
+		"fleet file. Lists are separated by semicolons, a flag is set by 1.\n");
+	for (size_t i = 0; i < ROWS; i++) {
+		char name[NAME_MAX_BYTES];
+		if (!in_environment(&rows[i]))
+			continue;
+		environment_name(&rows[i], name);
+		fprintf(out, ".TP\n.B %s\nas ", name);
+		print_roff(out, "--");
+		print_roff(out, rows[i].name);
+		fputc('\n', out);
+	}
+}
+
+void options_manual(FILE *out)
+{
+	fprintf(out, ".TH SIPHERD 1 \"\" \"sipherd %s\" \"User Commands\"\n", SIPHERD_VERSION);
+	fprintf(out,
+		".SH NAME\nsipherd \\- herds of SIP phones with primary and redundant proxy\n"
+		".SH SYNOPSIS\n.B sipherd\n[DPDK arguments \\-\\-] command [options] [files]\n"
+		".SH DESCRIPTION\nsipherd emulates thousands to millions of SIP phones over a "
+		"DPDK packet path. Each registers, sends OPTIONS keep\\-alives and moves between "
+		"a primary and a redundant proxy.\n.SH COMMANDS\n");
+	for (int i = 0; i < COMMANDS; i++) {
+		fprintf(out, ".TP\n.B %s %s\n", commands[i].name, commands[i].arguments);
+		print_roff(out, commands[i].help);
+		fputc('\n', out);
+	}
+	fprintf(out, ".SH OPTIONS\n");
+	for (size_t i = 0; i < ROWS; i++) {
+		fprintf(out, ".TP\n.BI \"\\-\\-");
+		print_roff(out, rows[i].name);
+		fprintf(out, " \" \"%s\"\n", rows[i].argument ? rows[i].argument : "");
+		print_roff(out, rows[i].help);
+		fprintf(out, " (");
+		const char *comma = "";
+		for (int c = 0; c < COMMANDS; c++) {
+			if (!(rows[i].commands & ON(c)))
+				continue;
+			fprintf(out, "%s%s", comma, commands[c].name);
+			comma = ", ";
+		}
+		fprintf(out, ")\n");
+	}
+	fprintf(out, ".SH FLEET FILE\nYAML; every key may also be given as \\-\\-set KEY=VALUE.\n");
+	fleet_describe_keys(out, true);
+	print_roff_environment(out);
+	fprintf(out, ".SH EXIT STATUS\n");
+	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
+		fprintf(out, ".TP\n.B %d\n%s\n", exits[i].code, exits[i].meaning);
+	fprintf(out,
+		".SH LIMITS\nUDP only. Answers are never authenticated. A run on shared cores "
+		"measures the neighbours too: look at lateness and not sent before believing a "
+		"round\\-trip time.\n");
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The end of a run, told honestly: as text for people and as JSON (schema sipherd.run/1, see
+ * docs/sipherd.run-1.schema.json) for programs. Three loss bins: not sent (we were late), no answer,
+ * bad answer. If the first is not empty or the schedule was missed, the verdict says
+ * GENERATOR-LIMITED.
+ */
+#ifndef SIPHERD_SUMMARY_H
+#define SIPHERD_SUMMARY_H
+
+#include <stdio.h>
+#include <time.h>
+
+#include "fleet.h"
+#include "tally.h"
+
+/* Lateness beyond which round-trip times and rates say more about us than about the proxies. */
+#define SUMMARY_LATENESS_LIMIT_US 10000u
+#define SUMMARY_LATENESS_QUANTILE 0.999
+
+struct summary {
+	const char *command;       /* run, demo, registrar */
+	const struct fleet *fleet; /* configuration in force; NULL for registrar */
+	uint64_t seed;
+	time_t started;
+	double duration_s;
+	bool built_in;                       /* the registrars were ours */
+	unsigned roles;                      /* enum wire_role bits */
+	const struct wire_snapshot *at_stop; /* phones as they were before they were stopped */
+	const struct wire_snapshot *end;     /* counters when all was over */
+	const struct tally *tally;
+};
+
+struct summary_verdict {
+	bool generator_limited;
+	bool no_answer; /* something was asked and nothing was ever answered */
+	unsigned reasons;
+	char reason[4][160];
+};
+
+void summary_judge(const struct summary *summary, struct summary_verdict *verdict);
+void summary_print(const struct summary *summary, FILE *out);
+
+/* 0 or -errno of writing. path "-" is standard output. */
+int summary_write(const struct summary *summary, const char *path);
+
+#endif

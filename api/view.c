@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "view.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SILENCE_S 5 /* longest time without a line where there is no terminal */
+
+enum level { LEVEL_NONE, LEVEL_FIRST, LEVEL_HALF, LEVEL_ALL };
+
+const char *view_number(uint64_t value, char out[32])
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof(digits), "%" PRIu64, value), at = 0;
+	for (int i = 0; i < n; i++) {
+		if (i > 0 && (n - i) % 3 == 0)
+			out[at++] = ',';
+		out[at++] = digits[i];
+	}
+	out[at] = '\0';
+	return out;
+}
+
+void view_open(struct view *view, FILE *out, uint32_t phones)
+{
+	*view = (struct view){.out = out, .phones = phones, .terminal = isatty(fileno(out))};
+}
+
+/* Take the block off the screen, so that a line can be written where it was. */
+static void erase(struct view *view)
+{
+	if (view->drawn > 0)
+		fprintf(view->out, "\033[%uA\033[J", view->drawn);
+	view->drawn = 0;
+}
+
+void view_event(struct view *view, double at_s, const char *format, ...)
+{
+	va_list arguments;
+	erase(view);
+	fprintf(view->out, "%7.1f s  * ", at_s);
+	va_start(arguments, format);
+	vfprintf(view->out, format, arguments);
+	va_end(arguments);
+	fputc('\n', view->out);
+	fflush(view->out);
+}
+
+/* Announce when a proxy has its first phone, half of them, all of them, none any more. */
+static void tell_levels(struct view *view, const struct wire_snapshot *now, double at_s)
+{
+	char number[32];
+	for (int p = 0; p < PROXIES; p++) {
+		uint32_t here = now->population.phones[PHONE_REGISTERED][p];
+		const char *name = proxy_name((enum proxy)p);
+		uint8_t level = here == view->phones          ? LEVEL_ALL
+				: here * 2ull >= view->phones ? LEVEL_HALF
+				: here > 0                    ? LEVEL_FIRST
+							      : LEVEL_NONE;
+		if (level > view->level[p]) {
+			if (level == LEVEL_ALL)
+				view_event(view, at_s, "all %s phones registered at the %s proxy",
+					view_number(view->phones, number), name);
+			else if (level == LEVEL_HALF)
+				view_event(view, at_s,
+					"half of the phones registered at the %s proxy", name);
+			else
+				view_event(
+					view, at_s, "first phone registered at the %s proxy", name);
+		} else if (level == LEVEL_NONE && view->level[p] != LEVEL_NONE) {
+			view_event(
+				view, at_s, "no phone registered at the %s proxy any more", name);
+		}
+		/* On the way down a level is announced again only after the proxy was empty. */
+		if (level > view->level[p] || level == LEVEL_NONE)
+			view->level[p] = level;
+	}
+}
+
+static bool differs(const struct tally_second *a, const struct tally_second *b)
+{
+	return memcmp(a->registered, b->registered, sizeof(a->registered)) != 0 ||
+	       a->elsewhere != b->elsewhere;
+}
+
+static void tell_second(struct view *view, const struct tally_second *s)
+{
+	if (!differs(s, &view->said) && s->at_s - view->said_s < SILENCE_S - 0.5f)
+		return;
+	view->said = *s;
+	view->said_s = s->at_s;
+	fprintf(view->out,
+		"%7.1f s  primary %-7u redundant %-7u elsewhere %-7u | REGISTER %u/s OPTIONS %u/s "
+		"again %u/s | RTT p50 %.2f p99 %.2f ms%s\n",
+		(double)s->at_s, s->registered[PROXY_PRIMARY], s->registered[PROXY_REDUNDANT],
+		s->elsewhere, s->register_sent, s->options_sent, s->retransmitted,
+		s->rtt_p50_us / 1e3, s->rtt_p99_us / 1e3, s->not_sent ? "  NOT SENT" : "");
+	fflush(view->out);
+}
+
+static void line(struct view *view, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void line(struct view *view, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	vfprintf(view->out, format, arguments);
+	va_end(arguments);
+	fputs("\033[K\n", view->out);
+	view->drawn++;
+}
+
+static void draw(struct view *view, const struct tally_second *s, const struct wire_snapshot *now,
+	double at_s)
+{
+	const struct herd_population *p = &now->population;
+	static const enum phone_state order[] = {PHONE_REGISTERED, PHONE_REGISTERING,
+		PHONE_SWITCHING, PHONE_WAITING, PHONE_BOOT, PHONE_OFF};
+	/* Drawn over, not erased first: nothing flickers. */
+	if (view->drawn > 0)
+		fprintf(view->out, "\033[%uA", view->drawn);
+	view->drawn = 0;
+	line(view, "%7.1f s   %12s %12s", at_s, "primary", "redundant");
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		line(view, "%12s %12u %12u", phone_state_name(order[i]),
+			p->phones[order[i]][PROXY_PRIMARY], p->phones[order[i]][PROXY_REDUNDANT]);
+	line(view, "  REGISTER %u/s  OPTIONS %u/s  retransmitted %u/s  silent %u/s",
+		s->register_sent, s->options_sent, s->retransmitted, s->silent);
+	line(view,
+		"  OPTIONS RTT p50 %.2f ms  p99 %.2f ms   lateness p99.9 %.2f ms   not sent "
+		"%" PRIu64 "   busy %.0f %%",
+		s->rtt_p50_us / 1e3, s->rtt_p99_us / 1e3,
+		histogram_quantile(&now->histograms.lateness_us, 0.999) / 1e3, tally_not_sent(now),
+		(double)now->worker[0].busy_ratio * 100);
+	fflush(view->out);
+}
+
+void view_update(struct view *view, const struct tally *tally, const struct wire_snapshot *now,
+	double at_s, bool second_over)
+{
+	tell_levels(view, now, at_s);
+	if (view->terminal)
+		draw(view, tally_latest(tally), now, at_s);
+	else if (second_over)
+		tell_second(view, tally_latest(tally));
+}
+
+void view_close(struct view *view)
+{
+	view->drawn = 0;
+}
