@@ -89,7 +89,7 @@ int main(int argc, char **argv)
 	else if (options.man)
 		options_manual(stdout);
 	else if (options.help || options.command == COMMAND_HELP)
-		options_help(stdout, options.command);
+		options_help(stdout, options_help_topic(&options));
 	else if (options.command == COMMAND_RUN)
 		status = run_fleet(&options);
 	else if (options.command == COMMAND_CHECK)

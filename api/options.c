@@ -15,6 +15,7 @@
 #define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
 #define ON_ALL (ON(COMMANDS) - 1)
+#define COMMANDS_ARE "Commands are run, check, demo, registrar, import and help."
 
 #define NAME_MAX_BYTES 64 /* of an option as the user writes it */
 #define FOR_MOST_MS (365ull * 86400000)
@@ -129,9 +130,24 @@ static const struct {
 	{EXIT_GENERATOR, "the generator was the limit"},
 };
 
+static int command_find(const char *name)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
 const char *options_command_name(enum command command)
 {
 	return commands[command].name;
+}
+
+enum command options_help_topic(const struct options *options)
+{
+	if (options->command != COMMAND_HELP || options->arguments.count == 0)
+		return options->command;
+	return (enum command)command_find(options->arguments.item[0]);
 }
 
 static int usage(const char *what, const char *text, const char *remedy)
@@ -245,14 +261,6 @@ static int environment_set(struct options *options, const struct option_row *row
 	return value_set(options, row, name, value);
 }
 
-static int command_find(const char *name)
-{
-	for (int i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return i;
-	return -1;
-}
-
 /* What stands before "--" is DPDK's, when the first word after it is a command of ours. */
 static void split_eal(struct options *options, int *argc, char ***argv)
 {
@@ -317,10 +325,13 @@ static int check_arguments(const struct options *options)
 	if (options->help || options->version || options->man)
 		return 0;
 	if (options->arguments.count < command->least)
-		return usage(command->name, NULL, "needs a file: see sipherd help.");
+		return usage("a file is missing behind", command->name, "See sipherd help.");
 	if (options->arguments.count > command->most)
 		return usage("unexpected argument", options->arguments.item[command->most],
 			"See sipherd help.");
+	if (options->command == COMMAND_HELP && options->arguments.count == 1 &&
+		command_find(options->arguments.item[0]) < 0)
+		return usage("unknown command", options->arguments.item[0], COMMANDS_ARE);
 	return 0;
 }
 
@@ -341,8 +352,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	if (argv[1][0] != '-') {
 		int command = command_find(argv[1]);
 		if (command < 0)
-			return usage("unknown command", argv[1],
-				"Commands are run, check, demo, registrar, import and help.");
+			return usage("unknown command", argv[1], COMMANDS_ARE);
 		options->command = (enum command)command;
 		argc--;
 		argv++;
@@ -367,14 +377,17 @@ void options_free(struct options *options)
 static void print_folded(FILE *out, const char *text, int indent)
 {
 	int column = indent;
+	const char *gap = "";
 	while (*text != '\0') {
 		int word = (int)strcspn(text, " ");
 		if (column + word > 88) {
 			fprintf(out, "\n%*s", indent, "");
 			column = indent;
+			gap = "";
 		}
-		fprintf(out, "%.*s ", word, text);
+		fprintf(out, "%s%.*s", gap, word, text);
 		column += word + 1;
+		gap = " ";
 		text += word;
 		text += *text == ' ';
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "failure.h"
 #include "frame.h"
 #include "mask.h"
+#include "pool.h"
 
 #define COPIES 4096
 #define BURST 64
@@ -86,10 +88,16 @@ struct capture {
 	_Atomic uint64_t written; /* writer -> anyone */
 };
 
+static struct pool_shape pool_shape(uint16_t snap)
+{
+	return (struct pool_shape){
+		.frames = COPIES - 1, .room = snap, .note = sizeof(struct note), .cache = 64};
+}
+
 uint64_t capture_memory(uint16_t snap)
 {
-	return (uint64_t)COPIES * (snap + RTE_PKTMBUF_HEADROOM + sizeof(struct rte_mbuf) + 256) +
-	       COPIES * sizeof(void *) * 2;
+	const struct pool_shape shape = pool_shape(snap);
+	return pool_memory(&shape);
 }
 
 bool capture_frame(
@@ -203,7 +211,10 @@ static void capture_free(struct capture *capture)
 static int capture_start(struct capture *capture, const struct wire_capture *config, uint16_t snap,
 	struct wire_error *error)
 {
-	capture->file = fopen(config->path, "wbe");
+	/* With credentials in it, the file is for its owner only. */
+	const int fd = open(config->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+		config->credentials ? 0600 : 0666);
+	capture->file = fd < 0 ? NULL : fdopen(fd, "wb");
 	if (!capture->file)
 		return failure(error, -errno, "capture %s: %s. Choose a file that can be written",
 			config->path, strerror(errno));
@@ -232,9 +243,8 @@ int capture_open(struct capture **out, const struct wire_capture *config, uint16
 	capture->limit_bytes = config->limit_bytes ? config->limit_bytes : LIMIT_DEFAULT;
 	capture->credentials = config->credentials;
 	capture->buffer = malloc(FILE_BUFFER);
-	capture->pool = rte_pktmbuf_pool_create("capture", COPIES - 1, 64,
-		RTE_ALIGN(sizeof(struct note), RTE_MBUF_PRIV_ALIGN),
-		(uint16_t)(snap + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+	const struct pool_shape shape = pool_shape(snap);
+	capture->pool = pool_open("capture", &shape);
 	capture->ring = rte_ring_create("capture", COPIES, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	const int result = capture->pool && capture->ring
 				   ? capture_start(capture, config, snap, error)

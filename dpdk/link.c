@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_tun.h>
@@ -11,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -25,6 +28,9 @@
 
 #define RING_SIZE 4096
 #define DESCRIPTORS 1024
+#define BUFFER_MIN 2048
+#define PACKET_HEADER_MAX 128
+#define PACKET_RING_BYTES (8u << 20)
 #define MTU_DEFAULT 1500
 #define MTU_MIN 576
 #define MTU_MAX 9000
@@ -140,15 +146,26 @@ static int check_interface(struct link *link, const char *text, struct wire_erro
 	return check_raw_socket(text, error);
 }
 
+/* Whoever may lock memory at all is not held to the limit. */
+static bool may_lock_memory(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+	if (syscall(SYS_capget, &header, data))
+		return false;
+	return data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
+}
+
 static int check_af_xdp(const char *text, struct wire_error *error)
 {
 	struct statfs fs;
 	if (statfs("/sys/fs/bpf", &fs) || (unsigned long)fs.f_type != BPF_FS_MAGIC)
 		return failure(error, -ENOENT,
-			"link %s: no BPF file system. Mount it: mount -t bpf bpf /sys/fs/bpf",
+			"link %s: no BPF file system. Mount it: mount -t bpf bpf /sys/fs/bpf "
+			"(inside `ip netns exec` too)",
 			text);
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-	if (!setrlimit(RLIMIT_MEMLOCK, &limit)) /* root may raise its own limit */
+	if (may_lock_memory() || !setrlimit(RLIMIT_MEMLOCK, &limit))
 		return 0;
 	if (!getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < LOCKED_MIN)
 		return failure(error, -EPERM,
@@ -184,6 +201,7 @@ int link_check(struct link *out, const struct wire_config *config, struct wire_e
 	char text[WIRE_DEVICE_MAX + 16];
 	*out = (struct link){.wish = config->link,
 		.workers = config->workers,
+		.verbose = config->verbose,
 		.mtu = config->mtu ? config->mtu : MTU_DEFAULT};
 	wire_link_format(&config->link, text);
 	if (out->mtu < MTU_MIN || out->mtu > MTU_MAX)
@@ -214,12 +232,21 @@ static unsigned interface_queues(const char *name)
 	return queues ? queues : 1;
 }
 
-static unsigned power_of_two_above(unsigned n)
+/* One slot of a packet socket's ring: the frame behind the kernel's own header. */
+static unsigned packet_slot(const struct link *link)
 {
-	unsigned power = 2048;
-	while (power < n)
-		power *= 2;
-	return power;
+	const unsigned slot = RTE_ALIGN(link->mtu + FRAME_LINK_MAX + PACKET_HEADER_MAX, 1024);
+	return RTE_MAX(slot, (unsigned)BUFFER_MIN);
+}
+
+uint16_t link_buffer_size(const struct link *link)
+{
+	const unsigned frame = RTE_ALIGN(link->mtu + FRAME_LINK_MAX, RTE_CACHE_LINE_SIZE);
+	if (link->wish.kind == WIRE_AF_PACKET)
+		return (uint16_t)packet_slot(link);
+	if (link->wish.kind == WIRE_AF_XDP || link->wish.kind == WIRE_PCI)
+		return (uint16_t)RTE_MAX(frame, (unsigned)BUFFER_MIN);
+	return (uint16_t)frame; /* two of them fit one small page */
 }
 
 /* Device name and arguments of the drivers that work on a kernel interface; returns queue count. */
@@ -229,20 +256,38 @@ static uint16_t describe_device(struct link *link, char *arguments, size_t size)
 	const long pid = (long)getpid();
 	unsigned queues = link->workers;
 	if (link->wish.kind == WIRE_AF_PACKET) {
-		/* A frame, its tag and the kernel's own header of the ring. */
-		const unsigned frame = power_of_two_above(link->mtu + FRAME_LINK_MAX + 128);
+		const unsigned slot = packet_slot(link);
 		snprintf(link->name, sizeof(link->name), "net_af_packet%ld", pid);
 		snprintf(arguments, size, "iface=%s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u",
-			device, queues, frame, frame * 2, 4096u * 2048 / frame);
+			device, queues, slot, RTE_ALIGN(slot, 4096), PACKET_RING_BYTES / slot);
 	} else if (link->wish.kind == WIRE_AF_XDP) {
 		queues = RTE_MIN(queues, interface_queues(device));
 		snprintf(link->name, sizeof(link->name), "net_af_xdp%ld", pid);
-		snprintf(arguments, size, "iface=%s,start_queue=0,queue_count=%u", device, queues);
+		/* A device's DMA wants buffers that lie in one piece; on small pages they do not. */
+		snprintf(arguments, size, "iface=%s,start_queue=0,queue_count=%u,force_copy=%d",
+			device, queues, !link->huge_pages);
 	} else {
 		snprintf(link->name, sizeof(link->name), "net_tap%ld", pid);
 		snprintf(arguments, size, "iface=%s", device);
 	}
 	return (uint16_t)queues;
+}
+
+/* libbpf and libxdp, which the af_xdp driver has loaded, talk to standard error unasked. */
+static void quiet_xdp(void)
+{
+	static const struct {
+		const char *library, *function;
+	} talkers[] = {{"libbpf.so.1", "libbpf_set_print"}, {"libxdp.so.1", "libxdp_set_print"}};
+	for (size_t i = 0; i < RTE_DIM(talkers); i++) {
+		void *library = dlopen(talkers[i].library, RTLD_LAZY | RTLD_NOLOAD);
+		if (!library)
+			continue;
+		void *(*set_print)(void *) = (void *(*)(void *))dlsym(library, talkers[i].function);
+		if (set_print)
+			set_print(NULL);
+		dlclose(library);
+	}
 }
 
 static int make_device(struct link *link, struct wire_error *error)
@@ -251,6 +296,8 @@ static int make_device(struct link *link, struct wire_error *error)
 	struct link_port *port = &link->port[LINK_NEAR];
 	wire_link_format(&link->wish, text);
 	port->queues = describe_device(link, arguments, sizeof(arguments));
+	if (!link->verbose)
+		quiet_xdp();
 	port->partial_allowed = link->wish.kind != WIRE_TAP;
 	const int result = rte_eal_hotplug_add("vdev", link->name, arguments);
 	if (result || rte_eth_dev_get_port_by_name(link->name, &port->id))

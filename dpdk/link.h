@@ -30,6 +30,8 @@ struct link {
 	struct wire_link wish;
 	unsigned workers;
 	uint16_t mtu;
+	bool verbose;
+	bool huge_pages; /* set by the caller once DPDK has started */
 	unsigned ends;
 	struct link_port port[LINK_ENDS];
 	struct rte_ring *ring[LINK_ENDS][WIRE_WORKERS_MAX]; /* memory: by the end that receives */
@@ -39,6 +41,9 @@ struct link {
 /* Before DPDK is started: does the interface exist, is it up, may we use it? Also settles the MTU.
  */
 int link_check(struct link *out, const struct wire_config *config, struct wire_error *error);
+
+/* The least room for a frame that the link's driver wants in a buffer. */
+uint16_t link_buffer_size(const struct link *link);
 
 /* Make and configure the ports. pool[i] feeds queue i. */
 int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_error *error);

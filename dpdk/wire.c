@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 
 #include "eal.h"
 #include "failure.h"
+#include "pool.h"
 #include "worker.h"
 
 #define FRAMES_PER_WORKER 8191
@@ -18,7 +21,6 @@
 #define MEMORY_BASE_MB 48
 #define REPORT_WAIT_US 250000
 #define POLL_NS 20000
-#define DATA_ROOM_MIN 2048
 
 struct wire {
 	struct wire_config config;
@@ -102,27 +104,25 @@ static int check_config(const struct wire_config *config, struct wire_error *err
 	return result;
 }
 
-static unsigned frames_per_worker(const struct wire *wire)
+static struct pool_shape pool_shape(const struct wire *wire)
 {
-	if (wire->config.link.kind == WIRE_MEMORY || wire->config.link.kind == WIRE_PCI)
-		return FRAMES_PER_WORKER_MEMORY;
-	return FRAMES_PER_WORKER + WORKER_REDIRECTS * (wire->config.workers - 1);
-}
-
-static uint16_t data_room(const struct wire *wire)
-{
-	const unsigned room = RTE_ALIGN(wire->link.mtu + FRAME_LINK_MAX, RTE_CACHE_LINE_SIZE);
-	return (uint16_t)(RTE_PKTMBUF_HEADROOM + RTE_MAX(room, (unsigned)DATA_ROOM_MIN));
+	const uint8_t kind = wire->config.link.kind;
+	struct pool_shape shape = {.frames = FRAMES_PER_WORKER_MEMORY,
+		.room = link_buffer_size(&wire->link),
+		.cache = FRAME_CACHE,
+		.dma = kind == WIRE_PCI};
+	if (kind != WIRE_MEMORY && kind != WIRE_PCI)
+		shape.frames = FRAMES_PER_WORKER + WORKER_REDIRECTS * (wire->config.workers - 1);
+	return shape;
 }
 
 static unsigned memory_mb(const struct wire *wire)
 {
-	/* Each buffer carries its mbuf, the pool's own header and trailer, and a share of rings. */
-	const uint64_t frame = data_room(wire) + sizeof(struct rte_mbuf) + 256;
-	uint64_t bytes = frame * frames_per_worker(wire) * wire->config.workers;
+	const struct pool_shape shape = pool_shape(wire);
+	uint64_t bytes = pool_memory(&shape) * wire->config.workers;
 	if (wire->config.capture.path)
 		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
-	return MEMORY_BASE_MB + (unsigned)(bytes * 9 / 8 >> 20);
+	return MEMORY_BASE_MB + (unsigned)(bytes >> 20);
 }
 
 static int open_eal(struct wire *wire, struct wire_error *error)
@@ -136,21 +136,22 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 		.verbose = config->verbose};
 	const int result = eal_open(&wire->eal, &wish, error);
 	wire->eal_is_open = !result;
+	wire->link.huge_pages = wire->eal.huge_pages;
 	return result;
 }
 
 static int open_pools(struct wire *wire, struct wire_error *error)
 {
+	const struct pool_shape shape = pool_shape(wire);
 	for (unsigned w = 0; w < wire->config.workers; w++) {
 		char name[32];
 		snprintf(name, sizeof(name), "frames-%u", w);
-		wire->pool[w] = rte_pktmbuf_pool_create(name, frames_per_worker(wire), FRAME_CACHE,
-			0, data_room(wire), SOCKET_ID_ANY);
+		wire->pool[w] = pool_open(name, &shape);
 		if (!wire->pool[w])
 			return failure(error, -ENOMEM,
 				"buffers: no memory for %u frames of worker %u. Give DPDK more: "
 				"EAL argument -m %u",
-				frames_per_worker(wire), w, 2 * memory_mb(wire));
+				shape.frames, w, 2 * memory_mb(wire));
 	}
 	return 0;
 }
@@ -354,9 +355,22 @@ int wire_open(struct wire **out, const struct wire_config *config, struct wire_e
 	return result;
 }
 
+/* The tap driver has real-time signals sent to the process as frames arrive. They may wake workers,
+ * which DPDK has made before, but no system call of the control thread or of threads it makes. */
+static void keep_signals_from_control(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (int signal = SIGRTMIN; signal <= SIGRTMAX; signal++)
+		sigaddset(&set, signal);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 int wire_start(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
+	if (config->link.kind == WIRE_TAP)
+		keep_signals_from_control();
 	clock_begin(&wire->clock);
 	if (config->capture.path) {
 		const int result = capture_open(&wire->capture, &config->capture,
@@ -387,16 +401,16 @@ static bool hop_known(const struct wire *wire, unsigned proxy)
 
 static int say_missing(const struct wire *wire, unsigned p, struct wire_error *error)
 {
-	char hop[ADDRESS_TEXT_MAX], proxy[ADDRESS_TEXT_MAX];
-	const struct address *address = &wire->config.proxy[p].address;
-	const bool gateway = wire->config.has_gateway[address->family];
-	address_format(address, proxy);
-	address_format(gateway ? &wire->config.gateway[address->family] : address, hop);
-	return failure(error, -ETIMEDOUT,
-		"%s proxy %s: %s %s does not answer %s. Check the link, vlan: and gateway:",
-		proxy_name((enum proxy)p), proxy, gateway ? "the gateway" : "on this link, it",
-		gateway ? hop : "",
-		address->family == ADDRESS_IPV4 ? "ARP" : "neighbour solicitations");
+	const struct address *proxy = &wire->config.proxy[p].address;
+	const bool gateway = wire->config.has_gateway[proxy->family];
+	const struct address *hop = gateway ? &wire->config.gateway[proxy->family] : proxy;
+	char text[ADDRESS_TEXT_MAX];
+	address_format(hop, text);
+	return failure(error, -ETIMEDOUT, "%s proxy: %s %s does not answer %s. %s",
+		proxy_name((enum proxy)p), gateway ? "the gateway" : "its address", text,
+		hop->family == ADDRESS_IPV4 ? "ARP" : "neighbour solicitations",
+		gateway ? "Check the link, gateway: and vlan:"
+			: "Is it on this link? If not, set gateway:");
 }
 
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error)
