@@ -449,10 +449,9 @@ int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_er
 		result = configure_port(link, &link->port[end], pool);
 		if (result)
 			return failure(error, result,
-				"link %s: port refuses its configuration: %s%s%s. Try fewer "
+				"link %s: the port refuses its configuration: %s. Try fewer "
 				"workers or mtu 1500",
-				link->wish.device, strerror(-result), *eal_complaint() ? ", " : "",
-				eal_complaint());
+				text, complaint_or(result));
 	}
 	settle_macs(link);
 	return 0;
@@ -466,9 +465,10 @@ int link_start(struct link *link, struct wire_error *error)
 		const uint16_t id = link->port[end].id;
 		const int result = rte_eth_dev_start(id);
 		if (result)
-			return failure(error, result, "link %s: port does not start: %s%s%s",
-				link->wish.device, strerror(-result), *eal_complaint() ? ", " : "",
-				eal_complaint());
+			return failure(error, result,
+				"link %s: the port does not start: %s. Check its driver and the "
+				"kernel's log",
+				text, complaint_or(result));
 		/* Neighbour solicitations come to multicast addresses. A device that can neither
 		 * widen its filter nor open it has none. */
 		if (rte_eth_allmulticast_enable(id))
