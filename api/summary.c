@@ -161,13 +161,13 @@ void summary_print(const struct summary *summary, FILE *out)
 		(double)summary->end->herd_memory / (double)summary->fleet->phones);
 	if (!summary->drained)
 		fprintf(out, "stopped before all phones were quiet\n");
+	if (verdict.no_answer)
+		fprintf(out, "verdict no proxy answered\n");
 	if (verdict.generator_limited) {
 		fprintf(out, "verdict GENERATOR-LIMITED: the figures tell about this host\n");
 		for (unsigned i = 0; i < verdict.reasons; i++)
 			fprintf(out, "        %s\n", verdict.reason[i]);
-	} else if (verdict.no_answer) {
-		fprintf(out, "verdict no proxy answered\n");
-	} else {
+	} else if (!verdict.no_answer) {
 		fprintf(out, "verdict the generator kept its schedule\n");
 	}
 }
