@@ -96,18 +96,23 @@ static void set_up_proxies(struct stage *stage, uint8_t family)
 	}
 }
 
-static void open_stage(struct stage *stage, unsigned workers, uint8_t family)
+static void set_up(struct stage *stage, unsigned workers, uint8_t family)
 {
-	struct wire_error error;
 	stage->config = (struct wire_config){
 		.roles = WIRE_HERD | WIRE_REGISTRARS, .workers = workers};
 	check(!wire_link_parse("memory", &stage->config.link), "link");
 	set_up_phones(stage, family);
 	set_up_proxies(stage, family);
-	stage->config.capture.phone = -1;
+}
+
+static void start(struct stage *stage)
+{
+	struct wire_error error;
+	const struct herd_command command = {.kind = HERD_START};
 	if (wire_open(&stage->wire, &stage->config, &error) || wire_start(stage->wire, &error) ||
 		wire_wait_neighbours(stage->wire, PATIENCE_S * 1000, &error))
 		check(false, error.message);
+	wire_command(stage->wire, &command);
 }
 
 /* Wait until so many phones are registered at this proxy, by the herd's and, unless it plays dead,
@@ -161,9 +166,9 @@ static void crash_and_return(unsigned workers, uint8_t family)
 {
 	static struct stage stage;
 	const struct registrar_faults dead = {.crashed = true}, healthy = {0};
-	struct herd_command command = {.kind = HERD_START};
-	open_stage(&stage, workers, family);
-	wire_command(stage.wire, &command);
+	const struct herd_command stop = {.kind = HERD_STOP};
+	set_up(&stage, workers, family);
+	start(&stage);
 	wait_registered(&stage, PROXY_PRIMARY, PHONES, true);
 	check(stage.snapshot.herd.register_challenged == PHONES, "each phone is challenged once");
 	wire_set_faults(stage.wire, PROXY_PRIMARY, &dead);
@@ -173,8 +178,7 @@ static void crash_and_return(unsigned workers, uint8_t family)
 	check(stage.snapshot.workers == workers, "workers");
 	for (unsigned w = 0; w < workers; w++)
 		check(stage.snapshot.worker[w].rounds > 0, "a worker did not run");
-	command.kind = HERD_STOP;
-	wire_command(stage.wire, &command);
+	wire_command(stage.wire, &stop);
 	wait_quiet(&stage);
 	check(stage.snapshot.registered_at[PROXY_PRIMARY] == 0, "a binding survived Expires 0");
 	check_wire(&stage.snapshot);
@@ -182,15 +186,125 @@ static void crash_and_return(unsigned workers, uint8_t family)
 	identity_free(stage.identities);
 }
 
+static void one_worker(void)
+{
+	crash_and_return(1, ADDRESS_IPV4);
+}
+
+static void two_workers(void)
+{
+	crash_and_return(2, ADDRESS_IPV4);
+}
+
+static void two_workers_ipv6(void)
+{
+	crash_and_return(2, ADDRESS_IPV6);
+}
+
+/* The primary moves to another address while phones use it: its new MAC is asked for, its new
+ * address used. An address of the other family is refused and changes nothing. */
+static void proxy_moves(void)
+{
+	static struct stage stage;
+	struct address address;
+	struct wire_error error;
+	set_up(&stage, 2, ADDRESS_IPV4);
+	check(!address_parse("10.20.0.3", &address), "address");
+	check(!address_plan_exclude(&stage.plan, &address), "hole");
+	start(&stage);
+	wait_registered(&stage, PROXY_PRIMARY, PHONES, true);
+	const uint64_t before = stage.snapshot.wire.arp_answered;
+	check(!wire_set_proxy(stage.wire, PROXY_PRIMARY, &address, 5080), "set proxy");
+	check(!wire_wait_neighbours(stage.wire, PATIENCE_S * 1000, &error), "new neighbour");
+	wire_snapshot(stage.wire, &stage.snapshot);
+	check(stage.snapshot.wire.arp_answered > before, "nobody asked for the new address");
+	const struct herd_command reboot = {.kind = HERD_REBOOT, .count = PHONES};
+	wire_command(stage.wire, &reboot);
+	const uint64_t registered = stage.snapshot.herd.register_ok;
+	const time_t end = time(NULL) + PATIENCE_S;
+	while (stage.snapshot.herd.register_ok < registered + PHONES && time(NULL) < end)
+		wire_snapshot(stage.wire, &stage.snapshot);
+	check(stage.snapshot.herd.register_ok >= registered + PHONES,
+		"phones did not register again");
+	wait_registered(&stage, PROXY_PRIMARY, PHONES, true);
+	check(!address_parse("fd00::3", &address), "address");
+	check(wire_set_proxy(stage.wire, PROXY_PRIMARY, &address, 5080) == -EAFNOSUPPORT, "family");
+	wire_close(stage.wire);
+	identity_free(stage.identities);
+}
+
+static uint32_t word_at(const uint8_t *bytes)
+{
+	uint32_t word;
+	memcpy(&word, bytes, sizeof(word));
+	return word;
+}
+
+/* Walk the blocks of a pcapng file; every packet must be to or from `phone`. Returns their count. */
+static unsigned walk_capture(const uint8_t *bytes, size_t length, const struct address *phone)
+{
+	unsigned packets = 0;
+	for (size_t at = 0; at < length;) {
+		check(length - at >= 12, "block cut short");
+		const uint32_t type = word_at(bytes + at), size = word_at(bytes + at + 4);
+		check(size >= 12 && size % 4 == 0 && size <= length - at, "block length");
+		check(word_at(bytes + at + size - 4) == size, "block length, the second time");
+		check((type == 0x0a0d0d0a) == (at == 0), "section header");
+		if (type == 6) {
+			const uint8_t *frame = bytes + at + 28;
+			check(word_at(bytes + at + 20) <= size - 32, "packet length");
+			check(!memcmp(frame + 26, phone->bytes, 4) ||
+					!memcmp(frame + 30, phone->bytes, 4),
+				"a packet of another phone");
+			packets++;
+		}
+		at += size;
+	}
+	return packets;
+}
+
+static bool contains(const uint8_t *bytes, size_t length, const char *text)
+{
+	return memmem(bytes, length, text, strlen(text)) != NULL;
+}
+
+/* One phone's traffic goes to the file, whole and without its answers to challenges. */
+static void capture_of_one_phone(void)
+{
+	static struct stage stage;
+	static uint8_t bytes[1 << 20];
+	struct address phone;
+	uint16_t port;
+	char path[64];
+	set_up(&stage, 2, ADDRESS_IPV4);
+	snprintf(path, sizeof(path), "/tmp/sipherd-test-%ld.pcapng", (long)getpid());
+	stage.config.capture = (struct wire_capture){.path = path, .phone = 7};
+	start(&stage);
+	wait_registered(&stage, PROXY_PRIMARY, PHONES, true);
+	wire_close(stage.wire);
+	FILE *file = fopen(path, "rb");
+	check(file, "no capture file");
+	const size_t length = fread(bytes, 1, sizeof(bytes), file);
+	fclose(file);
+	unlink(path);
+	address_plan_at(&stage.plan, 7, &phone, &port);
+	/* REGISTER, 401, REGISTER, 200, and perhaps keep-alives. */
+	check(walk_capture(bytes, length, &phone) >= 4, "too few packets");
+	check(contains(bytes, length, "response=\"xxxxxxxx"), "no masked response");
+	check(contains(bytes, length, "nonce=\"xxxxxxxx"), "no masked nonce");
+	check(contains(bytes, length, "realm=\"lab.example.net\""), "realm was masked");
+	identity_free(stage.identities);
+}
+
 /* Run a case in a process of its own. */
-static void in_child(unsigned workers, uint8_t family)
+static void in_child(void (*run)(void))
 {
 	int status = -1;
 	fflush(NULL);
 	const pid_t child = fork();
 	assert_true(child >= 0);
 	if (!child) {
-		crash_and_return(workers, family);
+		run();
 		exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -198,22 +312,34 @@ static void in_child(unsigned workers, uint8_t family)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static void one_worker(void **state)
+static void crash_and_return_with_one_worker(void **state)
 {
 	(void)state;
-	in_child(1, ADDRESS_IPV4);
+	in_child(one_worker);
 }
 
-static void two_workers(void **state)
+static void crash_and_return_with_two_workers(void **state)
 {
 	(void)state;
-	in_child(2, ADDRESS_IPV4);
+	in_child(two_workers);
 }
 
-static void two_workers_ipv6(void **state)
+static void crash_and_return_over_ipv6(void **state)
 {
 	(void)state;
-	in_child(2, ADDRESS_IPV6);
+	in_child(two_workers_ipv6);
+}
+
+static void a_proxy_moves(void **state)
+{
+	(void)state;
+	in_child(proxy_moves);
+}
+
+static void one_phone_is_captured(void **state)
+{
+	(void)state;
+	in_child(capture_of_one_phone);
 }
 
 static void refuse(const struct wire_config *config, int code, const char *words)
@@ -277,9 +403,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(links_by_name),
 		cmocka_unit_test(bad_configurations),
-		cmocka_unit_test(one_worker),
-		cmocka_unit_test(two_workers),
-		cmocka_unit_test(two_workers_ipv6),
+		cmocka_unit_test(crash_and_return_with_one_worker),
+		cmocka_unit_test(crash_and_return_with_two_workers),
+		cmocka_unit_test(crash_and_return_over_ipv6),
+		cmocka_unit_test(a_proxy_moves),
+		cmocka_unit_test(one_phone_is_captured),
 	};
 	return cmocka_run_group_tests_name("wire_memory", tests, NULL, NULL);
 }
