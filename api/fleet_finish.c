@@ -328,6 +328,8 @@ static bool make_plan(const struct fleet *fleet, const char *text, struct addres
 	return true;
 }
 
+__extension__ typedef unsigned __int128 uint128;
+
 /* The longest prefix of the same network with room for all phones, by trying; 0: there is none. */
 static unsigned wide_enough(const struct fleet *fleet, const struct address_plan *plan)
 {
@@ -336,8 +338,7 @@ static unsigned wide_enough(const struct fleet *fleet, const struct address_plan
 	for (unsigned length = plan->prefix_length; length > 0; length--) {
 		struct address address = {.family = plan->family};
 		unsigned bits = plan->family == ADDRESS_IPV4 ? 32 : 128;
-		__extension__ unsigned __int128 first =
-			(__extension__(unsigned __int128) plan->first_high << 64) | plan->first_low;
+		uint128 first = (uint128)plan->first_high << 64 | plan->first_low;
 		first = first >> (bits - length) << (bits - length);
 		for (unsigned i = 0; i < bits / 8; i++)
 			address.bytes[i] = (uint8_t)(first >> (bits - 8 - 8 * i));
