@@ -2,7 +2,8 @@
 /*
  * Non-INVITE client transaction of RFC 3261 section 17.1.2 over UDP: timers E and F as arithmetic.
  *
- * Timer E starts at T1 and doubles up to T2; after a provisional answer it is T2. Timer F is the
+ * Timer E starts at T1, which may be more than T2, and doubles up to T2; after a provisional answer
+ * it is T2. Timer F is the
  * phone's no-response time (64 x T1 unless told otherwise). At T1 500 ms and T2 4 s that is eleven
  * datagrams in 32 s. The state itself lives in the phone's record.
  */
@@ -23,6 +24,8 @@ static inline uint32_t transaction_interval_ms(
 {
 	if (provisional || n > 20)
 		return timers->t2_ms;
+	if (n == 1)
+		return timers->t1_ms;
 	uint64_t interval = (uint64_t)timers->t1_ms << (n - 1);
 	return interval < timers->t2_ms ? (uint32_t)interval : timers->t2_ms;
 }

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A small herd driven through its three calls, for what the scenes of tests/sim/decisions.c leave
+ * out: clocks that wrap, stalls, a wheel that is full, commands that are refused, phones that are
+ * off, the spelling of answers.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "herd.h"
+#include "message.h"
+
+#define SENT_MAX 4096
+
+struct sent {
+	uint64_t at_us;
+	uint32_t phone;
+	enum proxy proxy;
+	uint16_t length;
+	char text[MESSAGE_MAX + 1];
+};
+
+struct yard {
+	struct herd *herd;
+	struct herd_config config;
+	struct identity_set *identities;
+	struct address_plan plan;
+	uint64_t now_us;
+	uint32_t count; /* datagrams sent, the last SENT_MAX of them are kept */
+	uint32_t seen;  /* of them, those answer_all has looked at */
+	struct sent *sent;
+	bool full; /* no buffers to be had */
+};
+
+static uint8_t *buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
+{
+	struct yard *yard = context;
+	if (yard->full)
+		return NULL;
+	assert_true(n <= MESSAGE_MAX);
+	struct sent *sent = &yard->sent[yard->count++ % SENT_MAX];
+	*sent = (struct sent){.at_us = yard->now_us, .phone = phone, .proxy = proxy, .length = n};
+	return (uint8_t *)sent->text;
+}
+
+static void defaults(struct yard *yard, uint32_t phones)
+{
+	memset(yard, 0, sizeof(*yard));
+	struct herd_config *c = &yard->config;
+	c->fleet_phones = phones;
+	c->stride = 1;
+	for (int i = 0; i < PROXIES; i++) {
+		snprintf(c->proxy[i].host, sizeof(c->proxy[i].host), "10.10.0.%d", i + 1);
+		assert_int_equal(address_parse(c->proxy[i].host, &c->proxy[i].address), 0);
+		c->proxy[i].port = 5060;
+	}
+	strcpy(c->domain, "lab");
+	strcpy(c->user_agent, "test");
+	c->redundancy = (struct redundancy_rules){true, MODE_ASYMMETRIC, 1, 1};
+	c->timers = (struct transaction_timers){500, 4000, 5000, 32000};
+	c->keepalive_period_ms = 60000;
+	c->expires_s = 3600;
+	c->retry_ms = 60000;
+	c->refresh_permille = 500;
+	c->seed = 1;
+	c->secret = 2;
+}
+
+static void open_yard(struct yard *yard)
+{
+	struct identity_error error;
+	uint32_t phones = yard->config.fleet_phones;
+	assert_int_equal(
+		identity_patterns(&yard->identities, "u{n}", NULL, "p", phones, &error), 0);
+	assert_int_equal(address_plan_parse("10.20.0.0/16", &yard->plan), 0);
+	yard->config.identities = yard->identities;
+	yard->config.plan[ADDRESS_IPV4] = &yard->plan;
+	yard->sent = calloc(SENT_MAX, sizeof(*yard->sent));
+	assert_non_null(yard->sent);
+	assert_int_equal(
+		herd_create(&yard->herd, &yard->config, &(struct herd_output){yard, buffer}), 0);
+	assert_true(
+		herd_command(yard->herd, &(struct herd_command){.kind = HERD_START}, yard->now_us));
+}
+
+static void close_yard(struct yard *yard)
+{
+	herd_free(yard->herd);
+	identity_free(yard->identities);
+	free(yard->sent);
+}
+
+/* Everything that is due now; fails when the herd never comes to rest. */
+static void settle(struct yard *yard)
+{
+	for (int rounds = 0; !herd_advance(yard->herd, yard->now_us, 1000); rounds++)
+		assert_in_range(rounds, 0, 100000);
+}
+
+static const struct sent *last_sent(const struct yard *yard)
+{
+	assert_true(yard->count > 0);
+	return &yard->sent[(yard->count - 1) % SENT_MAX];
+}
+
+/* The answer of the proxy that the datagram went to; headers with their CRLF. */
+static void answer(struct yard *yard, const struct sent *sent, unsigned status, const char *headers)
+{
+	char text[2 * MESSAGE_MAX];
+	struct sip_message m;
+	assert_int_equal(scan_message(sent->text, sent->length, &m), SCAN_OK);
+	assert_int_equal(m.status, 0);
+	int n = snprintf(text, sizeof(text),
+		"SIP/2.0 %u X\r\nVia: %.*s\r\nFrom: %.*s\r\nTo: %.*s;tag=z\r\nCall-ID: %.*s\r\n"
+		"CSeq: %u %.*s\r\n",
+		status, m.via[0].length, span_text(&m, m.via[0]), m.from.length,
+		span_text(&m, m.from), m.to.length, span_text(&m, m.to), m.call_id.length,
+		span_text(&m, m.call_id), m.cseq, m.method_text.length,
+		span_text(&m, m.method_text));
+	if (status == 200 && m.method == SIP_REGISTER && m.expires > 0)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "Contact: %.*s;expires=%u\r\n",
+			m.contact[0].length, span_text(&m, m.contact[0]), m.expires);
+	n += snprintf(text + n, sizeof(text) - (size_t)n, "%s\r\n", headers);
+	herd_datagram(yard->herd, sent->phone, sent->proxy, text, (size_t)n, yard->now_us);
+}
+
+/* 200 to everything sent since the last call. */
+static void answer_all(struct yard *yard)
+{
+	while (yard->seen < yard->count) {
+		assert_true(yard->count - yard->seen <= SENT_MAX);
+		struct sent sent = yard->sent[yard->seen++ % SENT_MAX];
+		if (strncmp(sent.text, "SIP/2.0", 7) != 0)
+			answer(yard, &sent, 200, "");
+	}
+}
+
+/* Time goes on from one deadline to the next; whatever is sent is answered at once or never. */
+static void run_to_ms(struct yard *yard, uint64_t until_ms, bool answered)
+{
+	uint64_t until_us = until_ms * 1000;
+	for (;;) {
+		settle(yard);
+		if (answered)
+			answer_all(yard);
+		if (yard->now_us >= until_us)
+			return;
+		uint64_t next_us = herd_next_us(yard->herd, until_us);
+		yard->now_us = next_us > yard->now_us ? next_us : yard->now_us + 1000;
+	}
+}
+
+static enum phone_state state_of(const struct yard *yard, uint32_t phone)
+{
+	return herd_phone(yard->herd, phone)->state;
+}
+
+/* ---- time ---- */
+
+/* RFC 3261 section 17.1.2.2: timer E is first set to T1, only then to min(2 T1, T2). */
+static void t1_may_exceed_t2(void **state)
+{
+	static const uint64_t instant_ms[] = {0, 10000, 14000, 18000, 22000, 26000, 30000};
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.timers.t1_ms = 10000;
+	open_yard(&yard);
+	run_to_ms(&yard, 31999, false);
+	assert_int_equal(yard.count, 7);
+	for (unsigned i = 0; i < yard.count; i++)
+		assert_int_equal(yard.sent[i].at_us, instant_ms[i] * 1000);
+	close_yard(&yard);
+}
+
+/* 32-bit milliseconds turn over after 49.7 days: the grid and the refreshes go on. */
+static void milliseconds_wrap(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.keepalive_period_ms = 300000;
+	yard.config.expires_s = 86400;
+	open_yard(&yard);
+	run_to_ms(&yard, UINT32_MAX - 86400000ull, true);
+	uint64_t options = herd_counters(yard.herd)->options_answered;
+	uint64_t registers = herd_counters(yard.herd)->register_ok;
+	run_to_ms(&yard, UINT32_MAX + 86400000ull, true);
+	assert_int_equal(herd_counters(yard.herd)->options_answered - options, 2 * 86400 / 300);
+	assert_int_equal(herd_counters(yard.herd)->register_ok - registers, 4);
+	assert_int_equal(herd_counters(yard.herd)->options_silent, 0);
+	assert_int_equal(herd_counters(yard.herd)->options_retransmitted, 0);
+	close_yard(&yard);
+}
+
+/* A proxy may ask for a wait of 136 years; more than 11 days are never waited for. */
+static void retry_after_beyond_the_clock(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	open_yard(&yard);
+	settle(&yard);
+	answer(&yard, last_sent(&yard), 503, "Retry-After: 4294967294\r\n");
+	assert_int_equal(state_of(&yard, 0), PHONE_WAITING);
+	run_to_ms(&yard, 999999999, false);
+	assert_int_equal(yard.count, 1);
+	run_to_ms(&yard, 1000000000, false);
+	assert_int_equal(yard.count, 2);
+	close_yard(&yard);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t1_may_exceed_t2),
+		cmocka_unit_test(milliseconds_wrap),
+		cmocka_unit_test(retry_after_beyond_the_clock),
+	};
+	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
+}
