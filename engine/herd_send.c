@@ -147,12 +147,20 @@ void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion
 		herd->counters.options_sent++;
 }
 
+/* Timer E goes on from when it was due; what a stall has made it miss is not sent in a burst. */
+static void again_at(const struct herd *herd, uint32_t *next_ms, uint32_t tries, bool provisional)
+{
+	uint32_t interval = transaction_interval_ms(&herd->config.timers, tries, provisional);
+	*next_ms += interval;
+	if (time_before(*next_ms, herd->now_ms))
+		*next_ms = herd->now_ms + interval;
+}
+
 void herd_again_options(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
 	phone->keepalive_tries++;
-	phone->keepalive_next_ms += transaction_interval_ms(
-		&herd->config.timers, phone->keepalive_tries, false);
+	again_at(herd, &phone->keepalive_next_ms, phone->keepalive_tries, false);
 	if (send_options(herd, local))
 		herd->counters.options_retransmitted++;
 }
@@ -184,8 +192,8 @@ void herd_again_register(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
 	phone->register_tries++;
-	phone->register_next_ms += transaction_interval_ms(
-		&herd->config.timers, phone->register_tries, phone->flags & PHONE_PROVISIONAL);
+	again_at(herd, &phone->register_next_ms, phone->register_tries,
+		phone->flags & PHONE_PROVISIONAL);
 	if (send_register(herd, local))
 		herd->counters.register_retransmitted++;
 }
@@ -215,8 +223,7 @@ void herd_again_unregister(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
 	phone->unregister_tries++;
-	phone->unregister_next_ms += transaction_interval_ms(
-		&herd->config.timers, phone->unregister_tries, false);
+	again_at(herd, &phone->unregister_next_ms, phone->unregister_tries, false);
 	if (send_unregister(herd, local))
 		herd->counters.unregister_retransmitted++;
 }

@@ -103,6 +103,12 @@ static void settle(struct yard *yard)
 		assert_in_range(rounds, 0, 100000);
 }
 
+static void stall_to_ms(struct yard *yard, uint64_t at_ms)
+{
+	yard->now_us = at_ms * 1000;
+	settle(yard);
+}
+
 static const struct sent *last_sent(const struct yard *yard)
 {
 	assert_true(yard->count > 0);
@@ -216,12 +222,29 @@ static void retry_after_beyond_the_clock(void **state)
 	close_yard(&yard);
 }
 
+/* After a stall a phone is not made to send all that it has missed. */
+static void a_stall_is_not_made_up_for(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	open_yard(&yard);
+	settle(&yard);
+	stall_to_ms(&yard, 20000);
+	assert_int_equal(yard.count, 2);
+	/* 21, 23, 27 and 31 s. */
+	run_to_ms(&yard, 31999, false);
+	assert_int_equal(yard.count, 6);
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t1_may_exceed_t2),
 		cmocka_unit_test(milliseconds_wrap),
 		cmocka_unit_test(retry_after_beyond_the_clock),
+		cmocka_unit_test(a_stall_is_not_made_up_for),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
