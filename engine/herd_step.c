@@ -166,16 +166,20 @@ static void arm_keepalive(struct herd *herd, uint32_t local)
 }
 
 /* The grid goes on from the tick that was due, not from now; ticks that have gone by in a stall are
- * skipped like ticks that find a keep-alive pending. */
+ * skipped like ticks that find a keep-alive pending. They are divided out, for a stall may hold
+ * many periods; nothing else divides here. */
 static void next_tick(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
 	uint32_t period = herd->config.keepalive_period_ms;
-	phone->keepalive_due_ms += jittered_ms(herd, local, period, phone->keepalive_due_ms);
-	while (time_before(phone->keepalive_due_ms, herd->now_ms)) {
-		phone->keepalive_due_ms += period;
-		herd->counters.options_skipped++;
-	}
+	uint32_t step = jittered_ms(herd, local, period, phone->keepalive_due_ms);
+	/* A step of nothing would draw the same nothing for ever. */
+	phone->keepalive_due_ms += step > 0 ? step : 1;
+	if (!time_before(phone->keepalive_due_ms, herd->now_ms))
+		return;
+	uint32_t gone = (herd->now_ms - phone->keepalive_due_ms - 1) / period + 1;
+	phone->keepalive_due_ms += gone * period;
+	herd->counters.options_skipped += gone;
 }
 
 static void arm_retry(struct herd *herd, uint32_t local, const struct occasion *occasion)

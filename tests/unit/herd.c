@@ -238,6 +238,43 @@ static void a_stall_is_not_made_up_for(void **state)
 	close_yard(&yard);
 }
 
+/* The shortest period and a long stall: what has gone by is counted, and costs nothing. */
+static void ticks_missed_in_a_stall_are_skipped(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.keepalive_period_ms = 7;
+	yard.config.expires_s = 1000000;
+	open_yard(&yard);
+	run_to_ms(&yard, 7, true);
+	assert_int_equal(herd_counters(yard.herd)->options_answered, 1);
+	stall_to_ms(&yard, 10000);
+	/* The tick of 14 ms is late; those of 21 ms to 9996 ms are gone; the next is on the grid. */
+	assert_int_equal(herd_counters(yard.herd)->options_skipped, 1426);
+	assert_int_equal(herd_counters(yard.herd)->options_sent, 2);
+	answer_all(&yard);
+	run_to_ms(&yard, 10002, true);
+	assert_int_equal(herd_counters(yard.herd)->options_sent, 2);
+	run_to_ms(&yard, 10003, true);
+	assert_int_equal(herd_counters(yard.herd)->options_sent, 3);
+	close_yard(&yard);
+}
+
+/* With a jitter of 100 % the draw may be zero: the grid moves on all the same. */
+static void full_jitter_moves_on(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 20);
+	yard.config.keepalive_period_ms = 10;
+	yard.config.keepalive_jitter_percent = 100;
+	open_yard(&yard);
+	run_to_ms(&yard, 2000, true);
+	assert_in_range(herd_counters(yard.herd)->options_answered, 20 * 100, 20 * 400);
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +282,8 @@ int main(void)
 		cmocka_unit_test(milliseconds_wrap),
 		cmocka_unit_test(retry_after_beyond_the_clock),
 		cmocka_unit_test(a_stall_is_not_made_up_for),
+		cmocka_unit_test(ticks_missed_in_a_stall_are_skipped),
+		cmocka_unit_test(full_jitter_moves_on),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
