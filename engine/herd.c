@@ -6,9 +6,8 @@
 
 #include "herd_internal.h"
 
-#define TAKE 64          /* wheel entries taken at once */
-#define SPARE_TIMERS 256 /* for slices of a few phones */
-#define PREFETCH 12      /* how many of them ahead the records are fetched */
+#define TAKE 64     /* wheel entries taken at once */
+#define PREFETCH 12 /* how many of them ahead the records are fetched */
 
 void herd_set_time(struct herd *herd, uint64_t now_us)
 {
@@ -39,7 +38,8 @@ int herd_create(
 	herd->phone = aligned_alloc(64, (size_t)n * sizeof(struct phone));
 	herd->auth = calloc(n, sizeof(struct phone_auth));
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
-	herd->wheel = wheel_create(n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + SPARE_TIMERS, 0);
+	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
+	herd->wheel = wheel_create(herd->timers, 0);
 	herd->credentials = credentials_create(n, config->identities, config->domain);
 	herd->messages = messages_create(&herd->config);
 	if (herd->phone == NULL || herd->auth == NULL || herd->wheel == NULL ||

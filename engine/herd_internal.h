@@ -14,6 +14,7 @@
 #include "wheel.h"
 
 #define HERD_JOBS 16
+#define HERD_SPARE_TIMERS 256   /* wheel entries for slices of a few phones */
 #define UNREGISTER_WAIT_MS 1000 /* PHONE.md: a planned reboot waits at most 1 s */
 #define AUTH_TRIES 3
 #define AUTH_STALE_MAX 10 /* stale=true is free, but a proxy that says nothing else is given up */
@@ -30,6 +31,7 @@ struct herd {
 	struct phone *phone;
 	struct phone_auth *auth;
 	struct wheel *wheel;
+	uint32_t timers; /* entries the wheel has room for, however they are spread */
 	struct messages *messages;
 	struct credentials *credentials;
 	struct pacer pacer;

@@ -41,6 +41,16 @@ static bool deadline_of(const struct phone *phone, uint32_t *deadline)
 	return any;
 }
 
+/* May a phone leave its entry behind and take an earlier one? Not where the room is needed by phones
+ * that have no entry: those just taken from the wheel (half the spare), and those that are off. */
+static bool may_leave_entry(const struct herd *herd)
+{
+	const uint32_t *off = herd->population.phones[PHONE_OFF];
+	return (uint64_t)wheel_entries(herd->wheel) + off[PROXY_PRIMARY] + off[PROXY_REDUNDANT] +
+		       HERD_SPARE_TIMERS / 2 <
+	       herd->timers;
+}
+
 /* Make sure that the wheel looks at this phone in time. A later deadline needs nothing: the entry
  * that is queued fires, finds nothing due and queues itself again. */
 void herd_queue(struct herd *herd, uint32_t local)
@@ -51,7 +61,8 @@ void herd_queue(struct herd *herd, uint32_t local)
 		return;
 	if ((phone->flags & PHONE_QUEUED) && !time_before(deadline, phone->wheel_ms))
 		return;
-	if (!wheel_add(herd->wheel, local, deadline, &queued)) {
+	if (((phone->flags & PHONE_QUEUED) && !may_leave_entry(herd)) ||
+		!wheel_add(herd->wheel, local, deadline, &queued)) {
 		herd->counters.timer_late++;
 		return;
 	}

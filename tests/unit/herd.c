@@ -17,6 +17,7 @@
 #include "message.h"
 
 #define SENT_MAX 4096
+#define PHONES_MAX 1000
 
 struct sent {
 	uint64_t at_us;
@@ -162,6 +163,13 @@ static void run_to_ms(struct yard *yard, uint64_t until_ms, bool answered)
 	}
 }
 
+static void order(struct yard *yard, uint8_t kind, uint32_t delay_ms)
+{
+	struct herd_command command = {
+		.kind = kind, .count = yard->config.fleet_phones, .delay_ms = delay_ms};
+	assert_true(herd_command(yard->herd, &command, yard->now_us));
+}
+
 static enum phone_state state_of(const struct yard *yard, uint32_t phone)
 {
 	return herd_phone(yard->herd, phone)->state;
@@ -275,6 +283,34 @@ static void full_jitter_moves_on(void **state)
 	close_yard(&yard);
 }
 
+/* ---- the wheel ---- */
+
+/* Reboots leave entries behind in the wheel. However many, no phone is forgotten. */
+static void no_phone_is_lost_in_a_full_wheel(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, PHONES_MAX);
+	yard.config.keepalive_first = KEEPALIVE_FIRST_SPREAD;
+	open_yard(&yard);
+	for (uint64_t at_ms = 0; at_ms < 20000; at_ms += 600) {
+		run_to_ms(&yard, at_ms, true);
+		order(&yard, HERD_POWER_CUT, 0);
+	}
+	run_to_ms(&yard, 20000, true);
+	uint64_t options = herd_counters(yard.herd)->options_answered;
+	/* From the second minute on every phone sends one keep-alive in each period again. */
+	run_to_ms(&yard, 140000, true);
+	assert_int_equal(
+		herd_population(yard.herd)->phones[PHONE_REGISTERED][PROXY_PRIMARY], PHONES_MAX);
+	assert_in_range(herd_counters(yard.herd)->options_answered - options, PHONES_MAX * 19 / 10,
+		PHONES_MAX * 22 / 10);
+	options = herd_counters(yard.herd)->options_answered;
+	run_to_ms(&yard, 200000, true);
+	assert_int_equal(herd_counters(yard.herd)->options_answered - options, PHONES_MAX);
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +320,7 @@ int main(void)
 		cmocka_unit_test(a_stall_is_not_made_up_for),
 		cmocka_unit_test(ticks_missed_in_a_stall_are_skipped),
 		cmocka_unit_test(full_jitter_moves_on),
+		cmocka_unit_test(no_phone_is_lost_in_a_full_wheel),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
