@@ -274,25 +274,21 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 bool herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us)
 {
 	herd_set_time(herd, now_us);
-	switch (command->kind) {
-	case HERD_START:
+	if (command->kind == HERD_START) {
 		pacer_set(&herd->pacer, now_us, herd->config.ramp_per_s);
 		herd->ramping = true;
 		return true;
-	case HERD_SET_PROXY:
+	}
+	if (command->kind == HERD_SET_PROXY) {
 		herd->config.proxy[command->proxy].address = command->address;
 		return true;
-	case HERD_STOP:
-		herd->ramping = false;
-		break;
-	case HERD_DISABLE_REDUNDANCY:
-		herd->config.redundancy.enabled = false;
-		break;
-	default:
-		break;
 	}
 	if (herd->jobs == HERD_JOBS)
 		return false;
+	if (command->kind == HERD_STOP)
+		herd->ramping = false;
+	if (command->kind == HERD_DISABLE_REDUNDANCY)
+		herd->config.redundancy.enabled = false;
 	herd->job[herd->jobs++] = *command;
 	return true;
 }

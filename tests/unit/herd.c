@@ -311,6 +311,28 @@ static void no_phone_is_lost_in_a_full_wheel(void **state)
 	close_yard(&yard);
 }
 
+/* ---- commands ---- */
+
+static void a_refused_command_changes_nothing(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.ramp_per_s = 1;
+	open_yard(&yard);
+	struct herd_command command = {.kind = HERD_REBOOT};
+	while (herd_command(yard.herd, &command, yard.now_us))
+		;
+	command.kind = HERD_DISABLE_REDUNDANCY;
+	assert_false(herd_command(yard.herd, &command, yard.now_us));
+	command.kind = HERD_STOP;
+	assert_false(herd_command(yard.herd, &command, yard.now_us));
+	/* The ramp has not been stopped, and silence still leads to the other proxy. */
+	run_to_ms(&yard, 32000, false);
+	assert_int_equal(last_sent(&yard)->proxy, PROXY_REDUNDANT);
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +343,7 @@ int main(void)
 		cmocka_unit_test(ticks_missed_in_a_stall_are_skipped),
 		cmocka_unit_test(full_jitter_moves_on),
 		cmocka_unit_test(no_phone_is_lost_in_a_full_wheel),
+		cmocka_unit_test(a_refused_command_changes_nothing),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
