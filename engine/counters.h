@@ -87,6 +87,7 @@ static inline void counters_add(void *into, const void *from, size_t count)
 	X(request_ack, "incoming ACK absorbed")                                              \
 	X(request_other, "other incoming requests answered 501")                             \
 	X(request_unanswerable, "incoming requests without what an answer needs")            \
+	X(request_while_off, "incoming requests to phones that are off or booting")          \
 	X(icmp_unreachable, "ICMP unreachable for a datagram of ours")                       \
 	X(challenge_unusable, "challenges with no algorithm, qop or size we support")        \
 	X(not_sent, "datagrams that were due and found no buffer: the generator was late")   \

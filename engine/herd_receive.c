@@ -322,6 +322,13 @@ static void take_response(
 	herd_queue(herd, response.local);
 }
 
+/* The phone's address answers ARP at any time, the phone only once it has booted. */
+static bool is_off(const struct herd *herd, uint32_t index)
+{
+	uint8_t state = herd->phone[herd_local(herd, index)].state;
+	return state == PHONE_OFF || state == PHONE_BOOT;
+}
+
 static void take_request(
 	struct herd *herd, uint32_t index, enum proxy proxy, const struct sip_message *message)
 {
@@ -383,6 +390,8 @@ void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const vo
 	}
 	if (message.status != 0)
 		take_response(herd, phone, proxy, &message);
+	else if (is_off(herd, phone))
+		herd->counters.request_while_off++;
 	else
 		take_request(herd, phone, proxy, &message);
 }

@@ -19,8 +19,8 @@ enum proxy { PROXY_PRIMARY = 0, PROXY_REDUNDANT = 1, PROXIES = 2 };
 enum redundancy_mode { MODE_ASYMMETRIC = 0, MODE_SYMMETRIC = 1 };
 
 enum phone_state {
-	PHONE_OFF = 0,     /* does nothing until started */
-	PHONE_BOOT,        /* start delay running, or a planned reboot waits for its Expires 0 */
+	PHONE_OFF = 0,     /* does nothing until started, but may wait for its Expires 0 */
+	PHONE_BOOT,        /* start delay running */
 	PHONE_REGISTERING, /* a REGISTER is in flight, no binding yet */
 	PHONE_WAITING,     /* retry timer running after a final refusal */
 	PHONE_SWITCHING,   /* the vendor's pause before the switch takes effect */

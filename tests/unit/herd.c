@@ -333,6 +333,45 @@ static void a_refused_command_changes_nothing(void **state)
 	close_yard(&yard);
 }
 
+/* ---- power ---- */
+
+static void incoming(struct yard *yard, const char *method, const char *via)
+{
+	char text[1000];
+	int n = snprintf(text, sizeof(text),
+		"%s sip:u0@10.20.0.1:5060 SIP/2.0\r\nVia: %s\r\nFrom: <sip:a@b>;tag=x\r\n"
+		"To: <sip:u0@lab>\r\nCall-ID: c\r\nCSeq: 1 %s\r\nContent-Length: 0\r\n\r\n",
+		method, via, method);
+	herd_datagram(yard->herd, 0, PROXY_PRIMARY, text, (size_t)n, yard->now_us);
+}
+
+/* A phone without power does not answer. */
+static void a_phone_that_is_off_is_silent(void **state)
+{
+	static const char via[] = "SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa";
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.ramp_per_s = 1;
+	open_yard(&yard);
+	incoming(&yard, "OPTIONS", via);
+	assert_int_equal(yard.count, 0);
+	run_to_ms(&yard, 10, true);
+	order(&yard, HERD_POWER_CUT, 1000000);
+	settle(&yard);
+	assert_int_equal(state_of(&yard, 0), PHONE_BOOT);
+	yard.count = yard.seen = 0;
+	incoming(&yard, "OPTIONS", via);
+	assert_int_equal(yard.count, 0);
+	order(&yard, HERD_STOP, 0);
+	settle(&yard);
+	incoming(&yard, "INVITE", via);
+	assert_int_equal(yard.count, 0);
+	assert_int_equal(herd_counters(yard.herd)->request_while_off, 3);
+	assert_int_equal(herd_counters(yard.herd)->request_options, 0);
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +383,7 @@ int main(void)
 		cmocka_unit_test(full_jitter_moves_on),
 		cmocka_unit_test(no_phone_is_lost_in_a_full_wheel),
 		cmocka_unit_test(a_refused_command_changes_nothing),
+		cmocka_unit_test(a_phone_that_is_off_is_silent),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
