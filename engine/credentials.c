@@ -103,6 +103,12 @@ static void forget(struct phone_auth *auth, enum proxy proxy)
 	auth->realm[proxy] = 0;
 }
 
+void credentials_forget(struct phone_auth *auth)
+{
+	forget(auth, PROXY_PRIMARY);
+	forget(auth, PROXY_REDUNDANT);
+}
+
 /* Keep a nonce. HA1 goes first when room is short, then the other proxy's nonce unless it is busy,
  * then the long region is used. */
 static int keep(struct credentials *c, const struct credentials_owner *owner, enum proxy proxy,

@@ -65,6 +65,10 @@ static inline bool credentials_ready(const struct phone_auth *auth, enum proxy p
 	return auth->nonce_length[proxy] != 0 && auth->nonce_count[proxy] < UINT16_MAX;
 }
 
+/* The phone has lost its memory: no nonce is at hand any more. HA1 stays, it follows from the
+ * phone's configuration. */
+void credentials_forget(struct phone_auth *auth);
+
 /*
  * The whole header with CRLF for a REGISTER, under the nonce count in force; the caller counts up
  * before a new request (not before a retransmission). Returns its length, at most

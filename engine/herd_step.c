@@ -272,6 +272,7 @@ static void carry_out(struct herd *herd, uint32_t local, enum phone_event event,
 	if (actions & ACTION_SWITCH)
 		carry_out_switch(herd, local, (enum switch_cause)result.cause);
 	if (actions & ACTION_ARM_BOOT) {
+		credentials_forget(&herd->auth[local]);
 		phone->flags |= PHONE_REGISTER_ARMED;
 		phone->register_next_ms = occasion->boot_ms;
 	}

@@ -372,6 +372,34 @@ static void a_phone_that_is_off_is_silent(void **state)
 	close_yard(&yard);
 }
 
+#define CHALLENGE "WWW-Authenticate: Digest realm=\"r\", nonce=\"n1\", qop=\"auth\"\r\n"
+
+/* A nonce lives in the phone's memory: the first REGISTER after a reboot goes without, the Expires 0
+ * before it goes with. */
+static void a_reboot_forgets_the_nonce(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.unregister = true;
+	open_yard(&yard);
+	settle(&yard);
+	answer(&yard, last_sent(&yard), 401, CHALLENGE);
+	assert_non_null(strstr(last_sent(&yard)->text, "nc=00000001"));
+	answer(&yard, last_sent(&yard), 200, "");
+	assert_int_equal(state_of(&yard, 0), PHONE_REGISTERED);
+	order(&yard, HERD_REBOOT, 0);
+	settle(&yard);
+	assert_non_null(strstr(last_sent(&yard)->text, "Expires: 0\r\n"));
+	assert_non_null(strstr(last_sent(&yard)->text, "nc=00000002"));
+	answer(&yard, last_sent(&yard), 200, "");
+	assert_non_null(strstr(last_sent(&yard)->text, "Expires: 3600\r\n"));
+	assert_null(strstr(last_sent(&yard)->text, "Authorization"));
+	answer(&yard, last_sent(&yard), 401, CHALLENGE);
+	assert_non_null(strstr(last_sent(&yard)->text, "nc=00000001"));
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +412,7 @@ int main(void)
 		cmocka_unit_test(no_phone_is_lost_in_a_full_wheel),
 		cmocka_unit_test(a_refused_command_changes_nothing),
 		cmocka_unit_test(a_phone_that_is_off_is_silent),
+		cmocka_unit_test(a_reboot_forgets_the_nonce),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
