@@ -267,8 +267,10 @@ static void carry_out(struct herd *herd, uint32_t local, enum phone_event event,
 		herd->auth[local].unregister_cseq = phone->register_cseq + 1;
 		herd_begin_unregister(herd, local, herd->config.timers.no_response_ms);
 	}
-	if (actions & ACTION_POWER_OFF)
+	if (actions & ACTION_POWER_OFF) {
 		phone->flags &= (uint16_t) ~(PHONE_TOO_BRIEF | PHONE_RAISED_EXPIRES);
+		phone->backoff = 0;
+	}
 	if (actions & ACTION_SWITCH)
 		carry_out_switch(herd, local, (enum switch_cause)result.cause);
 	if (actions & ACTION_ARM_BOOT) {

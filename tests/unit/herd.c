@@ -400,6 +400,25 @@ static void a_reboot_forgets_the_nonce(void **state)
 	close_yard(&yard);
 }
 
+/* ... and so does what it knew of failures. */
+static void a_reboot_forgets_the_backoff(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.backoff_rfc5626 = true;
+	open_yard(&yard);
+	run_to_ms(&yard, 600000, false);
+	order(&yard, HERD_POWER_CUT, 0);
+	settle(&yard);
+	uint64_t boot_ms = yard.now_us / 1000;
+	enum proxy first = last_sent(&yard)->proxy;
+	run_to_ms(&yard, boot_ms + 32000, false);
+	assert_int_equal(last_sent(&yard)->at_us, (boot_ms + 32000) * 1000);
+	assert_int_not_equal(last_sent(&yard)->proxy, first);
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +432,7 @@ int main(void)
 		cmocka_unit_test(a_refused_command_changes_nothing),
 		cmocka_unit_test(a_phone_that_is_off_is_silent),
 		cmocka_unit_test(a_reboot_forgets_the_nonce),
+		cmocka_unit_test(a_reboot_forgets_the_backoff),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
