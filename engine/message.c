@@ -348,34 +348,67 @@ static void pen_span(struct answer_pen *pen, const struct sip_message *message, 
 	pen_text(pen, span_text(message, span), span.length);
 }
 
-/* The topmost Via with what RFC 3581 section 4 adds: the source address as received, and the source
- * port as the value of an rport that came without one. */
+/* Is the topmost Via's sent-by the very address the request came from? */
+static bool via_is_source(const struct sip_message *request, const struct address *source)
+{
+	const char *host = span_text(request, request->via_host);
+	size_t length = request->via_host.length;
+	char text[ADDRESS_TEXT_MAX];
+	struct address address;
+	if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
+		host++;
+		length -= 2;
+	}
+	if (length >= sizeof(text))
+		return false;
+	memcpy(text, host, length);
+	text[length] = '\0';
+	return address_parse(text, &address) == 0 && address_equal(&address, source);
+}
+
+static size_t skip_blanks(const char *text, size_t at, size_t length)
+{
+	while (at < length && strchr(" \t\r\n", text[at]) != NULL && text[at] != '\0')
+		at++;
+	return at;
+}
+
+/* Where the value of an rport without one belongs; 0: there is no such rport. */
+static size_t rport_end(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] != ';')
+			continue;
+		size_t name = skip_blanks(text, i + 1, length), end = name + 5;
+		if (end > length || strncasecmp(text + name, "rport", 5) != 0)
+			continue;
+		size_t next = skip_blanks(text, end, length);
+		if (next == length || text[next] == ';')
+			return end;
+	}
+	return 0;
+}
+
+/* The topmost Via with what a server adds: the source address as received where sent-by is another
+ * (RFC 3261 section 18.2.1) or rport asks for it, and the source port as the value of an rport that
+ * came without one (RFC 3581 section 4). */
 static void pen_top_via(
 	struct answer_pen *pen, const struct sip_message *request, const struct endpoint *source)
 {
 	struct span via = request->via[0];
-	if (!request->rport) {
-		pen_span(pen, request, via);
-		return;
-	}
-	char host[ADDRESS_TEXT_MAX], digits[10];
 	const char *text = span_text(request, via);
-	size_t host_length = address_format(&source->address, host);
-	size_t at = 0;
-	for (size_t i = 0; i + 6 <= via.length; i++) {
-		bool here = text[i] == ';' && strncasecmp(text + i + 1, "rport", 5) == 0 &&
-			    (i + 6 == via.length || text[i + 6] == ';');
-		if (!here)
-			continue;
-		pen_text(pen, text, i + 6);
+	char host[ADDRESS_TEXT_MAX], digits[10];
+	size_t at = request->rport ? rport_end(text, via.length) : 0;
+	if (at > 0) {
+		pen_text(pen, text, at);
 		pen_string(pen, "=");
 		pen_text(pen, digits, decimal(source->port, digits));
-		at = i + 6;
-		break;
 	}
 	pen_text(pen, text + at, via.length - at);
+	if (!request->rport && via_is_source(request, &source->address))
+		return;
 	pen_string(pen, ";received=");
-	pen_text(pen, host, host_length);
+	pen_text(pen, host, address_format(&source->address, host));
 }
 
 static void pen_answer(struct answer_pen *pen, const struct sip_message *request,

@@ -419,6 +419,42 @@ static void a_reboot_forgets_the_backoff(void **state)
 	close_yard(&yard);
 }
 
+/* ---- answers to requests ---- */
+
+static void assert_via(const char *sent, const char *answered)
+{
+	struct yard yard;
+	char line[200];
+	defaults(&yard, 1);
+	open_yard(&yard);
+	settle(&yard);
+	incoming(&yard, "OPTIONS", sent);
+	assert_memory_equal(last_sent(&yard)->text, "SIP/2.0 200 OK\r\n", 16);
+	snprintf(line, sizeof(line), "\r\nVia: %s\r\n", answered);
+	if (strstr(last_sent(&yard)->text, line) == NULL)
+		fail_msg("no \"%s\" in\n%s", answered, last_sent(&yard)->text);
+	close_yard(&yard);
+}
+
+/* RFC 3261 section 18.2.1: a sent-by that is not the source address gets received, with or without
+ * rport. RFC 3581 section 4: rport, however it is spaced, gets its value, and always received. */
+static void the_topmost_via_tells_the_source(void **state)
+{
+	(void)state;
+	assert_via(
+		"SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa", "SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa");
+	assert_via("SIP/2.0/UDP proxy.lab;branch=z9hG4bKa",
+		"SIP/2.0/UDP proxy.lab;branch=z9hG4bKa;received=10.10.0.1");
+	assert_via("SIP/2.0/UDP 10.10.0.9:5060;branch=z9hG4bKa",
+		"SIP/2.0/UDP 10.10.0.9:5060;branch=z9hG4bKa;received=10.10.0.1");
+	assert_via("SIP/2.0/UDP 10.10.0.1;rport;branch=z9hG4bKa",
+		"SIP/2.0/UDP 10.10.0.1;rport=5060;branch=z9hG4bKa;received=10.10.0.1");
+	assert_via("SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa ; rport ;a=b",
+		"SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa ; rport=5060 ;a=b;received=10.10.0.1");
+	assert_via("SIP/2.0/UDP 10.10.0.1;rports;branch=z9hG4bKa",
+		"SIP/2.0/UDP 10.10.0.1;rports;branch=z9hG4bKa");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -433,6 +469,7 @@ int main(void)
 		cmocka_unit_test(a_phone_that_is_off_is_silent),
 		cmocka_unit_test(a_reboot_forgets_the_nonce),
 		cmocka_unit_test(a_reboot_forgets_the_backoff),
+		cmocka_unit_test(the_topmost_via_tells_the_source),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
 }
