@@ -132,37 +132,47 @@ static void record_lateness(struct herd *herd, const struct occasion *occasion)
 		&herd->histograms.lateness_us, late < UINT32_MAX ? (uint32_t)late : UINT32_MAX);
 }
 
-void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion *occasion)
+/* The first datagram that finds a buffer is the request, and timer E counts from it; those after it
+ * are its retransmissions. */
+static void note_datagram(bool out, uint8_t *tries, uint64_t *sent, uint64_t *retransmitted)
 {
-	struct phone *phone = &herd->phone[local];
-	phone->flags |= PHONE_KEEPALIVE_PENDING;
-	phone->keepalive_cseq++;
-	phone->keepalive_tries = 1;
-	phone->keepalive_planned_us = (uint32_t)occasion->planned_us;
-	phone->keepalive_next_ms = herd->now_ms +
-				   transaction_interval_ms(&herd->config.timers, 1, false);
-	phone->keepalive_end_ms = herd->now_ms + herd->config.timers.no_response_ms;
-	record_lateness(herd, occasion);
-	if (send_options(herd, local))
-		herd->counters.options_sent++;
+	if (out)
+		++*(*tries == 0 ? sent : retransmitted);
+	if (out || *tries > 0)
+		++*tries;
 }
 
 /* Timer E goes on from when it was due; what a stall has made it miss is not sent in a burst. */
 static void again_at(const struct herd *herd, uint32_t *next_ms, uint32_t tries, bool provisional)
 {
-	uint32_t interval = transaction_interval_ms(&herd->config.timers, tries, provisional);
+	uint32_t interval = transaction_interval_ms(
+		&herd->config.timers, tries > 0 ? tries : 1, provisional);
 	*next_ms += interval;
 	if (time_before(*next_ms, herd->now_ms))
 		*next_ms = herd->now_ms + interval;
 }
 
+void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion *occasion)
+{
+	struct phone *phone = &herd->phone[local];
+	phone->flags |= PHONE_KEEPALIVE_PENDING;
+	phone->keepalive_cseq++;
+	phone->keepalive_tries = 0;
+	phone->keepalive_planned_us = (uint32_t)occasion->planned_us;
+	phone->keepalive_next_ms = herd->now_ms +
+				   transaction_interval_ms(&herd->config.timers, 1, false);
+	phone->keepalive_end_ms = herd->now_ms + herd->config.timers.no_response_ms;
+	record_lateness(herd, occasion);
+	note_datagram(send_options(herd, local), &phone->keepalive_tries,
+		&herd->counters.options_sent, &herd->counters.options_retransmitted);
+}
+
 void herd_again_options(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
-	phone->keepalive_tries++;
+	note_datagram(send_options(herd, local), &phone->keepalive_tries,
+		&herd->counters.options_sent, &herd->counters.options_retransmitted);
 	again_at(herd, &phone->keepalive_next_ms, phone->keepalive_tries, false);
-	if (send_options(herd, local))
-		herd->counters.options_retransmitted++;
 }
 
 void herd_begin_register(struct herd *herd, uint32_t local, const struct occasion *occasion)
@@ -178,24 +188,23 @@ void herd_begin_register(struct herd *herd, uint32_t local, const struct occasio
 		auth->nonce_count[active]++;
 	}
 	phone->register_cseq++;
-	phone->register_tries = 1;
+	phone->register_tries = 0;
 	phone->register_sent_us = (uint32_t)occasion->planned_us;
 	phone->register_next_ms = herd->now_ms +
 				  transaction_interval_ms(&herd->config.timers, 1, false);
 	phone->register_end_ms = herd->now_ms + herd->config.timers.no_response_ms;
 	record_lateness(herd, occasion);
-	if (send_register(herd, local))
-		herd->counters.register_sent++;
+	note_datagram(send_register(herd, local), &phone->register_tries,
+		&herd->counters.register_sent, &herd->counters.register_retransmitted);
 }
 
 void herd_again_register(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
-	phone->register_tries++;
+	note_datagram(send_register(herd, local), &phone->register_tries,
+		&herd->counters.register_sent, &herd->counters.register_retransmitted);
 	again_at(herd, &phone->register_next_ms, phone->register_tries,
 		phone->flags & PHONE_PROVISIONAL);
-	if (send_register(herd, local))
-		herd->counters.register_retransmitted++;
 }
 
 void herd_begin_unregister(struct herd *herd, uint32_t local, uint32_t wait_ms)
@@ -211,19 +220,18 @@ void herd_begin_unregister(struct herd *herd, uint32_t local, uint32_t wait_ms)
 		phone->flags |= PHONE_UNREGISTER_AUTH;
 		auth->nonce_count[proxy]++;
 	}
-	phone->unregister_tries = 1;
+	phone->unregister_tries = 0;
 	phone->unregister_next_ms = herd->now_ms +
 				    transaction_interval_ms(&herd->config.timers, 1, false);
 	phone->unregister_end_ms = herd->now_ms + wait_ms;
-	if (send_unregister(herd, local))
-		herd->counters.unregister_sent++;
+	note_datagram(send_unregister(herd, local), &phone->unregister_tries,
+		&herd->counters.unregister_sent, &herd->counters.unregister_retransmitted);
 }
 
 void herd_again_unregister(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
-	phone->unregister_tries++;
+	note_datagram(send_unregister(herd, local), &phone->unregister_tries,
+		&herd->counters.unregister_sent, &herd->counters.unregister_retransmitted);
 	again_at(herd, &phone->unregister_next_ms, phone->unregister_tries, false);
-	if (send_unregister(herd, local))
-		herd->counters.unregister_retransmitted++;
 }

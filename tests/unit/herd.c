@@ -419,6 +419,38 @@ static void a_reboot_forgets_the_backoff(void **state)
 	close_yard(&yard);
 }
 
+/* ---- the books ---- */
+
+/* A transaction whose first datagram found no buffer is sent when its next one does. */
+static void a_late_datagram_is_sent_once(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	open_yard(&yard);
+	yard.full = true;
+	settle(&yard);
+	yard.full = false;
+	run_to_ms(&yard, 500, true);
+	assert_int_equal(state_of(&yard, 0), PHONE_REGISTERED);
+	const struct herd_counters *c = herd_counters(yard.herd);
+	assert_int_equal(c->not_sent, 1);
+	assert_int_equal(c->register_sent, 1);
+	assert_int_equal(c->register_retransmitted, 0);
+	run_to_ms(&yard, 60499, true);
+	yard.full = true;
+	run_to_ms(&yard, 60500, true);
+	yard.full = false;
+	run_to_ms(&yard, 63000, false);
+	assert_int_equal(c->not_sent, 2);
+	assert_int_equal(c->options_sent, 1);
+	/* Timer E counts from the datagram of 61 s: 61.5 s, 62.5 s. */
+	assert_int_equal(c->options_retransmitted, 2);
+	answer_all(&yard);
+	assert_int_equal(c->options_answered, 1);
+	close_yard(&yard);
+}
+
 /* ---- answers to requests ---- */
 
 static void assert_via(const char *sent, const char *answered)
@@ -469,6 +501,7 @@ int main(void)
 		cmocka_unit_test(a_phone_that_is_off_is_silent),
 		cmocka_unit_test(a_reboot_forgets_the_nonce),
 		cmocka_unit_test(a_reboot_forgets_the_backoff),
+		cmocka_unit_test(a_late_datagram_is_sent_once),
 		cmocka_unit_test(the_topmost_via_tells_the_source),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
