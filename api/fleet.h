@@ -144,7 +144,7 @@ json_t *fleet_json(const struct fleet *fleet);
 
 /* The herd's view: all of it but first, stride, seed and secret, which are the caller's (first 0,
  * stride 1 are filled in). A proxy that is a host name gets the family of the plan there is, IPv4
- * before IPv6; the caller corrects it when the name is resolved. */
+ * before IPv6, and no address: the caller fills that in when the name is resolved. */
 void fleet_herd_config(const struct fleet *fleet, struct herd_config *out);
 
 /* One line per key: name, range, default, help, vendors' words, as roff or plain text. */

@@ -35,18 +35,20 @@ static bool is_list(const struct fleet_key *key, const char *text)
 	       (key->kind == KIND_SOURCE || key->kind == KIND_GATEWAY || key->kind == KIND_CODES);
 }
 
-static void write_list(const char *text, FILE *out)
+/* Of addresses, which never hold quotes, or of codes, which need none. */
+static void write_list(const struct fleet_key *key, const char *text, FILE *out)
 {
+	const char *quote = key->kind == KIND_CODES ? "" : "\"";
 	fputc('[', out);
 	for (const char *end; (end = strstr(text, ", ")) != NULL; text = end + 2)
-		fprintf(out, "\"%.*s\", ", (int)(end - text), text);
-	fprintf(out, "\"%s\"]", text);
+		fprintf(out, "%s%.*s%s, ", quote, (int)(end - text), text, quote);
+	fprintf(out, "%s%s%s]", quote, text, quote);
 }
 
 static void write_value(const struct fleet_key *key, const char *text, FILE *out)
 {
 	if (is_list(key, text)) {
-		write_list(text, out);
+		write_list(key, text, out);
 		return;
 	}
 	switch (key->kind) {

@@ -20,8 +20,9 @@ struct yaml_reader {
 	struct fleet_messages *messages;
 	const char *path, *text;
 	size_t length;
-	bool stopped;                  /* nothing more can be read */
-	uint32_t seen[2 * FLEET_KEYS_MAX]; /* line of each key; behind them, by first key, section */
+	bool stopped; /* nothing more can be read */
+	uint32_t
+		seen[2 * FLEET_KEYS_MAX]; /* line of each key; behind them, by first key, section */
 };
 
 static struct fleet_where where_of(const struct yaml_reader *reader, const yaml_mark_t *mark)

@@ -21,92 +21,6 @@ static void on_warning(void *context, const char *message)
 	fprintf(stderr, "warning: %s\n", message);
 }
 
-/* Datagrams of one silent OPTIONS, by the fleet's own timers. */
-static unsigned datagrams_until_silence(const struct fleet *fleet)
-{
-	const struct transaction_timers timers = {
-		fleet->t1_ms, fleet->t2_ms, fleet->t4_ms, fleet->no_response_ms};
-	unsigned n = 1;
-	for (uint32_t at = transaction_interval_ms(&timers, 1, false); at < timers.no_response_ms;
-		at += transaction_interval_ms(&timers, n, false))
-		n++;
-	return n;
-}
-
-static void tell_range(const struct fleet *fleet, int family)
-{
-	struct address first, last;
-	char a[ADDRESS_TEXT_MAX], b[ADDRESS_TEXT_MAX];
-	uint16_t first_port, last_port;
-	address_plan_at(&fleet->plan[family], 0, &first, &first_port);
-	address_plan_at(&fleet->plan[family], fleet->phones - 1, &last, &last_port);
-	address_format(&first, a);
-	address_format(&last, b);
-	printf("addresses   %s port %u to %s port %u\n", a, first_port, b, last_port);
-}
-
-static void tell_load(const struct fleet *fleet)
-{
-	char number[32];
-	double period_s = fleet->keepalive_period_ms / 1e3;
-	double refresh_s = fleet->expires_s * (fleet->refresh_permille / 1e3);
-	double steady = refresh_s > 0 ? fleet->phones / refresh_s : 0;
-	if (period_s > 0)
-		steady += fleet->phones / period_s;
-	printf("steady      %s requests/s\n", view_number((uint64_t)(steady + 0.5), number));
-	if (period_s <= 0)
-		return;
-	double probe_s = period_s;
-	while (probe_s * 1e3 < fleet->no_response_ms)
-		probe_s += period_s; /* ticks that find one pending are skipped */
-	printf("outage      %s OPTIONS datagrams/s while the primary is dead (%u per phone and "
-	       "probe)\n",
-		view_number(
-			(uint64_t)(fleet->phones * datagrams_until_silence(fleet) / probe_s + 0.5),
-			number),
-		datagrams_until_silence(fleet));
-}
-
-static void tell_fleet(const struct fleet *fleet)
-{
-	char number[32];
-	printf("fleet       %s\n", fleet->name);
-	printf("phones      %s\n", view_number(fleet->phones, number));
-	for (int family = 0; family < ADDRESS_FAMILIES; family++)
-		if (fleet->has_plan[family])
-			tell_range(fleet, family);
-	for (int p = 0; p < PROXIES; p++)
-		if (fleet->proxy[p].host[0] != '\0')
-			printf("%-11s %s port %u\n", proxy_name((enum proxy)p),
-				fleet->proxy[p].host, fleet->proxy[p].port);
-	printf("redundancy  %s\n", !fleet->redundancy_enabled ? "off"
-				   : fleet->redundancy_mode == MODE_SYMMETRIC
-					   ? "symmetric (parking)"
-					   : "asymmetric (homing)");
-	printf("timers      keep-alive %g s, silence after %g s, switch delay 0-%g s, expires %u "
-	       "s\n",
-		fleet->keepalive_period_ms / 1e3, fleet->no_response_ms / 1e3,
-		fleet->switch_delay_ms / 1e3, fleet->expires_s);
-	tell_load(fleet);
-	printf("memory      about %.0f MB for the phones\n", fleet->phones * 180e-6 + 5);
-}
-
-static int check(const struct options *options)
-{
-	struct fleet fleet;
-	int errors = 0;
-	const struct fleet_report report = {&errors, on_error, on_warning};
-	int status = fleet_read(&fleet, options->arguments.item[0], &report);
-	for (size_t i = 0; i < options->set.count && status == 0; i++)
-		status = fleet_set(&fleet, options->set.item[i], &report);
-	if (status == 0 && options->set.count > 0)
-		status = fleet_finish(&fleet, &report);
-	if (status == 0)
-		tell_fleet(&fleet);
-	fleet_free(&fleet);
-	return status == 0 ? EXIT_DONE : EXIT_USAGE;
-}
-
 /* Rows of several phones go into a file beside the fleet file. */
 static int write_users(struct fleet *fleet, const char *output)
 {
@@ -136,6 +50,10 @@ static int import(const struct options *options)
 	const struct fleet_report report = {&errors, on_error, on_warning};
 	int status = fleet_import(
 		&fleet, options->arguments.item, options->arguments.count, &report);
+	for (size_t i = 0; i < options->set.count && status == 0; i++)
+		status = fleet_set(&fleet, options->set.item[i], &report);
+	if (status == 0 && options->set.count > 0)
+		status = fleet_finish(&fleet, &report);
 	if (status == 0)
 		status = write_users(&fleet, options->output);
 	FILE *out = stdout;
@@ -171,11 +89,11 @@ int main(int argc, char **argv)
 	else if (options.man)
 		options_manual(stdout);
 	else if (options.help || options.command == COMMAND_HELP)
-		options_help(stdout, options.command);
+		options_help(stdout, options_help_topic(&options));
 	else if (options.command == COMMAND_RUN)
 		status = run_fleet(&options);
 	else if (options.command == COMMAND_CHECK)
-		status = check(&options);
+		status = run_check(&options);
 	else if (options.command == COMMAND_DEMO)
 		status = run_demo(&options);
 	else if (options.command == COMMAND_REGISTRAR)

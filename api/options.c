@@ -9,11 +9,17 @@
 #include "fleet.h"
 #include "options.h"
 #include "units.h"
+#include "wire.h"
 
 #define ON(command) (1u << (command))
 #define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
 #define ON_ALL (ON(COMMANDS) - 1)
+#define COMMANDS_ARE "Commands are run, check, demo, registrar, import and help."
+
+#define NAME_MAX_BYTES 64 /* of an option as the user writes it */
+#define FOR_MOST_MS (365ull * 86400000)
+#define SEED_MOST ((1ull << 53) - 1) /* what every JSON reader takes exactly */
 
 /* What an option's value becomes. */
 enum value_kind { VALUE_FLAG, VALUE_TEXT, VALUE_LIST, VALUE_COUNT, VALUE_SECONDS, VALUE_MS };
@@ -24,24 +30,28 @@ struct option_row {
 	uint8_t kind;                /* enum value_kind */
 	size_t field;                /* in struct options */
 	const char *help;
+	uint64_t low, high; /* of a number, in the field's unit */
 };
 
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_row rows[] = {
 	{"for", "TIME", ON_LIVE, VALUE_MS, FIELD(for_ms),
-		"stop by itself after this time, such as 30s or 10m"},
+		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
 	{"summary", "FILE.json", ON_LIVE, VALUE_TEXT, FIELD(summary),
 		"write the summary as JSON (schema sipherd.run/1); - is standard output"},
 	{"seed", "N", ON_LIVE, VALUE_COUNT, FIELD(seed),
-		"of every random choice; printed in the summary so that a run can be repeated"},
-	{"set", "KEY=VALUE", ON_FLEET, VALUE_LIST, FIELD(set),
+		"of every random choice; printed in the summary so that a run can be repeated", 0,
+		SEED_MOST},
+	{"set", "KEY=VALUE", ON_FLEET | ON(COMMAND_DEMO) | ON(COMMAND_IMPORT), VALUE_LIST,
+		FIELD(set),
 		"a key of the fleet file, such as keepalive.period=2s; wins over the file"},
 	{"workers", "N", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_COUNT, FIELD(workers),
-		"threads that drive the phones, 1-16"},
+		"threads that drive the phones, 1-16", 1, WIRE_WORKERS_MAX},
 	{"pcap", "FILE", ON_LIVE, VALUE_TEXT, FIELD(pcap),
 		"write all frames as pcapng, credentials masked"},
-	{"pcap-phone", "N", ON_LIVE, VALUE_COUNT, FIELD(pcap_phone), "capture this phone only"},
+	{"pcap-phone", "N", ON_LIVE, VALUE_COUNT, FIELD(pcap_phone), "capture this phone only", 0,
+		UINT32_MAX - 1},
 	{"pcap-credentials", NULL, ON_LIVE, VALUE_FLAG, FIELD(pcap_credentials),
 		"keep credentials readable in the capture"},
 	{"fault", "ENTRY", ON_LIVE, VALUE_LIST, FIELD(fault),
@@ -52,6 +62,9 @@ static const struct option_row rows[] = {
 	{"reboot", "ENTRY", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_LIST, FIELD(reboot),
 		"restart phones inside the run: planned:0-999@20s or power-cut:all@20s+10s (spread "
 		"over 10 s)"},
+	{"dns", "SERVERS", ON(COMMAND_RUN), VALUE_TEXT, FIELD(dns),
+		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
+		"commas; those of /etc/resolv.conf without it"},
 	{"output", "FILE", ON(COMMAND_IMPORT), VALUE_TEXT, FIELD(output),
 		"write the fleet file here instead of to standard output"},
 	{"link", "LINK", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(link),
@@ -60,7 +73,8 @@ static const struct option_row rows[] = {
 		"where the first registrar listens"},
 	{"redundant", "ADDRESS:PORT", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(redundant),
 		"where the second one listens; none without it"},
-	{"vlan", "ID", ON(COMMAND_REGISTRAR), VALUE_COUNT, FIELD(vlan), "VLAN tag of the link"},
+	{"vlan", "ID", ON(COMMAND_REGISTRAR), VALUE_COUNT, FIELD(vlan), "VLAN tag of the link", 1,
+		4094},
 	{"realm", "TEXT", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(realm),
 		"ask for digest credentials in this realm"},
 	{"digest", "ALGORITHM", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(digest),
@@ -73,11 +87,11 @@ static const struct option_row rows[] = {
 	{"users", "FILE.csv", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(users),
 		"users and passwords from a file in SIPp's format"},
 	{"min-expires", "TIME", ON(COMMAND_REGISTRAR), VALUE_SECONDS, FIELD(min_expires_s),
-		"shorter registrations are answered 423"},
+		"shorter registrations are answered 423", 0, 86400},
 	{"max-expires", "TIME", ON(COMMAND_REGISTRAR), VALUE_SECONDS, FIELD(max_expires_s),
-		"longest registration granted"},
+		"longest registration granted", 1, 86400},
 	{"capacity", "N", ON(COMMAND_REGISTRAR), VALUE_COUNT, FIELD(capacity),
-		"bindings there is room for, per registrar (100k)"},
+		"bindings there is room for, per registrar (100k)", 1, 10000000},
 	{"verbose", NULL, ON_LIVE, VALUE_FLAG, FIELD(verbose), "show what DPDK says"},
 	{"help", NULL, ON_ALL, VALUE_FLAG, FIELD(help), "this text"},
 	{"version", NULL, ON_ALL, VALUE_FLAG, FIELD(version), "name and version"},
@@ -116,9 +130,24 @@ static const struct {
 	{EXIT_GENERATOR, "the generator was the limit"},
 };
 
+static int command_find(const char *name)
+{
+	for (int i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
 const char *options_command_name(enum command command)
 {
 	return commands[command].name;
+}
+
+enum command options_help_topic(const struct options *options)
+{
+	if (options->command != COMMAND_HELP || options->arguments.count == 0)
+		return options->command;
+	return (enum command)command_find(options->arguments.item[0]);
 }
 
 static int usage(const char *what, const char *text, const char *remedy)
@@ -136,21 +165,35 @@ static int list_add(struct option_list *list, const char *item)
 	return 0;
 }
 
-static int number_set(const struct option_row *row, uint64_t *field, const char *value)
+static int bad_value(const char *name, const char *value, const char *reason)
 {
-	char reason[UNITS_REASON_MAX], what[64];
-	int status = row->kind == VALUE_COUNT
-			     ? units_count(value, field, reason)
-			     : units_duration(value, row->kind == VALUE_MS ? 1 : 1000, 1000, field,
-				       reason);
-	if (status == 0)
-		return 0;
-	snprintf(what, sizeof(what), "--%s", row->name);
-	fprintf(stderr, "sipherd: %s '%s': %s. See sipherd help.\n", what, value, reason);
+	fprintf(stderr, "sipherd: %s '%s': %s. See sipherd help.\n", name, value, reason);
 	return -EINVAL;
 }
 
-static int value_set(struct options *options, const struct option_row *row, const char *value)
+static int number_set(
+	const struct option_row *row, uint64_t *field, const char *name, const char *value)
+{
+	char reason[UNITS_REASON_MAX];
+	const char *unit = row->kind == VALUE_MS ? "ms" : row->kind == VALUE_SECONDS ? "s" : "";
+	uint64_t number;
+	int status = row->kind == VALUE_COUNT
+			     ? units_count(value, &number, reason)
+			     : units_duration(value, row->kind == VALUE_MS ? 1 : 1000, 1000,
+				       &number, reason);
+	if (status != 0)
+		return bad_value(name, value, reason);
+	if (number < row->low || number > row->high) {
+		snprintf(reason, sizeof(reason), "is not between %" PRIu64 "%s and %" PRIu64 "%s",
+			row->low, unit, row->high, unit);
+		return bad_value(name, value, reason);
+	}
+	*field = number;
+	return 0;
+}
+
+static int value_set(
+	struct options *options, const struct option_row *row, const char *name, const char *value)
 {
 	void *field = (char *)options + row->field;
 	switch (row->kind) {
@@ -158,50 +201,64 @@ static int value_set(struct options *options, const struct option_row *row, cons
 		*(bool *)field = true;
 		return 0;
 	case VALUE_TEXT:
+		if (value[0] == '\0')
+			return bad_value(name, value, "is empty");
 		*(const char **)field = value;
 		return 0;
 	case VALUE_LIST:
 		return list_add(field, value);
 	default:
-		return number_set(row, field, value);
+		return number_set(row, field, name, value);
 	}
 }
 
-/* SIPHERD_MIN_EXPIRES for min-expires. Lists are separated by blanks there. */
-static int environment_set(struct options *options, const struct option_row *row)
+/* SIPHERD_MIN_EXPIRES for min-expires. */
+static void environment_name(const struct option_row *row, char out[NAME_MAX_BYTES])
 {
-	char name[64] = "SIPHERD_";
-	size_t n = strlen(name);
-	for (const char *c = row->name; *c != '\0' && n + 1 < sizeof(name); c++)
-		name[n++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
-	name[n] = '\0';
-	const char *value = getenv(name);
-	if (value == NULL || row->kind == VALUE_FLAG)
-		return 0;
-	if (row->kind != VALUE_LIST)
-		return value_set(options, row, value);
+	snprintf(out, NAME_MAX_BYTES, "SIPHERD_%s", row->name);
+	for (char *c = out; *c != '\0'; c++)
+		*c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+}
+
+/* Lists are separated by semicolons there: a value may hold blanks. */
+static int environment_list(
+	struct options *options, const struct option_row *row, const char *name, const char *value)
+{
 	char *copy = strdup(value),
 	     **copies = realloc(options->copies, (options->copies_count + 1) * sizeof(*copies));
 	if (copies != NULL)
 		options->copies = copies;
 	if (copy == NULL || copies == NULL) {
 		free(copy);
-		return -ENOMEM;
+		return usage("out of memory", NULL, "Use fewer options.");
 	}
 	copies[options->copies_count++] = copy;
 	char *rest = NULL;
-	for (char *item = strtok_r(copy, " ", &rest); item; item = strtok_r(NULL, " ", &rest))
-		if (value_set(options, row, item) != 0)
+	for (char *item = strtok_r(copy, ";", &rest); item; item = strtok_r(NULL, ";", &rest))
+		if (value_set(options, row, name, item) != 0)
 			return -EINVAL;
 	return 0;
 }
 
-static int command_find(const char *name)
+/* Help and the like are asked for by hand only. */
+static bool in_environment(const struct option_row *row)
 {
-	for (int i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return i;
-	return -1;
+	return row->field != FIELD(help) && row->field != FIELD(version) &&
+	       row->field != FIELD(man);
+}
+
+static int environment_set(struct options *options, const struct option_row *row)
+{
+	char name[NAME_MAX_BYTES];
+	environment_name(row, name);
+	const char *value = in_environment(row) ? getenv(name) : NULL;
+	if (value == NULL || value[0] == '\0')
+		return 0;
+	if (row->kind == VALUE_FLAG && strcmp(value, "0") == 0)
+		return 0;
+	if (row->kind == VALUE_LIST)
+		return environment_list(options, row, name, value);
+	return value_set(options, row, name, value);
 }
 
 /* What stands before "--" is DPDK's, when the first word after it is a command of ours. */
@@ -228,7 +285,9 @@ static int parse_row(struct options *options, const struct option_row *row, cons
 			commands[options->command].name);
 		return -EINVAL;
 	}
-	return value_set(options, row, value);
+	char name[NAME_MAX_BYTES];
+	snprintf(name, sizeof(name), "--%s", row->name);
+	return value_set(options, row, name, value);
 }
 
 static int parse_command_line(struct options *options, int argc, char **argv)
@@ -266,10 +325,13 @@ static int check_arguments(const struct options *options)
 	if (options->help || options->version || options->man)
 		return 0;
 	if (options->arguments.count < command->least)
-		return usage(command->name, NULL, "needs a file: see sipherd help.");
+		return usage("a file is missing behind", command->name, "See sipherd help.");
 	if (options->arguments.count > command->most)
 		return usage("unexpected argument", options->arguments.item[command->most],
 			"See sipherd help.");
+	if (options->command == COMMAND_HELP && options->arguments.count == 1 &&
+		command_find(options->arguments.item[0]) < 0)
+		return usage("unknown command", options->arguments.item[0], COMMANDS_ARE);
 	return 0;
 }
 
@@ -290,8 +352,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	if (argv[1][0] != '-') {
 		int command = command_find(argv[1]);
 		if (command < 0)
-			return usage("unknown command", argv[1],
-				"Commands are run, check, demo, registrar, import and help.");
+			return usage("unknown command", argv[1], COMMANDS_ARE);
 		options->command = (enum command)command;
 		argc--;
 		argv++;
@@ -316,14 +377,17 @@ void options_free(struct options *options)
 static void print_folded(FILE *out, const char *text, int indent)
 {
 	int column = indent;
+	const char *gap = "";
 	while (*text != '\0') {
 		int word = (int)strcspn(text, " ");
 		if (column + word > 88) {
 			fprintf(out, "\n%*s", indent, "");
 			column = indent;
+			gap = "";
 		}
-		fprintf(out, "%.*s ", word, text);
+		fprintf(out, "%s%.*s", gap, word, text);
 		column += word + 1;
+		gap = " ";
 		text += word;
 		text += *text == ' ';
 	}
@@ -351,9 +415,8 @@ void options_help(FILE *out, enum command command)
 		print_folded(out, commands[command].help, 0);
 		fprintf(out, "\n");
 		print_options(out, ON(command));
-		fprintf(out,
-			"\nEvery option but flags may stand in the environment: --min-expires as "
-			"SIPHERD_MIN_EXPIRES.\n");
+		fprintf(out, "\nOptions may also stand in the environment: --min-expires as "
+			     "SIPHERD_MIN_EXPIRES, lists\nseparated by semicolons, flags as 1.\n");
 		return;
 	}
 	fprintf(out,
@@ -378,9 +441,31 @@ static void print_roff(FILE *out, const char *text)
 	if (*text == '.' || *text == '\'')
 		fputs("\\&", out);
 	for (; *text != '\0'; text++) {
-		if (*text == '-' || *text == '\\')
-			fputc('\\', out);
-		fputc(*text, out);
+		if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\\')
+			fputs("\\e", out);
+		else if (*text == '\'')
+			fputs("\\(aq", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+static void print_roff_environment(FILE *out)
+{
+	fprintf(out,
+		".SH ENVIRONMENT\nThe command line wins over the environment, which wins over the "
+		"fleet file. Lists are separated by semicolons, a flag is set by 1.\n");
+	for (size_t i = 0; i < ROWS; i++) {
+		char name[NAME_MAX_BYTES];
+		if (!in_environment(&rows[i]))
+			continue;
+		environment_name(&rows[i], name);
+		fprintf(out, ".TP\n.B %s\nas ", name);
+		print_roff(out, "--");
+		print_roff(out, rows[i].name);
+		fputc('\n', out);
 	}
 }
 
@@ -416,6 +501,7 @@ void options_manual(FILE *out)
 	}
 	fprintf(out, ".SH FLEET FILE\nYAML; every key may also be given as \\-\\-set KEY=VALUE.\n");
 	fleet_describe_keys(out, true);
+	print_roff_environment(out);
 	fprintf(out, ".SH EXIT STATUS\n");
 	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
 		fprintf(out, ".TP\n.B %d\n%s\n", exits[i].code, exits[i].meaning);

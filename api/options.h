@@ -66,6 +66,9 @@ void options_free(struct options *options);
 
 const char *options_command_name(enum command command);
 
+/* What --help or the help command asks about; COMMAND_HELP: everything. */
+enum command options_help_topic(const struct options *options);
+
 /* Help: of everything when command is COMMAND_HELP, else of one command. */
 void options_help(FILE *out, enum command command);
 

@@ -19,7 +19,9 @@ struct watched {
 	struct resolver *resolver;
 	unsigned which;
 	char *name;
-	int family; /* AF_INET or AF_INET6 */
+	unsigned families; /* bit per enum address_family that may be taken */
+	bool known;        /* address is in use; from then on its family stays */
+	struct address address;
 	ev_timer again;
 };
 
@@ -96,24 +98,42 @@ static void ask_again(struct watched *watched, unsigned in_s)
 	ev_timer_start(watched->resolver->loop, &watched->again);
 }
 
-/* The first address of the family that was asked for. */
-static bool first_address(
-	const struct ares_addrinfo *info, int family, struct address *address, unsigned *ttl_s)
+static bool address_of(const struct ares_addrinfo_node *node, struct address *address)
 {
-	for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
-		if (node->ai_family != family)
-			continue;
-		*address = (struct address){
-			.family = family == AF_INET ? ADDRESS_IPV4 : ADDRESS_IPV6};
-		if (family == AF_INET)
-			memcpy(address->bytes, &((struct sockaddr_in *)node->ai_addr)->sin_addr, 4);
-		else
-			memcpy(address->bytes, &((struct sockaddr_in6 *)node->ai_addr)->sin6_addr,
-				16);
-		*ttl_s = node->ai_ttl > 0 ? (unsigned)node->ai_ttl : 0;
-		return true;
+	*address = (struct address){0};
+	if (node->ai_family == AF_INET) {
+		address->family = ADDRESS_IPV4;
+		memcpy(address->bytes, &((struct sockaddr_in *)node->ai_addr)->sin_addr, 4);
+	} else if (node->ai_family == AF_INET6) {
+		address->family = ADDRESS_IPV6;
+		memcpy(address->bytes, &((struct sockaddr_in6 *)node->ai_addr)->sin6_addr, 16);
+	} else {
+		return false;
 	}
-	return false;
+	return true;
+}
+
+/* The address in use as long as it is among the answers, so that a name server that turns its list
+ * does not turn the herd; else the first that may be taken, IPv4 before IPv6. */
+static bool choose(const struct watched *watched, const struct ares_addrinfo *info,
+	struct address *chosen, unsigned *ttl_s)
+{
+	bool found = false;
+	*ttl_s = TTL_MOST_S;
+	for (const struct ares_addrinfo_node *node = info->nodes; node; node = node->ai_next) {
+		struct address address;
+		if (!address_of(node, &address) || !(watched->families & 1u << address.family))
+			continue;
+		if (node->ai_ttl < (int)*ttl_s)
+			*ttl_s = node->ai_ttl > TTL_LEAST_S ? (unsigned)node->ai_ttl : TTL_LEAST_S;
+		bool in_use = watched->known && address_equal(&address, &watched->address);
+		if (!found || in_use || address.family < chosen->family)
+			*chosen = address;
+		found = true;
+		if (in_use)
+			break;
+	}
+	return found;
 }
 
 static void on_answer(void *context, int status, int timeouts, struct ares_addrinfo *info)
@@ -125,13 +145,15 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
 	unsigned ttl_s = 0;
 	if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED)
 		return;
-	if (status == ARES_SUCCESS && first_address(info, watched->family, &address, &ttl_s)) {
-		ttl_s = ttl_s < TTL_LEAST_S ? TTL_LEAST_S : ttl_s > TTL_MOST_S ? TTL_MOST_S : ttl_s;
+	if (status == ARES_SUCCESS && choose(watched, info, &address, &ttl_s)) {
+		watched->known = true;
+		watched->address = address;
+		watched->families = 1u << address.family;
 		events->answer(events->context, watched->which, &address, ttl_s, NULL);
 	} else {
 		ttl_s = TTL_LEAST_S;
 		events->answer(events->context, watched->which, NULL, 0,
-			status == ARES_SUCCESS ? "no address of this family"
+			status == ARES_SUCCESS ? "no address of a family that the phones have"
 					       : ares_strerror(status));
 	}
 	ares_freeaddrinfo(info);
@@ -140,7 +162,7 @@ static void on_answer(void *context, int status, int timeouts, struct ares_addri
 
 static void ask(struct watched *watched)
 {
-	const struct ares_addrinfo_hints hints = {.ai_family = watched->family};
+	const struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT};
 	ares_getaddrinfo(
 		watched->resolver->channel, watched->name, NULL, &hints, on_answer, watched);
 	arm_timeout(watched->resolver);
@@ -184,16 +206,13 @@ struct resolver *resolver_open(struct ev_loop *loop, const char *servers,
 	return NULL;
 }
 
-void resolver_watch(
-	struct resolver *resolver, unsigned which, const char *name, enum address_family family)
+void resolver_watch(struct resolver *resolver, unsigned which, const char *name, unsigned families)
 {
 	if (resolver->names == NAMES)
 		return;
 	struct watched *watched = &resolver->watched[resolver->names++];
-	*watched = (struct watched){.resolver = resolver,
-		.which = which,
-		.name = strdup(name),
-		.family = family == ADDRESS_IPV4 ? AF_INET : AF_INET6};
+	*watched = (struct watched){
+		.resolver = resolver, .which = which, .name = strdup(name), .families = families};
 	ev_timer_init(&watched->again, on_again, 0, 0);
 	watched->again.data = watched;
 	if (watched->name != NULL)

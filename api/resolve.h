@@ -26,9 +26,9 @@ struct resolver_events {
 struct resolver *resolver_open(struct ev_loop *loop, const char *servers,
 	const struct resolver_events *events, char reason[160]);
 
-/* Keep a name resolved in one family from now on. which comes back in events and is below 8. */
-void resolver_watch(
-	struct resolver *resolver, unsigned which, const char *name, enum address_family family);
+/* Keep a name resolved from now on. families has a bit per enum address_family that may be taken,
+ * IPv4 first; the family of the first answer stays. which comes back in events and is below 8. */
+void resolver_watch(struct resolver *resolver, unsigned which, const char *name, unsigned families);
 
 void resolver_close(struct resolver *resolver);
 

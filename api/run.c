@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "check.h"
 #include "resolve.h"
 #include "schedule.h"
 #include "summary.h"
@@ -17,7 +18,8 @@
 #define TICK_S 0.1
 #define RESOLVE_MS 5000
 #define NEIGHBOURS_MS 3000
-#define DRAIN_S 3.0 /* Expires 0 waits at most 1 s, plus the time to send them all */
+#define DEMO_MS 24000 /* primary away from 6 to 14 s, everybody back well before the end */
+#define DRAIN_S 3.0   /* Expires 0 waits at most 1 s, plus the time to send them all */
 
 /* One run from start to summary. */
 struct run {
@@ -61,16 +63,22 @@ static void on_warning(void *context, const char *message)
 
 static const struct fleet_report run_report = {.error = on_error, .warning = on_warning};
 
-static int read_fleet(const struct options *options, struct fleet *fleet)
+/* What the command line and the environment say of the fleet's keys. */
+static int apply_sets(const struct options *options, struct fleet *fleet)
 {
-	if (fleet_read(fleet, options->arguments.item[0], &run_report) != 0)
-		return EXIT_USAGE;
 	int status = 0;
 	for (size_t i = 0; i < options->set.count && status == 0; i++)
 		status = fleet_set(fleet, options->set.item[i], &run_report);
 	if (status == 0 && options->set.count > 0)
 		status = fleet_finish(fleet, &run_report);
 	return status == 0 ? EXIT_DONE : EXIT_USAGE;
+}
+
+static int read_fleet(const struct options *options, struct fleet *fleet)
+{
+	if (fleet_read(fleet, options->arguments.item[0], &run_report) != 0)
+		return EXIT_USAGE;
+	return apply_sets(options, fleet);
 }
 
 static uint64_t random_word(void)
@@ -161,8 +169,8 @@ static int configure_fleet(struct run *run)
 	c->workers = run->options->workers != OPTIONS_NOT_GIVEN ? (unsigned)run->options->workers
 		     : f->workers > 0                           ? f->workers
 								: 1;
-	if (c->workers < 1 || c->workers > WIRE_WORKERS_MAX) {
-		fprintf(stderr, "sipherd: --workers is not between 1 and %d.\n", WIRE_WORKERS_MAX);
+	if (c->capture.phone >= (int64_t)f->phones) {
+		fprintf(stderr, "sipherd: --pcap-phone: the last phone is %u.\n", f->phones - 1);
 		return EXIT_USAGE;
 	}
 	c->vlan = f->vlan;
@@ -225,6 +233,9 @@ static int resolve_names(struct run *run)
 {
 	const struct resolver_events events = {run, on_resolved};
 	char reason[160];
+	unsigned families = 0;
+	for (int f = 0; f < ADDRESS_FAMILIES; f++)
+		families |= run->fleet.has_plan[f] ? 1u << f : 0;
 	for (int p = 0; p < PROXIES; p++)
 		if (fleet_proxy_family(&run->fleet, (enum proxy)p) == -EAGAIN)
 			run->unresolved |= 1u << p;
@@ -239,8 +250,7 @@ static int resolve_names(struct run *run)
 	}
 	for (unsigned p = 0; p < PROXIES; p++)
 		if (run->unresolved & 1u << p)
-			resolver_watch(run->resolver, p, run->fleet.proxy[p].host,
-				(enum address_family)run->config.herd.proxy[p].address.family);
+			resolver_watch(run->resolver, p, run->fleet.proxy[p].host, families);
 	ev_timer timeout;
 	ev_timer_init(&timeout, on_resolve_timeout, RESOLVE_MS / 1e3, 0);
 	ev_timer_start(run->loop, &timeout);
@@ -344,6 +354,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	follow_reboots(run, run_us / 1000);
 	if (run->config.roles & WIRE_HERD)
 		view_update(&run->view, &run->tally, &run->now, elapsed_s(run), second);
+	else if (second)
+		view_registrars(&run->view, &run->tally, run->config.proxy[PROXY_REDUNDANT].known);
 	if (run->now.now_us >= run->end_us)
 		begin_stop(run);
 }
@@ -407,6 +419,10 @@ static int finish(struct run *run, const char *command, time_t started)
 		.fleet = run->config.roles & WIRE_HERD ? &run->fleet : NULL,
 		.seed = run->config.herd.seed,
 		.started = started,
+		.ended = time(NULL),
+		.drained = run->now.quiet,
+		.link = wire_description(run->wire),
+		.proxy = run->config.proxy,
 		.duration_s = (double)(run->stop_us - run->start_us) / 1e6,
 		.roles = run->config.roles,
 		.at_stop = &run->at_stop,
@@ -421,7 +437,8 @@ static int finish(struct run *run, const char *command, time_t started)
 			return EXIT_HOST;
 		}
 	}
-	if (!(run->config.roles & WIRE_HERD))
+	/* Who ends a run by hand has seen enough: the verdict is in the summary. */
+	if (!(run->config.roles & WIRE_HERD) || run->signals > 0)
 		return EXIT_DONE;
 	summary_judge(&summary, &verdict);
 	if (verdict.generator_limited)
@@ -448,6 +465,20 @@ static struct run *run_new(const struct options *options)
 	run->options = options;
 	run->loop = ev_loop_new(EVFLAG_AUTO);
 	return run;
+}
+
+int run_check(const struct options *options)
+{
+	struct run *run = run_new(options);
+	if (run == NULL)
+		return EXIT_HOST;
+	int status = read_fleet(options, &run->fleet);
+	if (status == EXIT_DONE)
+		status = configure_fleet(run);
+	if (status == EXIT_DONE)
+		check_print(stdout, &run->fleet);
+	run_close(run);
+	return status;
 }
 
 int run_fleet(const struct options *options)
@@ -489,7 +520,8 @@ static int judge_demo(const struct run *run, int status)
 {
 	const struct wire_snapshot *s = &run->at_stop;
 	uint32_t home = s->population.phones[PHONE_REGISTERED][PROXY_PRIMARY];
-	if (run->signals > 0)
+	/* Stopped before its story is over: nothing to judge. */
+	if (run->signals > 0 || run->options->for_ms < DEMO_MS)
 		return EXIT_DONE;
 	if (home == run->fleet.phones && tally_switches(&s->herd, PROXY_REDUNDANT) >= home) {
 		printf("\nAll %u phones went to the redundant proxy and came back. "
@@ -506,7 +538,7 @@ int run_demo(const struct options *given)
 {
 	struct options options = *given;
 	if (options.for_ms == OPTIONS_NOT_GIVEN)
-		options.for_ms = 24000;
+		options.for_ms = DEMO_MS;
 	if (options.fault.count == 0)
 		options.fault.item[options.fault.count++] = "primary:crash@6s-14s";
 	struct run *run = run_new(&options);
@@ -514,7 +546,9 @@ int run_demo(const struct options *given)
 		return EXIT_HOST;
 	time_t started = time(NULL);
 	int status = fleet_parse(&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &run_report);
-	status = status == 0 ? configure_fleet(run) : EXIT_USAGE;
+	status = status == 0 ? apply_sets(&options, &run->fleet) : EXIT_USAGE;
+	if (status == EXIT_DONE)
+		status = configure_fleet(run);
 	if (status == EXIT_DONE) {
 		printf("1,000 phones of the 400HD kind and two built-in registrars, all in this "
 		       "process.\nShort timers for a short demo: keep-alive every 2 s (real: 60 "

@@ -8,6 +8,8 @@
 
 #include "options.h"
 
+/* No run at all: everything that can be checked beforehand, and what the run would do. */
+int run_check(const struct options *options);
 int run_fleet(const struct options *options);
 int run_demo(const struct options *options);
 int run_registrar(const struct options *options);

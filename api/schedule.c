@@ -181,7 +181,7 @@ int schedule_add_fault(
 	if (schedule->faults == SCHEDULE_FAULTS_MAX)
 		return refuse(reason, "is one too many, %d are possible", SCHEDULE_FAULTS_MAX);
 	struct schedule_fault fault = {0};
-	char entry[ENTRY_MAX], *who, *what, *when;
+	char entry[ENTRY_MAX], *who = NULL, *what = NULL, *when = NULL;
 	if (copy_entry(text, entry, reason) != 0)
 		return -EINVAL;
 	if (split(entry, &who, &what, &when, "PROXY:FAULT[=VALUE]@START[-END]", reason) != 0 ||
@@ -203,7 +203,7 @@ static int parse_phones(
 	char *last_text = strchr(text, '-');
 	if (last_text != NULL)
 		*last_text++ = '\0';
-	uint32_t first, last;
+	uint32_t first = 0, last = 0;
 	if (parse_whole(text, "phone", 0, phones - 1, &first, reason) != 0)
 		return -EINVAL;
 	if (last_text == NULL)
@@ -223,7 +223,7 @@ int schedule_add_reboot(struct schedule *schedule, const char *text, uint32_t ph
 	if (schedule->reboots == SCHEDULE_REBOOTS_MAX)
 		return refuse(reason, "is one too many, %d are possible", SCHEDULE_REBOOTS_MAX);
 	struct schedule_reboot reboot = {0};
-	char entry[ENTRY_MAX], *who, *what, *when;
+	char entry[ENTRY_MAX], *who = NULL, *what = NULL, *when = NULL;
 	if (copy_entry(text, entry, reason) != 0)
 		return -EINVAL;
 	if (split(entry, &who, &what, &when, "KIND:FIRST-LAST@TIME[+SPREAD]", reason) != 0)

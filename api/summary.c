@@ -16,7 +16,8 @@ static const char *const quantile_names[] = {"p50", "p90", "p99", "p99_9", "max"
 static uint64_t bad_answers(const struct herd_counters *c)
 {
 	return c->register_useless + c->register_auth_failed + c->register_rejected +
-	       c->options_fail_code + c->message_malformed;
+	       c->options_fail_code + c->challenge_unusable + c->message_malformed +
+	       c->response_foreign + c->response_mismatch;
 }
 
 /* Datagrams the schedule asked for: what the herd sent and what it could not. */
@@ -102,6 +103,13 @@ static void print_herd(const struct summary *summary, FILE *out)
 {
 	const struct wire_snapshot *end = summary->end;
 	const struct herd_counters *c = &end->herd;
+	const struct fleet *fleet = summary->fleet;
+	fprintf(out, "rules   keep-alive %g s, silence after %g s, switch delay 0-%g s, %s\n",
+		fleet->keepalive_period_ms / 1e3, fleet->no_response_ms / 1e3,
+		fleet->switch_delay_ms / 1e3,
+		!fleet->redundancy_enabled                 ? "no redundancy"
+		: fleet->redundancy_mode == MODE_SYMMETRIC ? "symmetric"
+							   : "asymmetric");
 	print_phones(summary, out);
 	fprintf(out, "traffic\n");
 	print_count(out, "planned datagrams", planned(end), "");
@@ -141,8 +149,8 @@ void summary_print(const struct summary *summary, FILE *out)
 {
 	struct summary_verdict verdict;
 	summary_judge(summary, &verdict);
-	fprintf(out, "\n--- %s: %.1f s, seed %" PRIu64 "\n", summary->command, summary->duration_s,
-		summary->seed);
+	fprintf(out, "\n--- %s: %.1f s on %s, seed %" PRIu64 "\n", summary->command,
+		summary->duration_s, summary->link, summary->seed);
 	if (summary->roles & WIRE_HERD)
 		print_herd(summary, out);
 	if (summary->roles & WIRE_REGISTRARS)
@@ -151,6 +159,8 @@ void summary_print(const struct summary *summary, FILE *out)
 		return;
 	fprintf(out, "memory  %.1f bytes per phone\n",
 		(double)summary->end->herd_memory / (double)summary->fleet->phones);
+	if (!summary->drained)
+		fprintf(out, "stopped before all phones were quiet\n");
 	if (verdict.generator_limited) {
 		fprintf(out, "verdict GENERATOR-LIMITED: the figures tell about this host\n");
 		for (unsigned i = 0; i < verdict.reasons; i++)
@@ -303,18 +313,39 @@ static void add_registrars(json_t *root, const struct wire_snapshot *end)
 	json_object_set_new(root, "registrars", object);
 }
 
+static json_t *json_proxies(const struct wire_proxy *proxy)
+{
+	json_t *object = json_object();
+	for (int p = 0; p < PROXIES; p++) {
+		char address[ADDRESS_TEXT_MAX];
+		if (!proxy[p].known)
+			continue;
+		address_format(&proxy[p].address, address);
+		json_object_set_new(object, proxy_name((enum proxy)p),
+			json_pack("{s: s, s: i}", "address", address, "port", (int)proxy[p].port));
+	}
+	return object;
+}
+
+static json_t *json_time(time_t when)
+{
+	char text[32];
+	struct tm utc;
+	gmtime_r(&when, &utc);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	return json_string(text);
+}
+
 static json_t *summary_json(const struct summary *summary)
 {
-	char started[32];
-	struct tm utc;
-	gmtime_r(&summary->started, &utc);
-	strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", &utc);
 	/* The seed is text: JSON's numbers lose 64-bit integers in many a reader. */
 	char seed[24];
 	snprintf(seed, sizeof(seed), "%" PRIu64, summary->seed);
-	json_t *root = json_pack("{s: s, s: s, s: s, s: s, s: f, s: s}", "schema", "sipherd.run/1",
-		"version", SIPHERD_VERSION, "command", summary->command, "started", started,
-		"duration_s", summary->duration_s, "seed", seed);
+	json_t *root = json_pack("{s: s, s: s, s: s, s: o, s: o, s: f, s: s, s: s, s: b, s: o}",
+		"schema", "sipherd.run/1", "version", SIPHERD_VERSION, "command", summary->command,
+		"started", json_time(summary->started), "ended", json_time(summary->ended),
+		"duration_s", summary->duration_s, "seed", seed, "link", summary->link, "drained",
+		summary->drained, "proxies", json_proxies(summary->proxy));
 	if (summary->fleet != NULL)
 		json_object_set_new(root, "fleet", fleet_json(summary->fleet));
 	if (summary->roles & WIRE_HERD)
@@ -328,15 +359,40 @@ static json_t *summary_json(const struct summary *summary)
 	return root;
 }
 
+static int write_and_close(const json_t *root, FILE *out)
+{
+	int status = json_dumpf(root, out, JSON_INDENT(1)) != 0 || fputc('\n', out) == EOF ? -EIO
+											   : 0;
+	return fclose(out) != 0 && status == 0 ? -errno : status;
+}
+
+/* Whoever waits for the file must never read half of it. */
+static int write_whole(const json_t *root, const char *path)
+{
+	char draft[4096];
+	if ((size_t)snprintf(draft, sizeof(draft), "%s.part", path) >= sizeof(draft))
+		return -ENAMETOOLONG;
+	FILE *out = fopen(draft, "w");
+	if (out == NULL)
+		return -errno;
+	int status = write_and_close(root, out);
+	if (status == 0 && rename(draft, path) != 0)
+		status = -errno;
+	if (status != 0)
+		remove(draft);
+	return status;
+}
+
 int summary_write(const struct summary *summary, const char *path)
 {
 	json_t *root = summary_json(summary);
-	FILE *out = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-	int status = out == NULL ? -errno : 0;
-	if (out != NULL && (json_dumpf(root, out, JSON_INDENT(1)) != 0 || fputc('\n', out) == EOF))
+	int status = 0;
+	if (root == NULL)
+		return -ENOMEM;
+	if (strcmp(path, "-") != 0)
+		status = write_whole(root, path);
+	else if (json_dumpf(root, stdout, JSON_INDENT(1)) != 0 || putchar('\n') == EOF)
 		status = -EIO;
-	if (out != NULL && out != stdout && fclose(out) != 0)
-		status = -errno;
 	json_decref(root);
 	return status;
 }

@@ -22,9 +22,11 @@ struct summary {
 	const char *command;       /* run, demo, registrar */
 	const struct fleet *fleet; /* configuration in force; NULL for registrar */
 	uint64_t seed;
-	time_t started;
+	const char *link;               /* in use, in words */
+	const struct wire_proxy *proxy; /* addresses in use, of both; unknown ones are left out */
+	time_t started, ended;
 	double duration_s;
-	bool built_in;                       /* the registrars were ours */
+	bool drained;                        /* all phones were quiet at the end */
 	unsigned roles;                      /* enum wire_role bits */
 	const struct wire_snapshot *at_stop; /* phones as they were before they were stopped */
 	const struct wire_snapshot *end;     /* counters when all was over */
@@ -41,7 +43,7 @@ struct summary_verdict {
 void summary_judge(const struct summary *summary, struct summary_verdict *verdict);
 void summary_print(const struct summary *summary, FILE *out);
 
-/* 0 or -errno of writing. path "-" is standard output. */
+/* 0 or -errno of writing; a file appears whole or not at all. path "-" is standard output. */
 int summary_write(const struct summary *summary, const char *path);
 
 #endif

@@ -55,6 +55,13 @@ static void since(struct histogram *out, const struct histogram *now, const stru
 		out->cell[i] = now->cell[i] - then->cell[i];
 }
 
+static uint32_t requests_since(
+	const struct registrar_counters *now, const struct registrar_counters *then)
+{
+	return (uint32_t)(now->registrar_register + now->registrar_options -
+			  then->registrar_register - then->registrar_options);
+}
+
 static void measure(
 	struct tally_second *out, const struct wire_snapshot *now, const struct wire_snapshot *then)
 {
@@ -80,6 +87,10 @@ static void measure(
 	since(&rtt, &now->histograms.options_rtt_us, &then->histograms.options_rtt_us);
 	out->rtt_p50_us = histogram_quantile(&rtt, 0.5);
 	out->rtt_p99_us = histogram_quantile(&rtt, 0.99);
+	for (int p = 0; p < PROXIES; p++) {
+		out->bound[p] = now->registered_at[p];
+		out->requests[p] = requests_since(&now->registrar[p], &then->registrar[p]);
+	}
 }
 
 bool tally_add(struct tally *tally, const struct wire_snapshot *now, uint64_t start_us)

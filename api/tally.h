@@ -17,6 +17,7 @@ struct tally_second {
 	uint32_t register_sent, options_sent, retransmitted;
 	uint32_t answered, silent, failovers, failbacks, not_sent;
 	uint32_t rtt_p50_us, rtt_p99_us;
+	uint32_t bound[PROXIES], requests[PROXIES]; /* of the built-in registrars */
 };
 
 struct tally {

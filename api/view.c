@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,9 +24,16 @@ const char *view_number(uint64_t value, char out[32])
 	return out;
 }
 
+static bool is_dumb(void)
+{
+	const char *term = getenv("TERM");
+	return term == NULL || strcmp(term, "dumb") == 0;
+}
+
 void view_open(struct view *view, FILE *out, uint32_t phones)
 {
-	*view = (struct view){.out = out, .phones = phones, .terminal = isatty(fileno(out))};
+	*view = (struct view){
+		.out = out, .phones = phones, .terminal = isatty(fileno(out)) && !is_dumb()};
 }
 
 /* Take the block off the screen, so that a line can be written where it was. */
@@ -145,6 +153,24 @@ void view_update(struct view *view, const struct tally *tally, const struct wire
 		draw(view, tally_latest(tally), now, at_s);
 	else if (second_over)
 		tell_second(view, tally_latest(tally));
+}
+
+void view_registrars(struct view *view, const struct tally *tally, bool has_redundant)
+{
+	const struct tally_second *s = tally_latest(tally);
+	char number[32];
+	bool same = memcmp(s->bound, view->said.bound, sizeof(s->bound)) == 0;
+	if (same && s->at_s - view->said_s < SILENCE_S - 0.5f)
+		return;
+	view->said = *s;
+	view->said_s = s->at_s;
+	fprintf(view->out, "%7.1f s ", (double)s->at_s);
+	for (int p = 0; p < (has_redundant ? PROXIES : 1); p++)
+		fprintf(view->out, "%s %s %s bound, %u requests/s", p > 0 ? " |" : "",
+			proxy_name((enum proxy)p), view_number(s->bound[p], number),
+			s->requests[p]);
+	fputc('\n', view->out);
+	fflush(view->out);
 }
 
 void view_close(struct view *view)

@@ -32,6 +32,9 @@ void view_event(struct view *view, double at_s, const char *format, ...)
 void view_update(struct view *view, const struct tally *tally, const struct wire_snapshot *now,
 	double at_s, bool second_over);
 
+/* The same for registrars alone, once per second. */
+void view_registrars(struct view *view, const struct tally *tally, bool has_redundant);
+
 /* Leave the last block on the screen. */
 void view_close(struct view *view);
 

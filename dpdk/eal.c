@@ -27,7 +27,7 @@ static ssize_t keep_complaint(void *cookie, const char *text, size_t length)
 {
 	(void)cookie;
 	size_t n = length < sizeof(complaint) ? length : sizeof(complaint) - 1;
-	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+	while (n && (text[n - 1] == '\n' || text[n - 1] == '.'))
 		n--;
 	if (n) {
 		memcpy(complaint, text, n);
@@ -136,20 +136,18 @@ struct choice {
 
 static void choose_memory(const struct eal_wish *wish, struct choice *choice, struct eal *out)
 {
-	static const char *const said[] = {"--no-huge", "--in-memory", "--huge-dir", "--socket-mem",
-		"--legacy-mem", "--single-file-segments", "--huge-unlink", "-m", NULL};
-	if (given(wish, said)) {
-		static const char *const none[] = {"--no-huge", NULL};
-		out->huge_pages = !given(wish, none);
-		return;
-	}
+	static const char *const none[] = {"--no-huge", NULL};
+	static const char *const kind[] = {"--no-huge", "--in-memory", "--huge-dir", "--legacy-mem",
+		"--single-file-segments", "--huge-unlink", "--socket-mem", NULL};
+	static const char *const size[] = {"-m", NULL};
 	out->huge_pages = free_huge_pages() >= (uint64_t)wish->memory_mb << 20;
-	if (out->huge_pages) {
-		add(&choice->arguments, "--in-memory");
+	if (given(wish, kind))
+		out->huge_pages = !given(wish, none);
+	else
+		add(&choice->arguments, out->huge_pages ? "--in-memory" : "--no-huge");
+	if (out->huge_pages || given(wish, size))
 		return;
-	}
 	snprintf(choice->memory, sizeof(choice->memory), "%u", wish->memory_mb);
-	add(&choice->arguments, "--no-huge");
 	add(&choice->arguments, "-m");
 	add(&choice->arguments, choice->memory);
 }
@@ -205,14 +203,19 @@ static int assign_lcores(struct eal *out, const struct eal_wish *wish, struct wi
 		wish->workers, wish->workers + 1, w + 1);
 }
 
+/* DPDK leaves its folder behind; another process that shares it keeps it from being removed. */
+static void remove_folder(void)
+{
+	rmdir(rte_eal_get_runtime_dir());
+}
+
 static int explain(struct wire_error *error, int code, const struct eal *out)
 {
-	return failure(error, code, "DPDK does not start: %s%s%s. %s", rte_strerror(-code),
-		*complaint ? ", " : "", complaint,
+	return failure(error, code, "DPDK does not start: %s. %s",
+		*complaint ? complaint : rte_strerror(-code),
 		code == -ENOMEM || !out->huge_pages
 			? "Check free memory and the EAL arguments, if any were given"
-			: "Try the EAL argument --no-huge -m 512, or check the ones that were "
-			  "given");
+			: "Try the EAL argument --no-huge, or check the ones that were given");
 }
 
 int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *error)
@@ -231,8 +234,10 @@ int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *er
 	const int started = rte_eal_init(choice->arguments.count, choice->arguments.value);
 	const int code = rte_errno ? -rte_errno : -EIO;
 	free(choice);
-	if (started < 0)
+	if (started < 0) {
+		remove_folder();
 		return explain(error, code, out);
+	}
 	const int assigned = assign_lcores(out, wish, error);
 	if (assigned)
 		eal_close();
@@ -241,8 +246,6 @@ int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *er
 
 void eal_close(void)
 {
-	char folder[512];
-	snprintf(folder, sizeof(folder), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
-	rmdir(folder); /* DPDK leaves it; when another process shares it, it is not empty */
+	remove_folder();
 }

@@ -30,6 +30,7 @@
 #define DESCRIPTORS 1024
 #define BUFFER_MIN 2048
 #define PACKET_HEADER_MAX 128
+#define SLOTS_PER_BLOCK 4u /* of 1 KiB steps: blocks are whole pages */
 #define PACKET_RING_BYTES (8u << 20)
 #define MTU_DEFAULT 1500
 #define MTU_MIN 576
@@ -258,8 +259,10 @@ static uint16_t describe_device(struct link *link, char *arguments, size_t size)
 	if (link->wish.kind == WIRE_AF_PACKET) {
 		const unsigned slot = packet_slot(link);
 		snprintf(link->name, sizeof(link->name), "net_af_packet%ld", pid);
+		/* The driver takes slots to lie back to back: blocks have to hold them without rest. */
 		snprintf(arguments, size, "iface=%s,qpairs=%u,framesz=%u,blocksz=%u,framecnt=%u",
-			device, queues, slot, RTE_ALIGN(slot, 4096), PACKET_RING_BYTES / slot);
+			device, queues, slot, SLOTS_PER_BLOCK * slot,
+			PACKET_RING_BYTES / (SLOTS_PER_BLOCK * slot) * SLOTS_PER_BLOCK);
 	} else if (link->wish.kind == WIRE_AF_XDP) {
 		queues = RTE_MIN(queues, interface_queues(device));
 		snprintf(link->name, sizeof(link->name), "net_af_xdp%ld", pid);
@@ -422,9 +425,17 @@ static void settle_macs(struct link *link)
 			link->port[end].mac[FRAME_MAC - 1] ^= 1;
 }
 
+/* DPDK's own words where it said something, else those of the error code. */
+static const char *complaint_or(int result)
+{
+	return *eal_complaint() ? eal_complaint() : strerror(-result);
+}
+
 int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_error *error)
 {
+	char text[WIRE_DEVICE_MAX + 16];
 	int result;
+	wire_link_format(&link->wish, text);
 	link->ends = 1;
 	if (link->wish.kind == WIRE_MEMORY)
 		result = make_rings(link, error);
@@ -438,10 +449,9 @@ int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_er
 		result = configure_port(link, &link->port[end], pool);
 		if (result)
 			return failure(error, result,
-				"link %s: port refuses its configuration: %s%s%s. Try fewer "
+				"link %s: the port refuses its configuration: %s. Try fewer "
 				"workers or mtu 1500",
-				link->wish.device, strerror(-result), *eal_complaint() ? ", " : "",
-				eal_complaint());
+				text, complaint_or(result));
 	}
 	settle_macs(link);
 	return 0;
@@ -449,13 +459,16 @@ int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_er
 
 int link_start(struct link *link, struct wire_error *error)
 {
+	char text[WIRE_DEVICE_MAX + 16];
+	wire_link_format(&link->wish, text);
 	for (unsigned end = 0; end < link->ends; end++) {
 		const uint16_t id = link->port[end].id;
 		const int result = rte_eth_dev_start(id);
 		if (result)
-			return failure(error, result, "link %s: port does not start: %s%s%s",
-				link->wish.device, strerror(-result), *eal_complaint() ? ", " : "",
-				eal_complaint());
+			return failure(error, result,
+				"link %s: the port does not start: %s. Check its driver and the "
+				"kernel's log",
+				text, complaint_or(result));
 		/* Neighbour solicitations come to multicast addresses. A device that can neither
 		 * widen its filter nor open it has none. */
 		if (rte_eth_allmulticast_enable(id))

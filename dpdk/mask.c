@@ -158,10 +158,12 @@ void mask_frame(uint8_t *bytes, size_t length, bool credentials, bool open)
 	const enum frame_kind kind = frame_parse(bytes, length, &rules, &frame);
 	const size_t link = frame_link_length(rules.vlan);
 	bool masked = false;
-	if (!credentials && kind == FRAME_FRAGMENT && length > link + 20)
+	if (!credentials && kind == FRAME_UDP)
+		masked = mask_text(bytes + (frame.payload - bytes), frame.payload_length);
+	else if (!credentials && kind == FRAME_FRAGMENT && length > link + 20)
 		overwrite(bytes, link + 20, length);
 	else if (!credentials && length > link)
-		masked = mask_text(bytes + link, length - link);
+		mask_text(bytes + link, length - link);
 	if (kind == FRAME_UDP && (masked || open))
 		frame_udp_checksum(bytes + link, frame.source.family);
 }

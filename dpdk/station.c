@@ -171,6 +171,7 @@ static uint8_t *registrar_buffer(
 {
 	struct station *station = worker->registrar_station;
 	close_datagram(worker, station);
+	station->open_phone = UINT32_MAX; /* the registrars' side does not know phones by index */
 	struct frame_link link = {.vlan = station->neighbours.vlan};
 	memcpy(link.source, station->neighbours.mac, FRAME_MAC);
 	memcpy(link.destination, to->neighbour, FRAME_MAC);

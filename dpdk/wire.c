@@ -59,7 +59,8 @@ static void pause_shortly(void)
 static int check_proxy(const struct wire_config *config, enum proxy p, struct wire_error *error)
 {
 	const struct wire_proxy *proxy = &config->proxy[p];
-	if (has_registrars(config) && !proxy->known)
+	/* A pair may lack its redundant half: redundancy is off, or one registrar is enough. */
+	if (has_registrars(config) && !proxy->known && p == PROXY_PRIMARY)
 		return failure(error, -EINVAL,
 			"%s proxy: a built-in registrar needs a numeric address", proxy_name(p));
 	if (!has_herd(config) || !proxy->known)

@@ -16,8 +16,8 @@
 #define SPIN_US 50
 #define YIELD_US 300
 #define SLEEP_US 50
-#define SLEEP_LONG_AFTER_US 100000
-#define SLEEP_LONG_US 200
+#define SLEEP_LONG_AFTER_US 10000
+#define SLEEP_LONG_US 1000
 #define SLEEP_SHORT_US 20 /* where a device's queue would overflow meanwhile */
 #define WAKE_UP_US 20     /* a sleeper is late by about so much */
 
