@@ -329,6 +329,12 @@ static void take_request(
 	struct message_answer answer = {.source = {.address = herd->config.proxy[proxy].address,
 						.port = herd->config.proxy[proxy].port}};
 	uint64_t *counter = &c->request_other;
+	/* A phone without power hears nothing. */
+	uint8_t state = herd->phone[herd_local(herd, index)].state;
+	if (state == PHONE_OFF || state == PHONE_BOOT) {
+		c->request_while_off++;
+		return;
+	}
 	switch (message->method) {
 	case SIP_ACK:
 		c->request_ack++;
