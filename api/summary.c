@@ -60,7 +60,8 @@ void summary_judge(const struct summary *summary, struct summary_verdict *v)
 static void print_count(FILE *out, const char *name, uint64_t value, const char *what)
 {
 	char number[32];
-	fprintf(out, "  %-28s %14s  %s\n", name, view_number(value, number), what);
+	fprintf(out, "  %-28s %14s%s%s\n", name, view_number(value, number), *what ? "  " : "",
+		what);
 }
 
 static void print_phones(const struct summary *summary, FILE *out)

@@ -322,13 +322,6 @@ static void take_response(
 	herd_queue(herd, response.local);
 }
 
-/* The phone's address answers ARP at any time, the phone only once it has booted. */
-static bool is_off(const struct herd *herd, uint32_t index)
-{
-	uint8_t state = herd->phone[herd_local(herd, index)].state;
-	return state == PHONE_OFF || state == PHONE_BOOT;
-}
-
 static void take_request(
 	struct herd *herd, uint32_t index, enum proxy proxy, const struct sip_message *message)
 {
@@ -336,6 +329,12 @@ static void take_request(
 	struct message_answer answer = {.source = {.address = herd->config.proxy[proxy].address,
 						.port = herd->config.proxy[proxy].port}};
 	uint64_t *counter = &c->request_other;
+	/* A phone without power hears nothing. */
+	uint8_t state = herd->phone[herd_local(herd, index)].state;
+	if (state == PHONE_OFF || state == PHONE_BOOT) {
+		c->request_while_off++;
+		return;
+	}
 	switch (message->method) {
 	case SIP_ACK:
 		c->request_ack++;
@@ -390,8 +389,6 @@ void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const vo
 	}
 	if (message.status != 0)
 		take_response(herd, phone, proxy, &message);
-	else if (is_off(herd, phone))
-		herd->counters.request_while_off++;
 	else
 		take_request(herd, phone, proxy, &message);
 }

@@ -1135,6 +1135,23 @@ static void incoming_requests_are_answered(void **state)
 	stage_close(stage);
 }
 
+/* After a power cut a phone hears nothing until it has booted. */
+static void a_phone_without_power_answers_nothing(void **state)
+{
+	(void)state;
+	struct stage *stage = opened();
+	stage_run_ms(stage, 10);
+	sim_command(stage->sim, HERD_POWER_CUT, 0, 1, 60000);
+	sim_run_for(stage->sim, 2000);
+	stage_forget(stage);
+	assert_int_equal(stage_state(stage), PHONE_BOOT);
+	incoming(stage, "INVITE");
+	incoming(stage, "OPTIONS");
+	assert_int_equal(stage->count, 0);
+	assert_int_equal(counters(stage).request_while_off, 2);
+	stage_close(stage);
+}
+
 static void a_repeated_request_gets_the_same_answer(void **state)
 {
 	(void)state;
@@ -1495,6 +1512,7 @@ static const struct CMUnitTest scenes[] = {
 	SCENE(an_answer_from_the_other_proxy_is_none),
 	SCENE(an_answer_after_the_timeout_is_late),
 	SCENE(incoming_requests_are_answered),
+	SCENE(a_phone_without_power_answers_nothing),
 	SCENE(a_repeated_request_gets_the_same_answer),
 	SCENE(noise_changes_nothing),
 	SCENE(a_planned_reboot_unregisters),

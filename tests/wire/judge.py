@@ -8,6 +8,7 @@ and then it checks retransmission instants and who was addressed.
 """
 
 import collections
+import statistics
 import subprocess
 import sys
 
@@ -20,8 +21,9 @@ ROW = collections.namedtuple("Row", [name.replace(".", "_").replace("-", "_").lo
                                      for name in FIELDS])
 MANDATORY = ("sip_via", "sip_from", "sip_to", "sip_call_id", "sip_cseq_seq", "sip_max_forwards",
              "sip_content_length", "sip_from_tag")
-TOLERANCE_S = 0.05  # of one retransmission; the machine may be late for a few of them
-SHARE_IN_TIME = 0.95
+TOLERANCE_S = 0.1  # of one retransmission; the machine may be late for a few of them
+SHARE_IN_TIME = 0.9
+MEDIAN_S = 0.02  # but half of them are close, which also finds a clock that runs fast or slow
 SHARE_COMPLETE = 0.95
 
 # What a run was meant to do. phones: of this capture; mode: asymmetric, symmetric, off.
@@ -146,27 +148,29 @@ def retransmissions(groups, answered, rules, end):
     complaints = []
     instants = timer_e(rules.t1_s, rules.t2_s, rules.no_response_s)
     total = in_time = silent = complete = 0
-    worst, too_many = 0.0, []
+    errors, too_many = [], []
     for key, group in groups.items():
         offsets = [packet.time - group[0].time for packet in group[1:]]
         if len(offsets) > len(instants):
             too_many.append(group[0].row.frame_number)
         for offset, instant in zip(offsets, instants):
             total += 1
-            worst = max(worst, abs(offset - instant))
+            errors.append(abs(offset - instant))
             in_time += abs(offset - instant) <= TOLERANCE_S
         if key not in answered and group[0].time + rules.no_response_s + 1 < end:
             silent += 1
             complete += len(offsets) == len(instants)
     if too_many:
         complaints.append("more retransmissions than timer E allows, frames " + first_few(too_many))
-    if total and in_time < SHARE_IN_TIME * total:
+    median, worst = (statistics.median(errors), max(errors)) if errors else (0.0, 0.0)
+    if in_time < SHARE_IN_TIME * total or median > MEDIAN_S:
         complaints.append(f"only {in_time} of {total} retransmissions at timer E's instants "
-                          f"{instants}, the worst {worst * 1000:.0f} ms away")
+                          f"{instants}, half of them {median * 1000:.0f} ms away or more")
     if silent and complete < SHARE_COMPLETE * silent:
         complaints.append(f"only {complete} of {silent} unanswered requests were sent again "
                           f"{len(instants)} times")
-    measured = {"retransmissions": total, "in_time": in_time, "worst_ms": round(worst * 1000, 1),
+    measured = {"retransmissions": total, "in_time": in_time,
+                "median_off_ms": round(median * 1000, 1), "worst_off_ms": round(worst * 1000, 1),
                 "silent": silent, "complete": complete, "instants": len(instants)}
     return complaints, measured
 

@@ -16,7 +16,7 @@ import time
 
 import judge
 import lab as lab_room
-from herd import Herd
+from herd import MODE_WORD, Herd
 from kamailio import Kamailio
 from lab import ADDRESS, PRIMARY, REDUNDANT, SIDES, Failure, Skip, hold, say, wait_until
 
@@ -130,7 +130,9 @@ class Cut:
 # -- questions to the proxies' own tables ---------------------------------------------------------
 
 
-STRAYS = 0.01  # share of symmetric phones that a noisy machine may drive away by lost datagrams
+# A symmetric phone that loses two datagrams in a row moves, and rightly so. Overloaded machines lose
+# some; phones that do not keep to the rules would move all together.
+STRAYS = 0.1
 
 
 def fresh_users(stage, side, before=None):
@@ -177,7 +179,7 @@ def registered_anywhere(stage, herds):
         for herd in herds:
             at = {side: len(users[side] & herd.expected.keys()) for side in SIDES}
             home = at[PRIMARY]
-            if herd.mode == "sym" and at[REDUNDANT] <= STRAYS * herd.phones:
+            if herd.mode == "sym" and at[PRIMARY] > herd.phones / 2:
                 home = len((users[PRIMARY] | users[REDUNDANT]) & herd.expected.keys())
             done = done and home == herd.phones
             seen.append(f"{at[PRIMARY]} of {herd.phones} {herd.mode}")
@@ -200,14 +202,19 @@ def alternate(stage, herds, seconds):
     captures = []
     for herd in herds:
         # A few hundred phones tell the story; tshark need not read all of it.
-        condition = None
-        if herd.version == 4 and not herd.vlan:
-            condition = f"udp dst port 5060 and src net {herd.prefix.replace('.0.0/16', '.0.0/24')}"
+        sample = herd.prefix.replace(".0.0/16", ".0.0/24").replace("::/64", "::/120")
+        condition = f"udp dst port 5060 and src net {sample}"
+        if herd.vlan:
+            condition = "vlan and " + condition
         captures.append(stage.capture(f"alternate-{herd.mode}", herd.tapped(), condition))
     time.sleep(seconds)  # an observation of fixed length, not a wait for something
     for herd, capture in zip(herds, captures):
         addresses = [ADDRESS[side][herd.version] for side in SIDES]
-        seen, turned = judge.alternation(stage.captured(capture), addresses)
+        path = stage.captured(capture)
+        complaints, _ = judge.judge(path)
+        if complaints:
+            raise Failure(f"{herd.mode}: tshark says: " + "; ".join(complaints))
+        seen, turned = judge.alternation(path, addresses)
         say(f"    both proxies silent: {turned} of {seen} {herd.mode} phones watched alternate")
         if not seen or turned < 0.98 * seen:
             raise Failure(f"{herd.mode}: only {turned} of {seen} phones alternate")
@@ -248,11 +255,12 @@ def story(stage, herds, fault, survivor):
     wait_until(f"primary {fault.word}: registered at the redundant",
                registered(stage, REDUNDANT, herds), 60)
     fault.heal(stage, PRIMARY)
-    wait_until("primary back: asymmetric return", registered(stage, PRIMARY, asym, before), 60)
+    if asym:
+        wait_until("primary back: asymmetric return", registered(stage, PRIMARY, asym, before), 60)
     for herd in sym:
         hold("primary back: symmetric stay", stay_away(stage, PRIMARY, herd, before),
              KEEPALIVES_TO_STAY * PERIOD_S)
-    contacts_right(stage, REDUNDANT, sym)
+        contacts_right(stage, REDUNDANT, [herd])
     before = bindings(stage, survivor) if keeps_table else None
     for side in SIDES:
         fault.hit(stage, side)
@@ -343,10 +351,12 @@ def sipp_registers(stage, address, users, namespace="herd", local=lab_room.ROUTE
     say(f"    SIPp registered {users} users with digest at {address}")
 
 
-def case_crash(stage):
-    """SIGKILL and restart: many phones, af_packet over veth."""
-    stage.proxies_up()
-    story(stage, side_by_side(stage, stage.phones), Killed, REDUNDANT)
+def many(mode):
+    def case(stage):
+        stage.proxies_up()
+        story(stage, [stage.herd(mode, stage.phones, ramp="2000/s")], Killed, REDUNDANT)
+    case.__doc__ = f"SIGKILL and restart, 10,000 {MODE_WORD[mode]} phones on af_packet over veth."
+    return case
 
 
 def linked(word, algorithm="", **options):
@@ -461,7 +471,7 @@ def case_sipp(stage):
     argv = ["sipp", "-sf", os.path.join(HERE, "sipp-registrar.xml"), "-i", ADDRESS[PRIMARY][4], "-p",
             "5060", "-nostdin", "-trace_err", "-error_file", errors]
     registrar = stage.lab.start("sipp", argv, namespace=PRIMARY)
-    herd = stage.herd("asym", 100)
+    herd = stage.herd("asym", 100, no_response="32s")
     herd.start(seconds=10)
     herd.process.wait(60)
     summary = herd.finish()
@@ -488,7 +498,8 @@ def case_registrar(stage):
     if not stage.sipherd:
         raise Skip("no --sipherd given")
     argv = [stage.sipherd, "registrar", "--link", "af_packet:asym0", "--primary",
-            REGISTRAR_ADDRESS[PRIMARY], "--redundant", REGISTRAR_ADDRESS[REDUNDANT], "--realm",
+            REGISTRAR_ADDRESS[PRIMARY] + ":5060", "--redundant",
+            REGISTRAR_ADDRESS[REDUNDANT] + ":5060", "--realm",
             "lab.example.net", "--user", "2{n:06}", "--password", "pw-{user}"]
     process = stage.lab.start("sipherd-registrar", argv, namespace="herd")
 
@@ -524,7 +535,8 @@ def registrar_sipsak(stage, side, *arguments, user=None):
 
 CASES = {
     "proxies": case_proxies,
-    "crash": case_crash,
+    "asymmetric": many("asym"),
+    "symmetric": many("sym"),
     "af_xdp": linked("over af_xdp", link="af_xdp"),
     "tap": linked("over tap, through a gateway", link="tap"),
     "ipv6": linked("over IPv6", version=6),
@@ -544,7 +556,7 @@ def options():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sipherd", help="the program to test")
     parser.add_argument("--only", help="cases, separated by commas")
-    parser.add_argument("--phones", type=int, default=10000, help="of the crash case, each mode")
+    parser.add_argument("--phones", type=int, default=10000, help="of the cases with many phones")
     parser.add_argument("--keep", action="store_true", help="keep logs, captures and summaries")
     parser.add_argument("--list", action="store_true", help="name the cases and end")
     return parser.parse_args()

@@ -103,6 +103,11 @@ def moved(by):
             for at, data in story()]
 
 
+def slowed(factor):
+    """Everything at a phone whose clock is slow; the answers come as fast as ever."""
+    return [(at * factor, data) for at, data in story()]
+
+
 def missing_retransmissions():
     return [item for item in story() if item[0] not in (11.5, 15.5, 25.5, 29.5)]
 
@@ -122,7 +127,8 @@ def cases():
     yield "not SIP", altered(b"REGISTER sip:lab.example.net SIP/2.0", b"hello"), RULES, "not SIP"
     yield "branch used twice", altered(b"z9hG4bK-2", b"z9hG4bK-1", 2), RULES, "branches shared"
     yield "retransmission with a new branch", altered(b"z9hG4bK-3", b"z9hG4bK-7", 5), RULES, "several"
-    yield "retransmissions 100 ms late", moved(0.1), RULES, "timer E"
+    yield "retransmissions 200 ms late", moved(0.2), RULES, "timer E"
+    yield "a clock that is slow by 1 %", slowed(1.01), RULES, "timer E"
     yield "retransmissions left out", missing_retransmissions(), RULES, "unanswered requests"
     yield "bad checksum", story() + [(1, plain)], RULES, "expert"
     yield "keep-alive to the redundant", story(again=REDUNDANT), RULES, "OPTIONS of asymmetric"
