@@ -73,15 +73,14 @@ static void defaults(struct yard *yard, uint32_t phones)
 	c->secret = 2;
 }
 
-static void open_yard(struct yard *yard)
+static void open_yard_of(struct yard *yard, const char *user, const char *auth, const char *source)
 {
 	struct identity_error error;
 	uint32_t phones = yard->config.fleet_phones;
-	assert_int_equal(
-		identity_patterns(&yard->identities, "u{n}", NULL, "p", phones, &error), 0);
-	assert_int_equal(address_plan_parse("10.20.0.0/16", &yard->plan), 0);
+	assert_int_equal(identity_patterns(&yard->identities, user, auth, "p", phones, &error), 0);
+	assert_int_equal(address_plan_parse(source, &yard->plan), 0);
 	yard->config.identities = yard->identities;
-	yard->config.plan[ADDRESS_IPV4] = &yard->plan;
+	yard->config.plan[yard->plan.family] = &yard->plan;
 	yard->sent = calloc(SENT_MAX, sizeof(*yard->sent));
 	assert_non_null(yard->sent);
 	assert_int_equal(
@@ -95,6 +94,11 @@ static void close_yard(struct yard *yard)
 	herd_free(yard->herd);
 	identity_free(yard->identities);
 	free(yard->sent);
+}
+
+static void open_yard(struct yard *yard)
+{
+	open_yard_of(yard, "u{n}", NULL, "10.20.0.0/16");
 }
 
 /* Everything that is due now; fails when the herd never comes to rest. */
@@ -451,6 +455,42 @@ static void a_late_datagram_is_sent_once(void **state)
 	close_yard(&yard);
 }
 
+/* ---- lengths ---- */
+
+static char *filled(char *text, char with, size_t length)
+{
+	memset(text, with, length);
+	text[length] = '\0';
+	return text;
+}
+
+/* Every part as long as it may be: names, address, and what a proxy puts into its challenge. */
+static void the_longest_register_fits(void **state)
+{
+	(void)state;
+	struct yard yard;
+	char user[65], auth[65], realm[129], nonce[257], opaque[257], headers[1000];
+	defaults(&yard, 1);
+	for (int i = 0; i < PROXIES; i++)
+		assert_int_equal(address_parse("2001:db8::1", &yard.config.proxy[i].address), 0);
+	filled(yard.config.domain, 'd', HERD_HOST_MAX - 1);
+	filled(yard.config.user_agent, 'a', sizeof(yard.config.user_agent) - 1);
+	open_yard_of(&yard, filled(user, 'u', 64), filled(auth, 'n', 64),
+		"2001:1111:2222:3333:4444:5555:6666:7777 port 60000");
+	settle(&yard);
+	snprintf(headers, sizeof(headers),
+		"Proxy-Authenticate: Digest realm=\"%s\", nonce=\"%s\", opaque=\"%s\", "
+		"algorithm=SHA-256, qop=\"auth\"\r\nMin-Expires: 4294967294\r\n",
+		filled(realm, 'r', 128), filled(nonce, 'n', 256), filled(opaque, 'o', 256));
+	answer(&yard, last_sent(&yard), 407, headers);
+	assert_int_equal(yard.count, 2);
+	answer(&yard, last_sent(&yard), 423, headers);
+	assert_int_equal(yard.count, 3);
+	assert_non_null(strstr(last_sent(&yard)->text, "nc=00000002"));
+	assert_non_null(strstr(last_sent(&yard)->text, "Expires: 4294967294\r\n"));
+	close_yard(&yard);
+}
+
 /* ---- answers to requests ---- */
 
 static void assert_via(const char *sent, const char *answered)
@@ -502,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_reboot_forgets_the_nonce),
 		cmocka_unit_test(a_reboot_forgets_the_backoff),
 		cmocka_unit_test(a_late_datagram_is_sent_once),
+		cmocka_unit_test(the_longest_register_fits),
 		cmocka_unit_test(the_topmost_via_tells_the_source),
 	};
 	return cmocka_run_group_tests_name("herd", tests, NULL, NULL);
