@@ -24,6 +24,7 @@
 
 #include "eal.h"
 #include "failure.h"
+#include "fanout.h"
 #include "link.h"
 
 #define RING_SIZE 4096
@@ -302,7 +303,10 @@ static int make_device(struct link *link, struct wire_error *error)
 	if (!link->verbose)
 		quiet_xdp();
 	port->partial_allowed = link->wish.kind != WIRE_TAP;
+	if (link->wish.kind == WIRE_AF_PACKET)
+		fanout_begin(link->wish.device);
 	const int result = rte_eal_hotplug_add("vdev", link->name, arguments);
+	fanout_end();
 	if (result || rte_eth_dev_get_port_by_name(link->name, &port->id))
 		return failure(error, result ? result : -ENODEV,
 			"link %s: DPDK cannot open it: %s. Check that its driver package and "
