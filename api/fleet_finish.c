@@ -126,8 +126,7 @@ static void derive_names(struct fleet *fleet)
 	if (!fleet_given(fleet, "domain")) {
 		bool brackets = strchr(host, ':') != NULL;
 		char domain[FLEET_TEXT_MAX + 2];
-		snprintf(domain, sizeof(domain), "%s%s%s", brackets ? "[" : "", host,
-			brackets ? "]" : "");
+		snprintf(domain, sizeof(domain), brackets ? "[%.255s]" : "%.255s", host);
 		copy_text(fleet->domain, sizeof(fleet->domain), domain);
 	}
 	if (!fleet_given(fleet, "registrar.realm"))
@@ -223,7 +222,8 @@ static void make_identities(struct fleet *fleet, struct fleet_messages *messages
 		copy_text(fleet->user, sizeof(fleet->user), "");
 	check_patterns_alone(fleet, messages);
 	users_path(fleet, path, sizeof(path));
-	if (fleet_users_read(path, &fleet->identities, messages) == 0)
+	struct fleet_where where = where_of(fleet, "users");
+	if (fleet_users_read(path, &where, &fleet->identities, messages) == 0)
 		count_phones(fleet, messages);
 }
 
@@ -328,6 +328,8 @@ static bool make_plan(const struct fleet *fleet, const char *text, struct addres
 	return true;
 }
 
+__extension__ typedef unsigned __int128 uint128;
+
 /* The longest prefix of the same network with room for all phones, by trying; 0: there is none. */
 static unsigned wide_enough(const struct fleet *fleet, const struct address_plan *plan)
 {
@@ -336,8 +338,7 @@ static unsigned wide_enough(const struct fleet *fleet, const struct address_plan
 	for (unsigned length = plan->prefix_length; length > 0; length--) {
 		struct address address = {.family = plan->family};
 		unsigned bits = plan->family == ADDRESS_IPV4 ? 32 : 128;
-		__extension__ unsigned __int128 first =
-			(__extension__(unsigned __int128) plan->first_high << 64) | plan->first_low;
+		uint128 first = (uint128)plan->first_high << 64 | plan->first_low;
 		first = first >> (bits - length) << (bits - length);
 		for (unsigned i = 0; i < bits / 8; i++)
 			address.bytes[i] = (uint8_t)(first >> (bits - 8 - 8 * i));
@@ -388,7 +389,7 @@ static void make_plans(struct fleet *fleet, struct fleet_messages *messages)
 static void check_rest(struct fleet *fleet, struct fleet_messages *messages)
 {
 	struct fleet_where where = where_of(fleet, "workers");
-	if (fleet->workers > fleet->phones)
+	if (fleet->workers > fleet->phones && fleet->phones > 0)
 		fleet_error(messages, &where, "workers: %u are too many for %u phones",
 			fleet->workers, fleet->phones);
 	where = where_of(fleet, "registrar.min_expires");

@@ -247,7 +247,11 @@ void fleet_suggest(const char *path, char *out, size_t size)
 			return;
 	}
 	if (suggest_elsewhere(leaf, 0, out, size) || suggest_sibling(section, leaf, out, size) ||
-		suggest_elsewhere(leaf, 1, out, size))
+		(tolerance(leaf) > 1 && suggest_elsewhere(leaf, 1, out, size)))
 		return;
-	list_siblings(section, out, size);
+	/* The list of a section helps, the list of everything is a wall. */
+	if (section[0] != '\0')
+		list_siblings(section, out, size);
+	else
+		snprintf(out, size, "; no key is like it");
 }

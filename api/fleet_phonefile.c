@@ -115,11 +115,14 @@ static void copy_line_text(struct phone_reader *reader, const char *name, const 
 {
 	struct fleet_where where = {reader->path, number, 0};
 	size_t length = strlen(value);
-	if (!fleet_text_ok(value, length) || length > IDENTITY_TEXT_MAX) {
+	if (!fleet_text_ok(value, length)) {
 		fleet_error(reader->messages, &where,
-			"%s: the value is longer than %d bytes, holds control characters or is not "
-			"UTF-8",
-			name, IDENTITY_TEXT_MAX);
+			"%s: the value holds control characters or is not UTF-8", name);
+		return;
+	}
+	if (length > IDENTITY_TEXT_MAX) {
+		fleet_error(reader->messages, &where, "%s: the value is longer than %d bytes", name,
+			IDENTITY_TEXT_MAX);
 		return;
 	}
 	memset(out, 0, FLEET_TEXT_MAX);
@@ -233,11 +236,12 @@ static void read_text(struct phone_reader *reader, const char *text, size_t leng
 	for (uint32_t number = 1; text < end; number++) {
 		const char *next = memchr(text, '\n', (size_t)(end - text));
 		size_t size = (size_t)((next != NULL ? next : end) - text);
-		if (size >= sizeof(line) || memchr(text, '\0', size) != NULL) {
-			fleet_error(reader->messages,
-				&(struct fleet_where){reader->path, number, 0},
-				"the line holds a NUL or is longer than %d bytes",
+		struct fleet_where where = {reader->path, number, 0};
+		if (size >= sizeof(line)) {
+			fleet_error(reader->messages, &where, "the line is longer than %d bytes",
 				LINE_MAX_BYTES - 1);
+		} else if (memchr(text, '\0', size) != NULL) {
+			fleet_error(reader->messages, &where, "the line holds a NUL");
 		} else {
 			memcpy(line, text, size);
 			line[size] = '\0';
@@ -315,7 +319,8 @@ static void take_line(struct phone_reader *reader)
 	} else {
 		/* A file of settings that all phones share has none, and that is fine. */
 		fleet_warn(reader->messages, &(struct fleet_where){reader->path, 0, 0},
-			"has no line in use (voip/line/N/id), so it adds no phone");
+			"has no line in use (voip/line/N/id), so it %s",
+			reader->files == 1 ? "names no user" : "adds no phone");
 	}
 	explicit_bzero(reader->line, sizeof(reader->line));
 }
@@ -345,7 +350,6 @@ static int end_import(struct phone_reader *reader)
 		set_key(reader, fleet_key_find("profile"), "profile", "spider-mt505", 0);
 	if (reader->messages->errors == 0 && !fleet_given(fleet, "proxies.primary.host"))
 		fleet_error(reader->messages, &where, "names no proxy: proxy_address is missing");
-	/* Several files of which at most one names a phone are one phone, or none by name. */
 	if (reader->messages->errors == 0)
 		fleet_finish_into(fleet, reader->messages);
 	return fleet_messages_end(reader->messages);

@@ -152,7 +152,9 @@ void fleet_apply_profile(struct fleet *fleet);
 int fleet_finish_into(struct fleet *fleet, struct fleet_messages *messages);
 
 /* fleet_users.c */
-int fleet_users_read(const char *path, struct identity_set **out, struct fleet_messages *messages);
+/* where: of the key that names the file. */
+int fleet_users_read(const char *path, const struct fleet_where *where, struct identity_set **out,
+	struct fleet_messages *messages);
 int fleet_users_parse(
 	FILE *in, const char *path, struct identity_set **out, struct fleet_messages *messages);
 /* NULL, or why this text cannot be a field of a users file. */

@@ -71,6 +71,9 @@ static const char *read_authentication(char *text, struct row *row)
 			row->password = word + 9;
 		else
 			return "[authentication takes only username= and password=";
+		/* One within the other could not be written again. */
+		if (strncmp(word + 9, "[authentication", 15) == 0)
+			return "[authentication stands within another one";
 	}
 	return NULL;
 }
@@ -115,7 +118,12 @@ static void add_row(struct identity_set *set, char *line, const struct fleet_whe
 		fleet_error(messages, where, "%s", reason);
 		return;
 	}
-	if (identity_add(set, row.user, row.auth, row.password, row.ha1, &error) != 0)
+	if (identity_add(set, row.user, row.auth, row.password, row.ha1, &error) == 0)
+		return;
+	if (error.column != 0)
+		fleet_error(
+			messages, where, "%s (at its character %zu)", error.reason, error.column);
+	else
 		fleet_error(messages, where, "%s", error.reason);
 }
 
@@ -219,12 +227,13 @@ static FILE *open_ordinary(const char *path)
 	return in;
 }
 
-int fleet_users_read(const char *path, struct identity_set **out, struct fleet_messages *messages)
+int fleet_users_read(const char *path, const struct fleet_where *where, struct identity_set **out,
+	struct fleet_messages *messages)
 {
 	FILE *in = open_ordinary(path);
 	if (in == NULL) {
 		int error = errno;
-		fleet_error(messages, &(struct fleet_where){path, 0, 0}, "cannot be read: %s",
+		fleet_error(messages, where, "users: %s cannot be read: %s", path,
 			error == EINVAL ? "it is not an ordinary file" : strerror(error));
 		return -error;
 	}

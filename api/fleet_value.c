@@ -386,26 +386,40 @@ static bool set_codes(const struct fleet_setting *setting)
 	return true;
 }
 
+/* Why a range is none; text is what stands before the ports. */
+static const char *range_refusal(const char *text)
+{
+	struct address_plan plan;
+	bool is_prefix = strchr(text, '/') != NULL;
+	switch (address_plan_parse(text, &plan)) {
+	case 0:
+		return "has wrong ports, write ' ports 10000-59999', within 1024 to 65535 and the "
+		       "smaller one first";
+	case -ERANGE:
+		return is_prefix ? "has a longer prefix than its address has bits"
+				 : "ends before it begins";
+	default:
+		return is_prefix
+			       ? "is no prefix, write it like 10.20.0.0/15, with zeros behind the "
+				 "prefix's bits"
+			       : "is no range of addresses, write 10.20.0.0/15 or "
+				 "10.20.0.1-10.20.0.4, and perhaps ' ports 10000-59999' behind it";
+	}
+}
+
 static bool is_plan(const struct fleet_setting *setting, const struct fleet_item *item,
 	const char *text, uint8_t *family)
 {
 	struct address_plan plan;
-	int error = address_plan_parse(text, &plan);
-	if (error == 0 && strlen(text) < FLEET_TEXT_MAX) {
+	char range[FLEET_TEXT_MAX];
+	if (strlen(text) >= FLEET_TEXT_MAX)
+		return refuse(setting, item, text, "is longer than 255 bytes");
+	if (address_plan_parse(text, &plan) == 0) {
 		*family = plan.family;
 		return true;
 	}
-	if (error == -ERANGE)
-		return refuse(setting, item, text,
-			"ends before it begins, or has a prefix too long or ports outside 1024 to "
-			"65535");
-	if (strchr(text, '/') != NULL)
-		return refuse(setting, item, text,
-			"is no prefix, write it like 10.20.0.0/15, with zeros behind the prefix's "
-			"bits");
-	return refuse(setting, item, text,
-		"is no range of addresses, write 10.20.0.0/15 or 10.20.0.1-10.20.0.4, and perhaps "
-		"' ports 10000-59999' behind it");
+	snprintf(range, sizeof(range), "%.*s", (int)strcspn(text, " \t"), text);
+	return refuse(setting, item, text, range_refusal(range));
 }
 
 static bool add_range(const struct fleet_setting *setting, const struct fleet_item *item,
@@ -430,7 +444,7 @@ static bool add_range(const struct fleet_setting *setting, const struct fleet_it
 			family == ADDRESS_IPV4 ? "IPv4" : "IPv6");
 		return refuse(setting, item, text, why);
 	}
-	snprintf(out[family], FLEET_TEXT_MAX, "%s", keep);
+	memcpy(out[family], keep, strlen(keep) + 1); /* shorter than FLEET_TEXT_MAX, as checked */
 	return true;
 }
 

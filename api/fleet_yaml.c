@@ -132,9 +132,13 @@ static bool usable(struct yaml_reader *reader, const char *path, const yaml_even
 			"%s: has no value, write one or take the line out", path);
 		return false;
 	}
-	if (strlen((const char *)event->data.scalar.value) != length || length >= FLEET_VALUE_MAX) {
-		fleet_error(reader->messages, &where, "%s: holds a NUL or is longer than %d bytes",
-			path, FLEET_VALUE_MAX - 1);
+	if (strlen((const char *)event->data.scalar.value) != length) {
+		fleet_error(reader->messages, &where, "%s: holds a NUL", path);
+		return false;
+	}
+	if (length >= FLEET_VALUE_MAX) {
+		fleet_error(reader->messages, &where, "%s: is longer than %d bytes", path,
+			FLEET_VALUE_MAX - 1);
 		return false;
 	}
 	return true;
@@ -258,9 +262,12 @@ static void read_value(struct yaml_reader *reader, const char *path, yaml_event_
 		yaml_event_delete(event);
 		return;
 	}
-	fleet_error(reader->messages, &where,
-		key == NULL ? "%s: is a section, not a list" : "%s: takes one value, not a %s",
-		path, event->type == YAML_MAPPING_START_EVENT ? "section" : "list");
+	const char *kind = event->type == YAML_MAPPING_START_EVENT ? "section" : "list";
+	if (key == NULL)
+		fleet_error(reader->messages, &where, "%s: is a section, not a list", path);
+	else
+		fleet_error(reader->messages, &where, "%s: takes %s, not a %s", path,
+			is_list_kind(key) ? "a value or a list of them" : "one value", kind);
 	skip(reader, event);
 }
 
@@ -410,6 +417,11 @@ int fleet_set(struct fleet *fleet, const char *assignment, const struct fleet_re
 	}
 	snprintf(path, sizeof(path), "%.*s", (int)(equals - assignment), assignment);
 	const struct fleet_key *key = fleet_key_find(path);
+	if (key == NULL && fleet_is_section(path)) {
+		fleet_error(&messages, &where, "'%s' is a section, name a key in it, %s.KEY=VALUE",
+			path, path);
+		return -EINVAL;
+	}
 	if (key == NULL) {
 		fleet_suggest(path, hint, sizeof(hint));
 		fleet_error(&messages, &where, "unknown key %s%s", fleet_quote(path, quoted), hint);

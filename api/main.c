@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fleet.h"
 #include "options.h"
@@ -11,7 +12,7 @@
 
 static void on_error(void *context, const char *message)
 {
-	++*(int *)context;
+	(void)context;
 	fprintf(stderr, "error: %s\n", message);
 }
 
@@ -21,57 +22,72 @@ static void on_warning(void *context, const char *message)
 	fprintf(stderr, "warning: %s\n", message);
 }
 
+static int cannot_write(const char *path, int error)
+{
+	fprintf(stderr, "sipherd: cannot write %s: %s\n", path, strerror(error));
+	return EXIT_HOST;
+}
+
+/* These files hold passwords: nobody but their owner may read them. */
+static int write_private(
+	const char *path, const struct fleet *fleet, int (*write)(const struct fleet *, FILE *))
+{
+	FILE *out = fopen(path, "w");
+	if (out == NULL)
+		return cannot_write(path, errno);
+	int error = fchmod(fileno(out), S_IRUSR | S_IWUSR) != 0 ? errno : -write(fleet, out);
+	if (fclose(out) != 0 && error == 0)
+		error = errno;
+	return error == 0 ? EXIT_DONE : cannot_write(path, error);
+}
+
 /* Rows of several phones go into a file beside the fleet file. */
 static int write_users(struct fleet *fleet, const char *output)
 {
 	if (!fleet->imported_rows)
-		return 0;
+		return EXIT_DONE;
 	if (output == NULL) {
 		fprintf(stderr, "sipherd: several phones need a users file beside the fleet file: "
 				"give -o FLEET.yaml.\n");
-		return -EINVAL;
+		return EXIT_USAGE;
 	}
-	char path[4200];
-	snprintf(path, sizeof(path), "%s.users.csv", output);
-	FILE *out = fopen(path, "w");
-	if (out == NULL || fleet_write_users(fleet, out) != 0 || fclose(out) != 0) {
-		fprintf(stderr, "sipherd: cannot write %s: %s\n", path, strerror(errno));
-		return -errno;
-	}
+	char path[sizeof(fleet->users)];
+	if ((size_t)snprintf(path, sizeof(path), "%s.users.csv", output) >= sizeof(path))
+		return cannot_write(output, ENAMETOOLONG);
+	int status = write_private(path, fleet, fleet_write_users);
 	const char *base = strrchr(path, '/');
-	snprintf(fleet->users, sizeof(fleet->users), "%.4000s", base ? base + 1 : path);
-	return 0;
+	snprintf(fleet->users, sizeof(fleet->users), "%s", base ? base + 1 : path);
+	return status;
+}
+
+static int write_import(struct fleet *fleet, const char *output)
+{
+	int status = write_users(fleet, output);
+	if (status != EXIT_DONE)
+		return status;
+	if (output != NULL)
+		return write_private(output, fleet, fleet_write);
+	int error = -fleet_write(fleet, stdout);
+	return error == 0 ? EXIT_DONE : cannot_write("standard output", error);
 }
 
 static int import(const struct options *options)
 {
 	struct fleet fleet;
-	int errors = 0;
-	const struct fleet_report report = {&errors, on_error, on_warning};
+	const struct fleet_report report = {NULL, on_error, on_warning};
 	int status = fleet_import(
 		&fleet, options->arguments.item, options->arguments.count, &report);
 	for (size_t i = 0; i < options->set.count && status == 0; i++)
 		status = fleet_set(&fleet, options->set.item[i], &report);
 	if (status == 0 && options->set.count > 0)
 		status = fleet_finish(&fleet, &report);
-	if (status == 0)
-		status = write_users(&fleet, options->output);
-	FILE *out = stdout;
-	if (status == 0 && options->output != NULL && (out = fopen(options->output, "w")) == NULL) {
-		fprintf(stderr, "sipherd: cannot write %s: %s\n", options->output, strerror(errno));
-		fleet_free(&fleet);
-		return EXIT_HOST;
-	}
-	if (status == 0)
-		status = fleet_write(&fleet, out);
-	if (out != stdout && fclose(out) != 0)
-		status = -errno;
-	if (status == 0)
+	status = status == 0 ? write_import(&fleet, options->output) : EXIT_USAGE;
+	if (status == EXIT_DONE)
 		fprintf(stderr, "%zu file%s read, %u unknown keys ignored\n",
 			options->arguments.count, options->arguments.count == 1 ? "" : "s",
 			fleet.unknown_keys);
 	fleet_free(&fleet);
-	return status == 0 ? EXIT_DONE : EXIT_USAGE;
+	return status;
 }
 
 int main(int argc, char **argv)

@@ -405,6 +405,7 @@ static int live(struct run *run, uint32_t phones)
 	run->end_us = run->options->for_ms == OPTIONS_NOT_GIVEN
 			      ? UINT64_MAX
 			      : run->start_us + run->options->for_ms * 1000;
+	follow_faults(run, 0); /* what is wrong from the start is wrong before the first phone */
 	wire_command(run->wire, &(struct herd_command){.kind = HERD_START});
 	watch(run);
 	wire_snapshot(run->wire, &run->now);
@@ -441,9 +442,9 @@ static int finish(struct run *run, const char *command, time_t started)
 	if (!(run->config.roles & WIRE_HERD) || run->signals > 0)
 		return EXIT_DONE;
 	summary_judge(&summary, &verdict);
-	if (verdict.generator_limited)
-		return EXIT_GENERATOR;
-	return verdict.no_answer ? EXIT_NO_ANSWER : EXIT_DONE;
+	if (verdict.no_answer)
+		return EXIT_NO_ANSWER;
+	return verdict.generator_limited ? EXIT_GENERATOR : EXIT_DONE;
 }
 
 static void run_close(struct run *run)

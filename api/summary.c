@@ -60,7 +60,8 @@ void summary_judge(const struct summary *summary, struct summary_verdict *v)
 static void print_count(FILE *out, const char *name, uint64_t value, const char *what)
 {
 	char number[32];
-	fprintf(out, "  %-28s %14s  %s\n", name, view_number(value, number), what);
+	fprintf(out, "  %-28s %14s%s%s\n", name, view_number(value, number), *what ? "  " : "",
+		what);
 }
 
 static void print_phones(const struct summary *summary, FILE *out)
@@ -161,13 +162,13 @@ void summary_print(const struct summary *summary, FILE *out)
 		(double)summary->end->herd_memory / (double)summary->fleet->phones);
 	if (!summary->drained)
 		fprintf(out, "stopped before all phones were quiet\n");
+	if (verdict.no_answer)
+		fprintf(out, "verdict no proxy answered\n");
 	if (verdict.generator_limited) {
 		fprintf(out, "verdict GENERATOR-LIMITED: the figures tell about this host\n");
 		for (unsigned i = 0; i < verdict.reasons; i++)
 			fprintf(out, "        %s\n", verdict.reason[i]);
-	} else if (verdict.no_answer) {
-		fprintf(out, "verdict no proxy answered\n");
-	} else {
+	} else if (!verdict.no_answer) {
 		fprintf(out, "verdict the generator kept its schedule\n");
 	}
 }
@@ -260,8 +261,9 @@ static json_t *json_verdict(const struct summary *summary)
 	json_t *reasons = json_array();
 	for (unsigned i = 0; i < verdict.reasons; i++)
 		json_array_append_new(reasons, json_string(verdict.reason[i]));
-	return json_pack("{s: b, s: b, s: o}", "generator_limited", verdict.generator_limited,
-		"no_answer", verdict.no_answer, "reasons", reasons);
+	return json_pack("{s: b, s: b, s: i, s: o}", "generator_limited", verdict.generator_limited,
+		"no_answer", verdict.no_answer, "lateness_limit_us", (int)SUMMARY_LATENESS_LIMIT_US,
+		"reasons", reasons);
 }
 
 static json_t *json_workers(const struct wire_snapshot *end)
@@ -301,10 +303,13 @@ static void add_herd(json_t *root, const struct summary *summary)
 	json_object_set_new(root, "memory_bytes", count(end->herd_memory));
 }
 
-static void add_registrars(json_t *root, const struct wire_snapshot *end)
+static void add_registrars(json_t *root, const struct summary *summary)
 {
+	const struct wire_snapshot *end = summary->end;
 	json_t *object = json_object();
 	for (int p = 0; p < PROXIES; p++) {
+		if (!summary->proxy[p].known)
+			continue;
 		json_t *one = json_counters(&end->registrar[p], registrar_counters_descriptions,
 			registrar_counters_count);
 		json_object_set_new(one, "bound", count(end->registered_at[p]));
@@ -351,7 +356,7 @@ static json_t *summary_json(const struct summary *summary)
 	if (summary->roles & WIRE_HERD)
 		add_herd(root, summary);
 	if (summary->roles & WIRE_REGISTRARS)
-		add_registrars(root, summary->end);
+		add_registrars(root, summary);
 	json_object_set_new(root, "wire",
 		json_counters(
 			&summary->end->wire, wire_counters_descriptions, wire_counters_count));

@@ -120,10 +120,20 @@ static void line(struct view *view, const char *format, ...)
 	view->drawn++;
 }
 
+static double busiest(const struct wire_snapshot *now)
+{
+	float ratio = 0;
+	for (unsigned i = 0; i < now->workers; i++)
+		if (now->worker[i].busy_ratio > ratio)
+			ratio = now->worker[i].busy_ratio;
+	return (double)ratio;
+}
+
 static void draw(struct view *view, const struct tally_second *s, const struct wire_snapshot *now,
 	double at_s)
 {
 	const struct herd_population *p = &now->population;
+	uint32_t all[PROXIES] = {0};
 	static const enum phone_state order[] = {PHONE_REGISTERED, PHONE_REGISTERING,
 		PHONE_SWITCHING, PHONE_WAITING, PHONE_BOOT, PHONE_OFF};
 	/* Drawn over, not erased first: nothing flickers. */
@@ -134,14 +144,17 @@ static void draw(struct view *view, const struct tally_second *s, const struct w
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		line(view, "%12s %12u %12u", phone_state_name(order[i]),
 			p->phones[order[i]][PROXY_PRIMARY], p->phones[order[i]][PROXY_REDUNDANT]);
+	for (int state = 0; state < PHONE_STATES; state++)
+		for (int proxy = 0; proxy < PROXIES; proxy++)
+			all[proxy] += p->phones[state][proxy];
+	line(view, "%12s %12u %12u", "all", all[PROXY_PRIMARY], all[PROXY_REDUNDANT]);
 	line(view, "  REGISTER %u/s  OPTIONS %u/s  retransmitted %u/s  silent %u/s",
 		s->register_sent, s->options_sent, s->retransmitted, s->silent);
-	line(view,
-		"  OPTIONS RTT p50 %.2f ms  p99 %.2f ms   lateness p99.9 %.2f ms   not sent "
-		"%" PRIu64 "   busy %.0f %%",
-		s->rtt_p50_us / 1e3, s->rtt_p99_us / 1e3,
+	line(view, "  OPTIONS RTT p50 %.2f ms  p99 %.2f ms", s->rtt_p50_us / 1e3,
+		s->rtt_p99_us / 1e3);
+	line(view, "  lateness p99.9 %.2f ms  not sent %" PRIu64 "  busy %.0f %%",
 		histogram_quantile(&now->histograms.lateness_us, 0.999) / 1e3, tally_not_sent(now),
-		(double)now->worker[0].busy_ratio * 100);
+		busiest(now) * 100);
 	fflush(view->out);
 }
 

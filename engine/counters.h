@@ -37,59 +37,60 @@ static inline void counters_add(void *into, const void *from, size_t count)
 }
 
 /* What a herd of phones counts. */
-#define HERD_COUNTERS(X)                                                                     \
-	X(register_sent, "REGISTER requests sent, each new transaction once")                \
-	X(register_retransmitted, "REGISTER datagrams sent again by timer E")                \
-	X(register_ok, "REGISTER answered 2xx with our Contact and an expiry")               \
-	X(register_useless, "REGISTER answered 2xx without our Contact or with expiry 0")    \
-	X(register_challenged, "REGISTER answered 401 or 407")                               \
-	X(register_auth_failed, "registrations given up because credentials were refused")   \
-	X(register_too_brief, "REGISTER answered 423")                                       \
-	X(register_rejected, "REGISTER answered by another final code")                      \
-	X(register_silent, "REGISTER transactions that timed out")                           \
-	X(unregister_sent, "REGISTER with Expires 0 sent")                                   \
-	X(unregister_retransmitted, "REGISTER with Expires 0 sent again by timer E")         \
-	X(unregister_done, "REGISTER with Expires 0 answered finally")                       \
-	X(unregister_silent, "REGISTER with Expires 0 never answered")                       \
-	X(options_sent, "keep-alive OPTIONS sent, each new transaction once")                \
-	X(options_retransmitted, "OPTIONS datagrams sent again by timer E")                  \
-	X(options_answered, "OPTIONS answered by any response that counts as an answer")     \
-	X(options_fail_code, "OPTIONS answered by a code that counts as silence")            \
-	X(options_silent, "OPTIONS transactions that timed out")                             \
-	X(options_skipped, "keep-alive ticks that found one still pending")                  \
-	X(options_abandoned, "OPTIONS in flight dropped by a switch, reboot or stop")        \
-	X(register_abandoned, "REGISTER in flight dropped by a switch, reboot or stop")      \
-	X(failover_keepalive_silence, "switches to the redundant proxy: keep-alive silence") \
-	X(failover_register_silence, "switches to the redundant proxy: REGISTER silence")    \
-	X(failover_refresh_silence, "switches to the redundant proxy: refresh silence")      \
-	X(failover_code, "switches to the redundant proxy: switching code")                  \
-	X(failback_keepalive_answer, "switches to the primary proxy: keep-alive answer")     \
-	X(failback_keepalive_silence, "switches to the primary proxy: keep-alive silence")   \
-	X(failback_register_silence, "switches to the primary proxy: REGISTER silence")      \
-	X(failback_refresh_silence, "switches to the primary proxy: refresh silence")        \
-	X(failback_code, "switches to the primary proxy: switching code")                    \
-	X(boots, "phones started or rebooted")                                               \
-	X(responses_1xx, "provisional responses taken")                                      \
-	X(responses_2xx, "2xx responses taken")                                              \
-	X(responses_3xx, "3xx responses taken")                                              \
-	X(responses_4xx, "4xx responses taken")                                              \
-	X(responses_5xx, "5xx responses taken")                                              \
-	X(responses_6xx, "6xx responses taken")                                              \
-	X(response_late, "responses to no pending transaction: late or repeated")            \
-	X(response_old_epoch, "responses of an epoch before the last switch or boot")        \
-	X(response_foreign, "responses whose branch is not ours or fails its check")         \
-	X(response_mismatch, "responses with our branch but another method or CSeq")         \
-	X(message_malformed, "datagrams that are not SIP or lack a mandatory header")        \
-	X(message_keepalive, "empty or CRLF-only datagrams")                                 \
-	X(request_options, "incoming OPTIONS answered 200")                                  \
-	X(request_notify, "incoming NOTIFY answered 200")                                    \
-	X(request_invite, "incoming INVITE answered 486")                                    \
-	X(request_ack, "incoming ACK absorbed")                                              \
-	X(request_other, "other incoming requests answered 501")                             \
-	X(request_unanswerable, "incoming requests without what an answer needs")            \
-	X(icmp_unreachable, "ICMP unreachable for a datagram of ours")                       \
-	X(challenge_unusable, "challenges with no algorithm, qop or size we support")        \
-	X(not_sent, "datagrams that were due and found no buffer: the generator was late")   \
+#define HERD_COUNTERS(X)                                                                          \
+	X(register_sent, "REGISTER requests sent, each new transaction once")                     \
+	X(register_retransmitted, "REGISTER datagrams sent again by timer E")                     \
+	X(register_ok, "REGISTER answered 2xx with our Contact and an expiry")                    \
+	X(register_useless, "REGISTER answered 2xx without our Contact or with expiry 0")         \
+	X(register_challenged, "REGISTER answered 401 or 407")                                    \
+	X(register_auth_failed, "registrations given up because credentials were refused")        \
+	X(register_too_brief, "REGISTER answered 423")                                            \
+	X(register_rejected, "REGISTER answered by another final code")                           \
+	X(register_silent, "REGISTER transactions that timed out")                                \
+	X(unregister_sent, "REGISTER with Expires 0 sent")                                        \
+	X(unregister_retransmitted, "REGISTER with Expires 0 sent again by timer E")              \
+	X(unregister_done, "REGISTER with Expires 0 answered finally")                            \
+	X(unregister_silent, "REGISTER with Expires 0 never answered")                            \
+	X(options_sent, "keep-alive OPTIONS sent, each new transaction once")                     \
+	X(options_retransmitted, "OPTIONS datagrams sent again by timer E")                       \
+	X(options_answered, "OPTIONS answered by any response that counts as an answer")          \
+	X(options_fail_code, "OPTIONS answered by a code that counts as silence")                 \
+	X(options_silent, "OPTIONS transactions that timed out")                                  \
+	X(options_skipped, "keep-alive ticks that found one still pending")                       \
+	X(options_abandoned, "OPTIONS in flight dropped by a switch, reboot or stop")             \
+	X(register_abandoned, "REGISTER in flight dropped by a switch, reboot or stop")           \
+	X(failover_keepalive_silence, "switches to the redundant proxy: keep-alive silence")      \
+	X(failover_register_silence, "switches to the redundant proxy: REGISTER silence")         \
+	X(failover_refresh_silence, "switches to the redundant proxy: refresh silence")           \
+	X(failover_code, "switches to the redundant proxy: switching code")                       \
+	X(failback_keepalive_answer, "switches to the primary proxy: keep-alive answer")          \
+	X(failback_keepalive_silence, "switches to the primary proxy: keep-alive silence")        \
+	X(failback_register_silence, "switches to the primary proxy: REGISTER silence")           \
+	X(failback_refresh_silence, "switches to the primary proxy: refresh silence")             \
+	X(failback_code, "switches to the primary proxy: switching code")                         \
+	X(boots, "phones started or rebooted")                                                    \
+	X(responses_1xx, "provisional responses taken")                                           \
+	X(responses_2xx, "2xx responses taken")                                                   \
+	X(responses_3xx, "3xx responses taken")                                                   \
+	X(responses_4xx, "4xx responses taken")                                                   \
+	X(responses_5xx, "5xx responses taken")                                                   \
+	X(responses_6xx, "6xx responses taken")                                                   \
+	X(response_late, "responses to no pending transaction: late or repeated")                 \
+	X(response_old_epoch, "responses of an epoch before the last switch or boot")             \
+	X(response_foreign, "responses whose branch is not ours or fails its check")              \
+	X(response_mismatch, "responses with our branch but another method or CSeq")              \
+	X(message_malformed, "datagrams that are not SIP or lack a mandatory header")             \
+	X(message_keepalive, "empty or CRLF-only datagrams")                                      \
+	X(request_options, "incoming OPTIONS answered 200")                                       \
+	X(request_notify, "incoming NOTIFY answered 200")                                         \
+	X(request_invite, "incoming INVITE answered 486")                                         \
+	X(request_ack, "incoming ACK absorbed")                                                   \
+	X(request_other, "other incoming requests answered 501")                                  \
+	X(request_while_off, "incoming requests to a phone that is off or booting, not answered") \
+	X(request_unanswerable, "incoming requests without what an answer needs")                 \
+	X(icmp_unreachable, "ICMP unreachable for a datagram of ours")                            \
+	X(challenge_unusable, "challenges with no algorithm, qop or size we support")             \
+	X(not_sent, "datagrams that were due and found no buffer: the generator was late")        \
 	X(timer_late, "timers that could not be moved forward and fired at their old time")
 
 COUNTERS_DECLARE(herd_counters, HERD_COUNTERS);

@@ -179,18 +179,33 @@ static void register_challenged(struct herd *herd, const struct response *respon
 	herd_step(herd, response->local, EVENT_CREDENTIALS_REFUSED, &occasion);
 }
 
+/* A final answer that grants nothing: its code decides whether the phone stays and waits. */
+static void register_refused(struct herd *herd, const struct response *response)
+{
+	const struct sip_message *message = response->message;
+	struct occasion occasion = {.planned_us = herd->now_us};
+	if (message->retry_after != SCAN_ABSENT)
+		occasion.retry_after_s = message->retry_after;
+	for (int i = 0; i < herd->config.register_codes; i++) {
+		if (message->status != herd->config.register_code[i])
+			continue;
+		herd_step(herd, response->local, EVENT_REJECTED_SWITCHING, &occasion);
+		return;
+	}
+	herd_step(herd, response->local, EVENT_REJECTED, &occasion);
+}
+
 static void register_too_brief(struct herd *herd, const struct response *response)
 {
 	struct phone *phone = &herd->phone[response->local];
 	struct phone_auth *auth = &herd->auth[response->local];
 	struct occasion occasion = {.planned_us = herd->now_us};
 	uint32_t floor_s = response->message->min_expires;
-	uint32_t asked_s = phone->flags & PHONE_RAISED_EXPIRES ? auth->expires_s
-							       : herd->config.expires_s;
 	herd->counters.register_too_brief++;
-	/* Only a higher floor can be met by asking for more. */
-	if ((phone->flags & PHONE_TOO_BRIEF) || floor_s == SCAN_ABSENT || floor_s <= asked_s) {
-		herd_step(herd, response->local, EVENT_REJECTED, &occasion);
+	/* Honoured once per proxy, and only when it asks for more than it was offered. */
+	if ((phone->flags & PHONE_TOO_BRIEF) || floor_s == SCAN_ABSENT ||
+		floor_s <= herd->config.expires_s) {
+		register_refused(herd, response);
 		return;
 	}
 	phone->flags |= PHONE_TOO_BRIEF | PHONE_RAISED_EXPIRES;
@@ -200,18 +215,8 @@ static void register_too_brief(struct herd *herd, const struct response *respons
 
 static void register_rejected(struct herd *herd, const struct response *response)
 {
-	const struct sip_message *message = response->message;
-	struct occasion occasion = {.planned_us = herd->now_us};
-	if (message->retry_after != SCAN_ABSENT)
-		occasion.retry_after_s = message->retry_after;
 	herd->counters.register_rejected++;
-	for (int i = 0; i < herd->config.register_codes; i++) {
-		if (message->status != herd->config.register_code[i])
-			continue;
-		herd_step(herd, response->local, EVENT_REJECTED_SWITCHING, &occasion);
-		return;
-	}
-	herd_step(herd, response->local, EVENT_REJECTED, &occasion);
+	register_refused(herd, response);
 }
 
 static void register_answered(struct herd *herd, const struct response *response)
@@ -324,6 +329,12 @@ static void take_request(
 	struct message_answer answer = {.source = {.address = herd->config.proxy[proxy].address,
 						.port = herd->config.proxy[proxy].port}};
 	uint64_t *counter = &c->request_other;
+	/* A phone without power hears nothing. */
+	uint8_t state = herd->phone[herd_local(herd, index)].state;
+	if (state == PHONE_OFF || state == PHONE_BOOT) {
+		c->request_while_off++;
+		return;
+	}
 	switch (message->method) {
 	case SIP_ACK:
 		c->request_ack++;

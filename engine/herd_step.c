@@ -4,6 +4,7 @@
 
 #define BACKOFF_BASE_MS 30000u  /* RFC 5626 section 4.5: base-time when all flows failed */
 #define BACKOFF_MAX_MS 1800000u /* its max-time */
+#define REFRESH_LIMIT_PERMILLE 950u
 
 /* The earliest deadline of a phone; false: it waits for nothing. */
 static bool deadline_of(const struct phone *phone, uint32_t *deadline)
@@ -188,13 +189,18 @@ static void arm_retry(struct herd *herd, uint32_t local, const struct occasion *
 	arm_register(herd, local, wait > backoff ? wait : backoff);
 }
 
+/* Jitter never takes a refresh past 95 % of the binding's life, where an answer would come too late;
+ * a fleet that asks for a later refresh by itself gets it. */
 static void arm_refresh(struct herd *herd, uint32_t local, uint32_t granted_s)
 {
 	if (granted_s > SECONDS_MAX)
 		granted_s = SECONDS_MAX;
 	uint32_t due_ms = (uint32_t)((uint64_t)granted_s * herd->config.refresh_permille);
-	arm_register(
-		herd, local, jittered_ms(herd, local, due_ms, herd->phone[local].register_cseq));
+	uint32_t limit_ms = granted_s * REFRESH_LIMIT_PERMILLE;
+	if (limit_ms < due_ms)
+		limit_ms = due_ms;
+	uint32_t in_ms = jittered_ms(herd, local, due_ms, herd->phone[local].register_cseq);
+	arm_register(herd, local, in_ms < limit_ms ? in_ms : limit_ms);
 }
 
 static void carry_out_switch(struct herd *herd, uint32_t local, enum switch_cause cause)

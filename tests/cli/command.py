@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the tests of the command share: where it is, how to call it."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SIPHERD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "build/api/sipherd"
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Exit codes of the manual. A slow machine may turn 0 into 5, and says so.
+DONE, USAGE, HOST, NO_ANSWER, GENERATOR = 0, 2, 3, 4, 5
+
+FLEET = """phones: 50
+user: "2{n:06}"
+password: "very-secret-{user}"
+link: memory
+proxies: { primary: "192.0.2.1:5060", redundant: "192.0.2.2:5060" }
+keepalive: { period: 1s }
+"""
+
+
+def environment(**more):
+    """The caller's own SIPHERD_ settings must not reach a test."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("SIPHERD_")}
+    return {**clean, "TERM": "dumb", **more}
+
+
+def sipherd(*arguments, env=None, timeout=60, **more):
+    return subprocess.run([SIPHERD, *arguments], capture_output=True, text=True, timeout=timeout,
+                          env=environment(**(env or {})), check=False, **more)
+
+
+class Case(unittest.TestCase):
+    """A folder of its own, and a comparison that shows what was said."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def exits(self, done, *codes):
+        self.assertIn(done.returncode, codes, f"{done.args}\n{done.stdout}\n{done.stderr}")
+        self.assertNotIn("very-secret", done.stdout + done.stderr)
+        return done
+
+
+def main():
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)

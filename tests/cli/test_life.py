@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whole runs on the memory link: the demo, the end by time and by signal, the exit codes."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+from command import (DONE, FLEET, GENERATOR, HOST, NO_ANSWER, SIPHERD, Case, environment, main,
+                     sipherd)
+
+
+class Demo(Case):
+    # In this order, each once the one before it has been seen.
+    STORY = (r"Short timers", r"all 1,000 phones registered at the primary",
+             r"primary proxy crashed", r"first phone registered at the redundant",
+             r"half of the phones registered at the redundant",
+             r"all 1,000 phones registered at the redundant", r"primary proxy serves again",
+             r"first phone registered at the primary",
+             r"all 1,000 phones registered at the primary",
+             r"went to the redundant proxy and came back")
+
+    def test_it_tells_the_story_and_ends_well(self):
+        summary = os.path.join(self.folder, "demo.json")
+        started = time.monotonic()
+        done = self.exits(sipherd("demo", "--summary", summary), DONE)
+        self.assertLess(time.monotonic() - started, 60)
+        at = 0
+        for line in self.STORY:
+            found = re.compile(line).search(done.stdout, at)
+            self.assertIsNotNone(found, f"'{line}' is missing in\n{done.stdout}")
+            at = found.end()
+        self.assertNotIn("\033", done.stdout, "control sequences where there is no terminal")
+        with open(summary, encoding="utf-8") as file:
+            phones = json.load(file)["phones"]
+        self.assertEqual(phones["registered"]["primary"], 1000)
+
+    def test_as_an_ordinary_user(self):
+        nobody = 65534
+        if os.getuid() != 0:
+            self.skipTest("the other tests run as an ordinary user already")
+        if subprocess.run([SIPHERD, "--version"], user=nobody, capture_output=True,
+                          check=False).returncode != 0:
+            self.skipTest(f"{SIPHERD} is in a folder that others may not read")
+        done = sipherd("demo", user=nobody, group=nobody, extra_groups=[], cwd="/",
+                       env={"HOME": "/nonexistent", "XDG_RUNTIME_DIR": ""})
+        self.exits(done, DONE)
+
+
+class Ends(Case):
+    def start(self, *arguments):
+        fleet = self.write("fleet.yaml", FLEET)
+        return subprocess.Popen([SIPHERD, "run", fleet, *arguments], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, env=environment())
+
+    def signal_after(self, process, text, number):
+        """Read until the text comes, then send the signal; returns what was read."""
+        read = ""
+        for line in process.stdout:
+            read += line
+            if text in line:
+                process.send_signal(number)
+                return read
+        self.fail(f"'{text}' never came in\n{read}")
+
+    def test_ctrl_c_drains_and_prints_the_summary(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            summary = os.path.join(self.folder, "summary.json")
+            process = self.start("--summary", summary, "--set", "registration.unregister=1")
+            read = self.signal_after(process, "all 50 phones", number)
+            rest = process.communicate(timeout=30)[0]
+            self.assertEqual(process.returncode, DONE, read + rest)
+            self.assertIn("draining", rest)
+            self.assertIn("--- run:", rest)
+            with open(summary, encoding="utf-8") as file:
+                told = json.load(file)
+            self.assertTrue(told["drained"])
+            self.assertEqual(told["phones"]["registered"]["primary"], 50)
+            self.assertEqual(told["counters"]["unregister_done"], 50)
+            self.assertEqual(told["registrars"]["primary"]["bound"], 0)
+
+    def test_a_second_ctrl_c_stops_at_once(self):
+        # Nobody answers the Expires 0, so that draining takes its time.
+        process = self.start("--set", "registration.unregister=1", "--fault",
+                             "both:crash@2s")
+        read = self.signal_after(process, "crashed", signal.SIGINT)
+        read += self.signal_after(process, "draining", signal.SIGINT)
+        rest = process.communicate(timeout=30)[0]
+        self.assertEqual(process.returncode, DONE, read + rest)
+        self.assertIn("stopping at once", rest)
+        self.assertIn("stopped before all phones were quiet", rest)
+
+    def test_end_by_time(self):
+        process = self.start("--for", "2s")
+        said = process.communicate(timeout=30)[0]
+        self.assertIn(process.returncode, (DONE, GENERATOR), said)
+        self.assertIn("--- run: 2.", said)
+
+    def test_no_proxy_answers(self):
+        fleet = self.write("fleet.yaml", FLEET)
+        done = sipherd("run", fleet, "--for", "2s", "--fault", "both:crash@0s")
+        self.exits(done, NO_ANSWER)
+        self.assertIn("no proxy answered", done.stdout)
+
+    def test_the_host_lacks_something(self):
+        fleet = self.write("fleet.yaml", FLEET + "source: 10.9.0.0/16\n")
+        done = self.exits(sipherd("run", fleet, "--for", "1s", "--set", "link=af_packet:none9"),
+                          HOST)
+        self.assertIn("none9", done.stderr)
+
+    def test_a_summary_that_cannot_be_written(self):
+        fleet = self.write("fleet.yaml", FLEET)
+        nowhere = os.path.join(self.folder, "none", "summary.json")
+        done = self.exits(sipherd("run", fleet, "--for", "1s", "--summary", nowhere), HOST)
+        self.assertIn(nowhere, done.stderr)
+
+
+class Capture(Case):
+    def test_credentials_are_masked(self):
+        fleet, path = self.write("fleet.yaml", FLEET + "registrar: { realm: r.example }\n"), \
+            os.path.join(self.folder, "x.pcapng")
+        done = self.exits(sipherd("run", fleet, "--for", "2s", "--pcap", path), DONE, GENERATOR)
+        with open(path, "rb") as file:
+            frames = file.read()
+        self.assertEqual(frames[:4], b"\x0a\x0d\x0d\x0a")
+        self.assertIn(b"REGISTER sip:", frames)
+        self.assertIn(b"Authorization", frames)
+        self.assertIsNone(re.search(rb'response="[0-9a-f]{32}"', frames))
+        done = self.exits(sipherd("run", fleet, "--for", "2s", "--pcap", path,
+                                  "--pcap-credentials", "--pcap-phone", "7"), DONE, GENERATOR)
+        with open(path, "rb") as file:
+            frames = file.read()
+        self.assertIsNotNone(re.search(rb'response="[0-9a-f]{32}"', frames))
+        self.assertIn(b"2000007", frames)
+        self.assertNotIn(b"2000008", frames)
+
+
+class Reboots(Case):
+    def test_phones_start_again(self):
+        fleet, path = self.write("fleet.yaml", FLEET), os.path.join(self.folder, "s.json")
+        done = sipherd("run", fleet, "--for", "5s", "--summary", path, "--reboot",
+                       "planned:0-9@2s", "--reboot", "power-cut:20-24@3s+500ms")
+        self.exits(done, DONE, GENERATOR)
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
+        self.assertEqual(told["counters"]["boots"], 65)
+        self.assertEqual(told["phones"]["registered"]["primary"], 50)
+
+
+if __name__ == "__main__":
+    main()
