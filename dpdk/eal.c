@@ -29,7 +29,7 @@ static ssize_t keep_complaint(void *cookie, const char *text, size_t length)
 	size_t n = length < sizeof(complaint) ? length : sizeof(complaint) - 1;
 	while (n && (text[n - 1] == '\n' || text[n - 1] == '.'))
 		n--;
-	if (n) {
+	if (n && !*complaint) {
 		memcpy(complaint, text, n);
 		complaint[n] = '\0';
 	}
@@ -39,6 +39,11 @@ static ssize_t keep_complaint(void *cookie, const char *text, size_t length)
 const char *eal_complaint(void)
 {
 	return complaint;
+}
+
+void eal_forget_complaint(void)
+{
+	*complaint = '\0';
 }
 
 static void be_quiet(void)

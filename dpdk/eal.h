@@ -26,7 +26,9 @@ struct eal {
 int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *error);
 void eal_close(void);
 
-/* The last thing DPDK complained of, for the `why` of a message; "" when it said nothing. */
+/* The first thing DPDK complained of since eal_forget_complaint, for the `why` of a message: what it
+ * says later are only consequences. "" when it said nothing, or was allowed to say it aloud. */
 const char *eal_complaint(void);
+void eal_forget_complaint(void);
 
 #endif

@@ -5,7 +5,6 @@
 #include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/if_ether.h>
-#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "eal.h"
 #include "failure.h"
 #include "link.h"
+#include "packet_group.h"
 
 #define RING_SIZE 4096
 #define DESCRIPTORS 1024
@@ -32,6 +32,8 @@
 #define PACKET_HEADER_MAX 128
 #define SLOTS_PER_BLOCK 4u /* of 1 KiB steps: blocks are whole pages */
 #define PACKET_RING_BYTES (8u << 20)
+#define GROUP_TRIES 8
+#define GROUP_STEP 0x1001 /* spreads the numbers tried over all 16 bits */
 #define MTU_DEFAULT 1500
 #define MTU_MIN 576
 #define MTU_MAX 9000
@@ -98,6 +100,15 @@ static int interface_ioctl(unsigned long request, const char *name, struct ifreq
 	return result;
 }
 
+static bool may(unsigned capability)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+	if (syscall(SYS_capget, &header, data))
+		return false;
+	return data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+}
+
 static int check_raw_socket(const char *link, struct wire_error *error)
 {
 	const int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -147,16 +158,6 @@ static int check_interface(struct link *link, const char *text, struct wire_erro
 	return check_raw_socket(text, error);
 }
 
-/* Whoever may lock memory at all is not held to the limit. */
-static bool may_lock_memory(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
-	if (syscall(SYS_capget, &header, data))
-		return false;
-	return data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
-}
-
 static int check_af_xdp(const char *text, struct wire_error *error)
 {
 	struct statfs fs;
@@ -166,7 +167,8 @@ static int check_af_xdp(const char *text, struct wire_error *error)
 			"(inside `ip netns exec` too)",
 			text);
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-	if (may_lock_memory() || !setrlimit(RLIMIT_MEMLOCK, &limit))
+	/* Whoever may lock memory at all is not held to the limit. */
+	if (may(CAP_IPC_LOCK) || !setrlimit(RLIMIT_MEMLOCK, &limit))
 		return 0;
 	if (!getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < LOCKED_MIN)
 		return failure(error, -EPERM,
@@ -176,25 +178,23 @@ static int check_af_xdp(const char *text, struct wire_error *error)
 	return 0;
 }
 
-/* Make the interface once and let it go again: the driver's own words would not name the reason. */
+/* An interface of that name that is there already has to be a tap. */
 static int check_tap(const char *text, const char *name, struct wire_error *error)
 {
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE};
-	snprintf(ifr.ifr_name, IFNAMSIZ, "%.*s", IFNAMSIZ - 1, name);
-	const int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	int code = fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0 ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	if (!code)
+	char path[128];
+	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", name);
+	if (if_nametoindex(name) && access(path, F_OK))
+		return failure(error, -EEXIST,
+			"link %s: there is another interface of that name. Choose another name",
+			text);
+	if (access("/dev/net/tun", R_OK | W_OK))
+		return failure(error, -errno,
+			"link %s: /dev/net/tun: %s. Load the tun module, or use the memory link",
+			text, strerror(errno));
+	if (may(CAP_NET_ADMIN))
 		return 0;
-	const char *remedy = "Load the tun module, or use the memory link";
-	if (code == -EPERM || code == -EACCES)
-		remedy = "It needs CAP_NET_ADMIN: run as root, or use the memory link";
-	else if (code == -EBUSY || code == -EINVAL)
-		remedy = "The name is taken by another interface. Choose another one, or make it "
-			 "with "
-			 "`ip tuntap add mode tap multi_queue`";
-	return failure(error, code, "link %s: %s. %s", text, strerror(-code), remedy);
+	return failure(error, -EPERM,
+		"link %s: it needs CAP_NET_ADMIN. Run as root, or use the memory link", text);
 }
 
 int link_check(struct link *out, const struct wire_config *config, struct wire_error *error)
@@ -293,6 +293,21 @@ static void quiet_xdp(void)
 	}
 }
 
+/* Make a virtual device; where its socket group's number is taken, or may be, try others. */
+static int probe_device(const char *name, const char *arguments)
+{
+	int result = -1;
+	for (int shift = 0; shift < GROUP_TRIES; shift++) {
+		eal_forget_complaint();
+		packet_group_shift(shift * GROUP_STEP);
+		result = rte_eal_hotplug_add("vdev", name, arguments);
+		packet_group_shift(0);
+		if (!result || (*eal_complaint() && !strstr(eal_complaint(), "PACKET_FANOUT")))
+			break;
+	}
+	return result;
+}
+
 static int make_device(struct link *link, struct wire_error *error)
 {
 	char arguments[256], text[WIRE_DEVICE_MAX + 16];
@@ -302,7 +317,7 @@ static int make_device(struct link *link, struct wire_error *error)
 	if (!link->verbose)
 		quiet_xdp();
 	port->partial_allowed = link->wish.kind != WIRE_TAP;
-	const int result = rte_eal_hotplug_add("vdev", link->name, arguments);
+	const int result = probe_device(link->name, arguments);
 	if (result || rte_eth_dev_get_port_by_name(link->name, &port->id))
 		return failure(error, result ? result : -ENODEV,
 			"link %s: DPDK cannot open it: %s. Check that its driver package and "
@@ -436,6 +451,7 @@ int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_er
 	char text[WIRE_DEVICE_MAX + 16];
 	int result;
 	wire_link_format(&link->wish, text);
+	eal_forget_complaint();
 	link->ends = 1;
 	if (link->wish.kind == WIRE_MEMORY)
 		result = make_rings(link, error);

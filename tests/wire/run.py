@@ -533,6 +533,27 @@ def registrar_sipsak(stage, side, *arguments, user=None):
     return stage.lab.command("sipsak", "-i", *arguments, "-s", uri, namespace=PRIMARY, check=False)
 
 
+def case_neighbours(stage):
+    """A port opens although others hold the packet group that the driver would take."""
+    herd = stage.herd("asym", 10)
+    # The driver names its group after its pid and interface: hold those of the next pids.
+    holder = stage.lab.start("holder", [sys.executable, os.path.join(HERE, "hold_groups.py"),
+                                        herd.interface, "switch", "500"], namespace="herd")
+    wait_until("packet groups are held", lambda: ("held" in holder.text(), holder.text().strip()),
+               15)
+    stage.proxies_up()
+    herd.start(seconds=3)
+    group = int(stage.lab.command("cat", f"/sys/class/net/{herd.interface}/ifindex",
+                                  namespace="herd").stdout) ^ herd.process.pid
+    held = [int(word) for word in holder.text().split()[1:]]
+    if not held[0] <= herd.process.pid <= held[1]:
+        raise Failure(f"pid {herd.process.pid} is not among those whose groups are held: {held}")
+    wait_until("registered at the primary", registered(stage, PRIMARY, [herd]), 15)
+    herd.process.wait(30)
+    herd.finish()
+    say(f"    group {group & 0xffff} was taken, the port opened nevertheless")
+
+
 CASES = {
     "proxies": case_proxies,
     "asymmetric": many("asym"),
@@ -548,6 +569,7 @@ CASES = {
     "judge": case_judge,
     "sipp": case_sipp,
     "registrar": case_registrar,
+    "neighbours": case_neighbours,
 }
 
 
