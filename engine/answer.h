@@ -13,8 +13,7 @@
 #include "address.h"
 #include "scan.h"
 
-#define ANSWER_MAX \
-	1400 /* bytes; more would not pass an Ethernet link in one frame with every tunnel */
+#define ANSWER_MAX 1400 /* bytes: passes an Ethernet link in one frame with every tunnel */
 #define ANSWER_PIECES 256
 #define ANSWER_SCRATCH 512
 

@@ -3,10 +3,13 @@
  * answered on the spot. */
 #include <string.h>
 
+#include "answer.h"
 #include "herd_internal.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#define ALLOW "Allow: INVITE, ACK, OPTIONS, NOTIFY\r\n"
 
 /* A response that belongs to this phone, and what it belongs to. */
 struct response {
@@ -322,55 +325,70 @@ static void take_response(
 	herd_queue(herd, response.local);
 }
 
+/* How a phone answers requests of a method; PHONE.md section 3. */
+struct manner {
+	uint16_t code;
+	bool allow, accept;
+	uint64_t *counter;
+};
+
+static struct manner manner_of(struct herd_counters *c, enum sip_method method)
+{
+	switch (method) {
+	case SIP_OPTIONS:
+		return (struct manner){200, true, true, &c->request_options};
+	case SIP_NOTIFY:
+		return (struct manner){200, false, false, &c->request_notify};
+	case SIP_INVITE:
+		return (struct manner){486, false, false, &c->request_invite};
+	default:
+		return (struct manner){501, true, false, &c->request_other};
+	}
+}
+
+/* The tag follows from the phone and the call, so that a repeated request gets the same. */
+static uint32_t tag_of(const struct herd *herd, uint32_t index, const struct sip_message *message)
+{
+	return (uint32_t)XXH3_64bits_withSeed(span_text(message, message->call_id),
+		message->call_id.length, herd->config.secret + index);
+}
+
 static void take_request(
 	struct herd *herd, uint32_t index, enum proxy proxy, const struct sip_message *message)
 {
 	struct herd_counters *c = &herd->counters;
-	struct message_answer answer = {.source = {.address = herd->config.proxy[proxy].address,
-						.port = herd->config.proxy[proxy].port}};
-	uint64_t *counter = &c->request_other;
+	const uint8_t state = herd->phone[herd_local(herd, index)].state;
 	/* A phone without power hears nothing. */
-	uint8_t state = herd->phone[herd_local(herd, index)].state;
 	if (state == PHONE_OFF || state == PHONE_BOOT) {
 		c->request_while_off++;
 		return;
 	}
-	switch (message->method) {
-	case SIP_ACK:
+	if (message->method == SIP_ACK) {
 		c->request_ack++;
 		return;
-	case SIP_OPTIONS:
-		answer.status = 200, answer.reason = "OK";
-		answer.allow = answer.accept = true;
-		counter = &c->request_options;
-		break;
-	case SIP_NOTIFY:
-		answer.status = 200, answer.reason = "OK";
-		counter = &c->request_notify;
-		break;
-	case SIP_INVITE:
-		answer.status = 486, answer.reason = "Busy Here";
-		counter = &c->request_invite;
-		break;
-	default:
-		answer.status = 501, answer.reason = "Not Implemented";
-		answer.allow = true;
-		break;
 	}
-	/* The tag follows from the phone and the call, so that a repeated request gets the same. */
-	uint64_t tag = XXH3_64bits_withSeed(span_text(message, message->call_id),
-		message->call_id.length, herd->config.secret + index);
-	hex8_write((uint32_t)tag, answer.tag);
-	uint16_t length = messages_answer(message, &answer, NULL);
-	uint8_t *out = length == 0
-			       ? NULL
-			       : herd->output.buffer(herd->output.context, index, proxy, length);
-	if (out == NULL) {
-		length == 0 ? c->request_unanswerable++ : c->not_sent++;
+	const struct endpoint source = {.address = herd->config.proxy[proxy].address,
+		.port = herd->config.proxy[proxy].port};
+	const struct manner manner = manner_of(c, (enum sip_method)message->method);
+	struct answer answer;
+	answer_begin(&answer, message, &source, manner.code, NULL, tag_of(herd, index, message));
+	if (manner.allow)
+		answer_string(&answer, ALLOW);
+	if (manner.accept)
+		answer_string(&answer, "Accept: application/sdp\r\n");
+	answer_string(&answer, "Content-Length: 0\r\n\r\n");
+	if (!answer_fits(&answer)) {
+		c->request_unanswerable++;
 		return;
 	}
-	messages_answer(message, &answer, out);
-	++*counter;
+	uint8_t *out = herd->output.buffer(
+		herd->output.context, index, proxy, (uint16_t)answer.length);
+	if (out == NULL) {
+		c->not_sent++;
+		return;
+	}
+	answer_write(&answer, out);
+	++*manner.counter;
 }
 
 void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,

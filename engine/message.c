@@ -3,11 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "herd.h"
 
-#define ALLOW "Allow: INVITE, ACK, OPTIONS, NOTIFY\r\n"
 #define HOSTPORT_MAX (ADDRESS_TEXT_MAX + 8)
 #define CSEQ_DIGITS 10
 
@@ -323,134 +321,4 @@ void messages_register_write(const struct messages *m, const struct message_phon
 	out += 2;
 	memcpy(out, authorization, authorization_length);
 	memcpy(out + authorization_length, REGISTER_END, strlen(REGISTER_END));
-}
-
-/* Writes when there is a place to write to, counts in any case. */
-struct answer_pen {
-	uint8_t *out;
-	size_t length;
-};
-
-static void pen_text(struct answer_pen *pen, const char *text, size_t length)
-{
-	if (pen->out != NULL)
-		memcpy(pen->out + pen->length, text, length);
-	pen->length += length;
-}
-
-static void pen_string(struct answer_pen *pen, const char *text)
-{
-	pen_text(pen, text, strlen(text));
-}
-
-static void pen_span(struct answer_pen *pen, const struct sip_message *message, struct span span)
-{
-	pen_text(pen, span_text(message, span), span.length);
-}
-
-/* Is the topmost Via's sent-by the very address the request came from? */
-static bool via_is_source(const struct sip_message *request, const struct address *source)
-{
-	const char *host = span_text(request, request->via_host);
-	size_t length = request->via_host.length;
-	char text[ADDRESS_TEXT_MAX];
-	struct address address;
-	if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
-		host++;
-		length -= 2;
-	}
-	if (length >= sizeof(text))
-		return false;
-	memcpy(text, host, length);
-	text[length] = '\0';
-	return address_parse(text, &address) == 0 && address_equal(&address, source);
-}
-
-static size_t skip_blanks(const char *text, size_t at, size_t length)
-{
-	while (at < length && strchr(" \t\r\n", text[at]) != NULL && text[at] != '\0')
-		at++;
-	return at;
-}
-
-/* Where the value of an rport without one belongs; 0: there is no such rport. */
-static size_t rport_end(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] != ';')
-			continue;
-		size_t name = skip_blanks(text, i + 1, length), end = name + 5;
-		if (end > length || strncasecmp(text + name, "rport", 5) != 0)
-			continue;
-		size_t next = skip_blanks(text, end, length);
-		if (next == length || text[next] == ';')
-			return end;
-	}
-	return 0;
-}
-
-/* The topmost Via with what a server adds: the source address as received where sent-by is another
- * (RFC 3261 section 18.2.1) or rport asks for it, and the source port as the value of an rport that
- * came without one (RFC 3581 section 4). */
-static void pen_top_via(
-	struct answer_pen *pen, const struct sip_message *request, const struct endpoint *source)
-{
-	struct span via = request->via[0];
-	const char *text = span_text(request, via);
-	char host[ADDRESS_TEXT_MAX], digits[10];
-	size_t at = request->rport ? rport_end(text, via.length) : 0;
-	if (at > 0) {
-		pen_text(pen, text, at);
-		pen_string(pen, "=");
-		pen_text(pen, digits, decimal(source->port, digits));
-	}
-	pen_text(pen, text + at, via.length - at);
-	if (!request->rport && via_is_source(request, &source->address))
-		return;
-	pen_string(pen, ";received=");
-	pen_text(pen, host, address_format(&source->address, host));
-}
-
-static void pen_answer(struct answer_pen *pen, const struct sip_message *request,
-	const struct message_answer *answer)
-{
-	char digits[10];
-	pen_string(pen, "SIP/2.0 ");
-	pen_text(pen, digits, decimal(answer->status, digits));
-	pen_string(pen, " ");
-	pen_string(pen, answer->reason);
-	pen_string(pen, "\r\nVia: ");
-	pen_top_via(pen, request, &answer->source);
-	for (int i = 1; i < request->vias; i++) {
-		pen_string(pen, "\r\nVia: ");
-		pen_span(pen, request, request->via[i]);
-	}
-	pen_string(pen, "\r\nFrom: ");
-	pen_span(pen, request, request->from);
-	pen_string(pen, "\r\nTo: ");
-	pen_span(pen, request, request->to);
-	if (request->to_tag.length == 0) {
-		pen_string(pen, ";tag=");
-		pen_text(pen, answer->tag, 8);
-	}
-	pen_string(pen, "\r\nCall-ID: ");
-	pen_span(pen, request, request->call_id);
-	pen_string(pen, "\r\nCSeq: ");
-	pen_text(pen, digits, decimal(request->cseq, digits));
-	pen_string(pen, " ");
-	pen_span(pen, request, request->method_text);
-	pen_string(pen, "\r\n");
-	if (answer->allow)
-		pen_string(pen, ALLOW);
-	if (answer->accept)
-		pen_string(pen, "Accept: application/sdp\r\n");
-	pen_string(pen, "Content-Length: 0\r\n\r\n");
-}
-
-uint16_t messages_answer(
-	const struct sip_message *request, const struct message_answer *answer, uint8_t *out)
-{
-	struct answer_pen pen = {.out = out};
-	pen_answer(&pen, request, answer);
-	return pen.length <= MESSAGE_MAX ? (uint16_t)pen.length : 0;
 }

@@ -14,10 +14,9 @@
 #include "address.h"
 #include "identity.h"
 #include "phone.h"
-#include "scan.h"
 #include "token.h"
 
-#define MESSAGE_MAX 2600 /* no request or answer of ours is longer */
+#define MESSAGE_MAX 2600 /* no request of ours is longer */
 #define MESSAGE_CSEQ_BASE 1000000000u
 #define MESSAGE_CALL_ID 24 /* characters of a Call-ID */
 
@@ -58,20 +57,5 @@ uint16_t messages_register_length(const struct messages *messages,
 void messages_register_write(const struct messages *messages, const struct message_phone *phone,
 	const struct message_fields *fields, uint64_t secret, uint32_t expires_s,
 	const char *authorization, size_t authorization_length, uint8_t *out);
-
-/*
- * The answer of a phone to a request: all Via values in order (received and rport filled in as RFC
- * 3581 asks), From, To with our tag unless it has one, Call-ID, CSeq, Allow where the code wants
- * it. Returns its length; with out NULL only the length. 0: it would be longer than MESSAGE_MAX.
- */
-struct message_answer {
-	uint16_t status;
-	const char *reason;
-	bool allow, accept;
-	char tag[8];
-	struct endpoint source; /* where the request came from */
-};
-uint16_t messages_answer(
-	const struct sip_message *request, const struct message_answer *answer, uint8_t *out);
 
 #endif

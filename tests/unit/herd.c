@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "herd.h"
+#include "scan.h"
 #include "message.h"
 
 #define SENT_MAX 4096
@@ -520,9 +521,9 @@ static void the_topmost_via_tells_the_source(void **state)
 	assert_via("SIP/2.0/UDP 10.10.0.9:5060;branch=z9hG4bKa",
 		"SIP/2.0/UDP 10.10.0.9:5060;branch=z9hG4bKa;received=10.10.0.1");
 	assert_via("SIP/2.0/UDP 10.10.0.1;rport;branch=z9hG4bKa",
-		"SIP/2.0/UDP 10.10.0.1;rport=5060;branch=z9hG4bKa;received=10.10.0.1");
+		"SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa;received=10.10.0.1;rport=5060");
 	assert_via("SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa ; rport ;a=b",
-		"SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa ; rport=5060 ;a=b;received=10.10.0.1");
+		"SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa ;a=b;received=10.10.0.1;rport=5060");
 	assert_via("SIP/2.0/UDP 10.10.0.1;rports;branch=z9hG4bKa",
 		"SIP/2.0/UDP 10.10.0.1;rports;branch=z9hG4bKa");
 }

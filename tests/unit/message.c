@@ -11,6 +11,7 @@
 
 #include "herd.h"
 #include "message.h"
+#include "scan.h"
 
 #define SECRET 42
 
@@ -177,60 +178,12 @@ static void all_classes_scan(void **state)
 	unmake(&f);
 }
 
-static const char invite[] = "INVITE sip:2000041@10.20.0.42:5060 SIP/2.0\r\n"
-			     "Via: SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa.1;rport;i=1, SIP/2.0/TCP "
-			     "10.1.1.1;branch=z9hG4bKb\r\n"
-			     "v: SIP/2.0/UDP 10.2.2.2;branch=z9hG4bKc\r\n"
-			     "f: \"A\" <sip:a@b>;tag=x\r\nt: <sip:2000041@lab.example.net>\r\n"
-			     "i: one@two\r\nCSeq: 3 INVITE\r\nContent-Length: 0\r\n\r\n";
-
-static void answer_echoes_the_request(void **state)
-{
-	(void)state;
-	struct sip_message request;
-	uint8_t out[MESSAGE_MAX + 1];
-	struct message_answer answer = {
-		.status = 486, .reason = "Busy Here", .tag = "deadbeef", .source = {.port = 5060}};
-	assert_int_equal(address_parse("10.10.0.1", &answer.source.address), 0);
-	assert_int_equal(scan_message(invite, strlen(invite), &request), SCAN_OK);
-	uint16_t length = messages_answer(&request, &answer, NULL);
-	assert_int_equal(messages_answer(&request, &answer, out), length);
-	out[length] = '\0';
-	assert_string_equal((char *)out,
-		"SIP/2.0 486 Busy Here\r\n"
-		"Via: SIP/2.0/UDP 10.10.0.1;branch=z9hG4bKa.1;rport=5060;i=1;received=10.10.0.1\r\n"
-		"Via: SIP/2.0/TCP 10.1.1.1;branch=z9hG4bKb\r\n"
-		"Via: SIP/2.0/UDP 10.2.2.2;branch=z9hG4bKc\r\n"
-		"From: \"A\" <sip:a@b>;tag=x\r\n"
-		"To: <sip:2000041@lab.example.net>;tag=deadbeef\r\n"
-		"Call-ID: one@two\r\n"
-		"CSeq: 3 INVITE\r\n"
-		"Content-Length: 0\r\n\r\n");
-}
-
-static void overlong_answer_is_refused(void **state)
-{
-	(void)state;
-	static char request_text[6000];
-	struct sip_message request;
-	struct message_answer answer = {.status = 200, .reason = "OK", .tag = "deadbeef"};
-	size_t n = (size_t)sprintf(request_text,
-		"NOTIFY sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nTo: <sip:a@b>\r\n"
-		"From: <sip:a@b>;tag=1\r\nCSeq: 1 NOTIFY\r\nCall-ID: ");
-	memset(request_text + n, 'c', 3000);
-	strcpy(request_text + n + 3000, "\r\n\r\n");
-	assert_int_equal(scan_message(request_text, strlen(request_text), &request), SCAN_OK);
-	assert_int_equal(messages_answer(&request, &answer, NULL), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_is_golden),
 		cmocka_unit_test(register_is_golden_over_ipv6),
 		cmocka_unit_test(all_classes_scan),
-		cmocka_unit_test(answer_echoes_the_request),
-		cmocka_unit_test(overlong_answer_is_refused),
 	};
 	return cmocka_run_group_tests_name("message", tests, NULL, NULL);
 }
