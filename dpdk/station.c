@@ -78,7 +78,9 @@ static void close_datagram(struct worker *worker, struct station *station)
 	station->open = NULL;
 	const size_t link = frame_link_length(station->neighbours.vlan);
 	uint8_t *network = rte_pktmbuf_mtod_offset(frame, uint8_t *, link);
-	if (station->sends_checksum) {
+	if (station->flawless) {
+		frame->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	} else if (station->sends_checksum) {
 		frame_udp_offload(network, station->open_family);
 		const bool ipv4 = station->open_family == ADDRESS_IPV4;
 		frame->l2_len = link;

@@ -168,6 +168,8 @@ static void set_up_station(struct wire *wire, struct worker *worker, unsigned en
 	station->queue = (uint16_t)worker->index;
 	station->has_queue = worker->index < port->queues;
 	station->sends_checksum = port->sends_checksum;
+	/* A capture is to show what a link would carry. */
+	station->flawless = config->link.kind == WIRE_MEMORY && config->capture.path == NULL;
 	station->frame_max = (uint16_t)(wire->link.mtu + frame_link_length(config->vlan));
 	station->pool = wire->pool[worker->index];
 	station->capture_phone = config->capture.phone;

@@ -31,9 +31,10 @@ struct worker;
 
 struct station {
 	uint16_t port, queue;
-	bool has_queue; /* false: `relay` takes our frames to a worker that has one */
-	bool sends_checksum;
-	uint16_t frame_max; /* MTU and link header */
+	bool has_queue;      /* false: `relay` takes our frames to a worker that has one */
+	bool sends_checksum; /* hardware completes UDP checksums */
+	bool flawless;       /* frames cannot be damaged on their way: none are needed */
+	uint16_t frame_max;  /* MTU and link header */
 	struct rte_ring *relay;
 	struct rte_mempool *pool;
 	struct capture *capture; /* NULL: not here */

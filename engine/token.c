@@ -22,22 +22,21 @@ void hex8_write(uint32_t value, char out[8])
 	memcpy(out, &x, 8);
 }
 
+/* The inverse, for exactly what hex8_write writes: the value is read on trust and written again, which
+ * tells everything else. */
 static bool hex8_read(const char *text, uint32_t *value)
 {
-	uint32_t result = 0;
-	for (int i = 0; i < 8; i++) {
-		unsigned char c = (unsigned char)text[i];
-		uint32_t digit;
-		if (c >= '0' && c <= '9')
-			digit = c - '0';
-		else if (c >= 'a' && c <= 'f')
-			digit = c - 'a' + 10;
-		else
-			return false;
-		result = result << 4 | digit;
-	}
-	*value = result;
-	return true;
+	uint64_t x;
+	char again[8];
+	memcpy(&x, text, 8);
+	uint64_t letter = (x >> 6) & 0x0101010101010101ull;
+	x = ((x & 0x0f0f0f0f0f0f0f0full) + letter * 9) & 0x0f0f0f0f0f0f0f0full;
+	x = __builtin_bswap64(x);
+	x = (x | x >> 4) & 0x00ff00ff00ff00ffull;
+	x = (x | x >> 8) & 0x0000ffff0000ffffull;
+	*value = (uint32_t)(x | x >> 16);
+	hex8_write(*value, again);
+	return memcmp(again, text, 8) == 0;
 }
 
 static uint32_t check_of(uint32_t phone, uint32_t word, uint64_t seed)
