@@ -242,6 +242,7 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->board = &wire->board;
 	worker->stop = &wire->stop;
 	worker->rests_shortly = config->link.kind == WIRE_PCI;
+	worker->alone = config->link.kind == WIRE_MEMORY;
 	worker->crowded = wire->eal.crowded;
 	memcpy(worker->proxy, config->proxy, sizeof(worker->proxy));
 	worker->discard = malloc(UINT16_MAX);

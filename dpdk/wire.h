@@ -137,7 +137,7 @@ int wire_start(struct wire *wire, struct wire_error *error);
 /* Wait until the next hop of every known proxy has a MAC, at most so long. -ETIMEDOUT names who is missing. */
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error);
 
-/* To all workers; taken within a millisecond. Before wire_start they wait, at most 64. */
+/* To all workers; taken within a few milliseconds. Before wire_start they wait, at most 64. */
 void wire_command(struct wire *wire, const struct herd_command *command);
 void wire_set_faults(
 	struct wire *wire, enum proxy registrar, const struct registrar_faults *faults);

@@ -18,8 +18,9 @@
 #define SLEEP_US 50
 #define SLEEP_LONG_AFTER_US 10000
 #define SLEEP_LONG_US 1000
-#define SLEEP_SHORT_US 20 /* where a device's queue would overflow meanwhile */
-#define WAKE_UP_US 20     /* a sleeper is late by about so much */
+#define SLEEP_SHORT_US 20   /* where a device's queue would overflow meanwhile */
+#define SLEEP_ALONE_US 4000 /* where only orders come from outside */
+#define WAKE_UP_US 20       /* a sleeper is late by about so much */
 
 static void publish_hop(struct worker *worker, unsigned proxy)
 {
@@ -170,6 +171,8 @@ static void rest(struct worker *worker, uint64_t now_us)
 	uint64_t longest = idle < SLEEP_LONG_AFTER_US ? SLEEP_US : SLEEP_LONG_US;
 	if (worker->rests_shortly)
 		longest = SLEEP_SHORT_US;
+	if (worker->alone)
+		longest = SLEEP_ALONE_US;
 	const uint64_t due = next_due_us(worker, now_us + longest + WAKE_UP_US);
 	if (due <= now_us + WAKE_UP_US)
 		sched_yield();

@@ -105,6 +105,7 @@ struct worker {
 	bool relays;                                   /* any relay_from is there */
 	struct wire_counters counters;
 	uint8_t *discard;   /* datagrams to nowhere are written here */
+	bool alone;         /* both ends of the link are here: nothing comes unasked */
 	bool rests_shortly; /* the device's queue is short: never sleep long */
 	bool crowded;       /* somebody else needs this CPU */
 	uint64_t activity;  /* grows with everything that is not polling in vain */
