@@ -158,7 +158,8 @@ void summary_print(const struct summary *summary, FILE *out)
 		print_registrars(summary->end, out);
 	if (!(summary->roles & WIRE_HERD))
 		return;
-	fprintf(out, "memory  %.1f bytes per phone\n",
+	fprintf(out, "memory  %.1f MB for phones, timers and templates, %.0f bytes per phone\n",
+		(double)summary->end->herd_memory / 1e6,
 		(double)summary->end->herd_memory / (double)summary->fleet->phones);
 	if (!summary->drained)
 		fprintf(out, "stopped before all phones were quiet\n");
