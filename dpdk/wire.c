@@ -483,11 +483,6 @@ int wire_set_proxy(
 	return 0;
 }
 
-uint64_t wire_now_us(const struct wire *wire)
-{
-	return wire->started ? clock_us(&wire->clock) : 0;
-}
-
 const char *wire_description(const struct wire *wire)
 {
 	return wire->description;

@@ -148,7 +148,6 @@ int wire_set_proxy(
 	struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
-uint64_t wire_now_us(const struct wire *wire);
 
 /* The link in use and how frames find their worker, in words, for the banner. */
 const char *wire_description(const struct wire *wire);

@@ -312,11 +312,6 @@ uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us)
 	return timer_us < next_us ? timer_us : next_us;
 }
 
-uint32_t herd_phones(const struct herd *herd)
-{
-	return herd->phones;
-}
-
 bool herd_is_quiet(const struct herd *herd)
 {
 	return herd->stopped && herd->unregistering == 0;

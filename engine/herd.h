@@ -128,7 +128,6 @@ bool herd_command(struct herd *herd, const struct herd_command *command, uint64_
 /* The earliest time at which herd_advance has something to do (us), at most limit_us. */
 uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us);
 
-uint32_t herd_phones(const struct herd *herd);
 /* True once HERD_STOP has been carried out for every phone. */
 bool herd_is_quiet(const struct herd *herd);
 const struct herd_counters *herd_counters(const struct herd *herd);

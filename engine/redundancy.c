@@ -1,28 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "redundancy.h"
 
-static const char *const event_names[PHONE_EVENTS] = {
-	[EVENT_START] = "start",
-	[EVENT_BOOT_DUE] = "boot due",
-	[EVENT_REGISTER_OK] = "REGISTER ok",
-	[EVENT_REGISTER_USELESS] = "REGISTER useless 2xx",
-	[EVENT_CHALLENGED] = "challenged",
-	[EVENT_CREDENTIALS_REFUSED] = "credentials refused",
-	[EVENT_TOO_BRIEF] = "interval too brief",
-	[EVENT_REJECTED] = "rejected",
-	[EVENT_REJECTED_SWITCHING] = "rejected by a switching code",
-	[EVENT_REGISTER_SILENCE] = "REGISTER silence",
-	[EVENT_RETRY_DUE] = "retry due",
-	[EVENT_SWITCH_DUE] = "switch due",
-	[EVENT_KEEPALIVE_DUE] = "keep-alive due",
-	[EVENT_KEEPALIVE_ANSWER] = "keep-alive answer",
-	[EVENT_KEEPALIVE_SILENCE] = "keep-alive silence",
-	[EVENT_REFRESH_DUE] = "refresh due",
-	[EVENT_REBOOT] = "reboot",
-	[EVENT_DISABLE] = "redundancy off",
-	[EVENT_STOP] = "stop",
-};
-
 static const char *const cause_names[SWITCH_CAUSES] = {
 	[CAUSE_NONE] = "none",
 	[CAUSE_KEEPALIVE_SILENCE] = "keepalive_silence",
@@ -40,11 +18,6 @@ static const char *const state_names[PHONE_STATES] = {
 	[PHONE_SWITCHING] = "switching",
 	[PHONE_REGISTERED] = "registered",
 };
-
-const char *phone_event_name(enum phone_event event)
-{
-	return event < PHONE_EVENTS ? event_names[event] : "?";
-}
 
 const char *switch_cause_name(enum switch_cause cause)
 {

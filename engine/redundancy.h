@@ -50,7 +50,6 @@ enum switch_cause {
 	SWITCH_CAUSES
 };
 
-const char *phone_event_name(enum phone_event event);
 const char *switch_cause_name(enum switch_cause cause);
 
 /* What the herd has to do after a step, in this order. */
