@@ -270,8 +270,12 @@ class Lab:
         self.ip(side, "link", "set", self.interface(side), "down")
 
     def link_up(self, side):
-        """Addresses and routes too: setting a link down takes the IPv6 ones away."""
+        """Addresses and routes too: setting a link down takes them away.
+
+        The far end joins last, so that no request arrives before its answer has a way back.
+        """
         interface = self.interface(side)
+        self.ip("herd", "link", "set", interface + "b", "down")
         self.ip(side, "link", "set", interface, "up")
         self.ip(side, "addr", "replace", ADDRESS[side][4] + "/24", "dev", interface)
         self.ip(side, "-6", "addr", "replace", ADDRESS[side][6] + "/64", "dev", interface, "nodad")
@@ -283,6 +287,7 @@ class Lab:
                     "onlink")
         for prefixes in TAP_PREFIX.values():
             self.ip(side, "route", "replace", prefixes[4], "via", ROUTER[4], "dev", interface)
+        self.ip("herd", "link", "set", interface + "b", "up")
 
     def vlan(self, on):
         """Make both proxies' ports trunk ports that carry VLAN 120 and nothing else.
