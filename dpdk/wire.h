@@ -67,7 +67,9 @@ struct wire_config {
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */
 	bool has_gateway[ADDRESS_FAMILIES];
 	struct address gateway[ADDRESS_FAMILIES]; /* without one, every proxy is taken as on-link */
-	struct herd_config herd;                  /* first and stride are filled in per worker */
+	struct herd_config
+		herd; /* first, stride and worker are filled in per worker. With a mirror,
+				    only addresses of shards that are `here` are answered for */
 	struct registrar_config registrar[PROXIES];
 	struct wire_capture capture;
 	int eal_argc; /* the user's own EAL arguments, without program name; 0: we choose */
@@ -76,31 +78,32 @@ struct wire_config {
 };
 
 /* What the wire itself counts, per worker. */
-#define WIRE_COUNTERS(X)                                                                       \
-	X(frames_received, "frames taken from the port")                                       \
-	X(frames_sent, "frames handed to the port")                                            \
-	X(bytes_received, "bytes of frames taken from the port")                               \
-	X(bytes_sent, "bytes of frames handed to the port")                                    \
-	X(not_sent_full, "frames dropped because the port took no more: not sent")             \
-	X(not_sent_no_buffer, "datagrams with no buffer left: not sent")                       \
-	X(not_sent_no_neighbour, "datagrams whose next hop has no known MAC: not sent")        \
-	X(not_sent_unresolved, "datagrams to a proxy whose name has no address yet: not sent") \
-	X(not_sent_too_long, "datagrams longer than the MTU: not sent")                        \
-	X(redirected, "frames handed to the worker that owns their phone")                     \
-	X(redirect_dropped, "frames lost because that worker's ring was full")                 \
-	X(arp_answered, "ARP requests answered")                                               \
-	X(ndp_answered, "neighbour solicitations answered")                                    \
-	X(echo_answered, "pings answered, IPv4 and IPv6")                                      \
-	X(neighbour_requests, "ARP requests and neighbour solicitations sent for next hops")   \
-	X(icmp_received, "ICMP errors for datagrams of ours")                                  \
-	X(bad_checksum, "frames with a wrong IP or UDP checksum")                              \
-	X(bad_frame, "frames cut short or with lengths that contradict")                       \
-	X(fragment, "IP fragments, which are not reassembled")                                 \
-	X(foreign_vlan, "frames with another VLAN tag, or none where one is due")              \
-	X(foreign_address, "frames for addresses that are not ours")                           \
-	X(foreign_sender, "datagrams to a phone from an address that is no proxy of ours")     \
-	X(foreign_protocol, "frames of protocols we do not speak")                             \
-	X(captured, "frames written to the capture file")                                      \
+#define WIRE_COUNTERS(X)                                                                         \
+	X(frames_received, "frames taken from the port")                                         \
+	X(frames_sent, "frames handed to the port")                                              \
+	X(bytes_received, "bytes of frames taken from the port")                                 \
+	X(bytes_sent, "bytes of frames handed to the port")                                      \
+	X(not_sent_full, "frames dropped because the port took no more: not sent")               \
+	X(not_sent_no_buffer, "datagrams with no buffer left: not sent")                         \
+	X(not_sent_no_neighbour, "datagrams whose next hop has no known MAC: not sent")          \
+	X(not_sent_unresolved, "datagrams to a proxy whose name has no address yet: not sent")   \
+	X(not_sent_too_long, "datagrams longer than the MTU: not sent")                          \
+	X(redirected, "frames handed to the worker that owns their phone")                       \
+	X(redirect_dropped, "frames lost because that worker's ring was full")                   \
+	X(arp_answered, "ARP requests answered")                                                 \
+	X(ndp_answered, "neighbour solicitations answered")                                      \
+	X(echo_answered, "pings answered, IPv4 and IPv6")                                        \
+	X(neighbour_requests, "ARP requests and neighbour solicitations sent for next hops")     \
+	X(announced, "gratuitous ARP and unsolicited advertisements sent for phones taken over") \
+	X(icmp_received, "ICMP errors for datagrams of ours")                                    \
+	X(bad_checksum, "frames with a wrong IP or UDP checksum")                                \
+	X(bad_frame, "frames cut short or with lengths that contradict")                         \
+	X(fragment, "IP fragments, which are not reassembled")                                   \
+	X(foreign_vlan, "frames with another VLAN tag, or none where one is due")                \
+	X(foreign_address, "frames for addresses that are not ours")                             \
+	X(foreign_sender, "datagrams to a phone from an address that is no proxy of ours")       \
+	X(foreign_protocol, "frames of protocols we do not speak")                               \
+	X(captured, "frames written to the capture file")                                        \
 	X(capture_dropped, "frames not captured because the writer was behind")
 
 COUNTERS_DECLARE(wire_counters, WIRE_COUNTERS);
@@ -146,6 +149,14 @@ void wire_forget(struct wire *wire, enum proxy registrar);
  * address in use stays. */
 int wire_set_proxy(
 	struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port);
+
+/* Tell the link that these phones' addresses are here now: gratuitous ARP, unsolicited neighbour
+ * advertisements, each address twice, paced. At most 64 ranges wait; more are not announced but
+ * answered for all the same. Nothing on the memory link. */
+void wire_announce(struct wire *wire, uint32_t first, uint32_t count);
+
+/* The herd's clock now, us; any thread, after wire_start. */
+uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
 

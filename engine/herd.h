@@ -15,6 +15,7 @@
 #include "counters.h"
 #include "histogram.h"
 #include "identity.h"
+#include "mirror.h"
 #include "phone.h"
 #include "redundancy.h"
 #include "transaction.h"
@@ -60,6 +61,10 @@ struct herd_config {
 	uint32_t ramp_per_s; /* phones started per second over the whole fleet; 0: all at once */
 	uint64_t seed;   /* of every random choice; the same seed and inputs give the same run */
 	uint64_t secret; /* of the branch check; not printed */
+	/* Where phones' records live and who drives which shard; NULL: this herd drives every phone,
+	 * keeps no records, and a phone's first boot is at the primary. Must outlive the herd. */
+	struct mirror *mirror;
+	unsigned worker; /* which of the mirror's workers this slice is */
 };
 
 /* Gives a buffer of n bytes for a datagram of phone `index` (fleet-wide) to a proxy, or NULL. The
@@ -70,21 +75,30 @@ struct herd_output {
 };
 
 enum herd_command_kind {
-	HERD_START,     /* begin the ramp at this moment */
+	HERD_START, /* begin the ramp at this moment: all phones; with a mirror, it is ADOPT of all */
 	HERD_STOP,      /* all phones off; Expires 0 first where `unregister` says so */
 	HERD_REBOOT,    /* planned: Expires 0 if `unregister`, at most 1 s, then start again */
 	HERD_POWER_CUT, /* nothing is sent; starts again after delay_ms */
 	HERD_DISABLE_REDUNDANCY,
 	HERD_SET_PROXY, /* a name was resolved again, to an address of the same family */
+	/* With a mirror. These phones are ours from now on: each is powered on with the proxy that its
+	 * record says was last tried, in the order of their indices at the ramp's rate, the first at
+	 * begin_us. ADOPTs are carried out in the order they were given. */
+	HERD_ADOPT,
+	/* They are another generator's: all off at once, nothing is sent. `driven` of the mirror says
+	 * when it is done. Goes before other commands that wait. */
+	HERD_RELEASE,
 };
 
 struct herd_command {
 	uint8_t kind;          /* enum herd_command_kind */
 	uint8_t proxy;         /* SET_PROXY: which */
-	uint32_t first, count; /* REBOOT, POWER_CUT: phones of the fleet it applies to */
+	uint32_t first, count; /* REBOOT, POWER_CUT: phones of the fleet it applies to; ADOPT,
+				  RELEASE: the same, whole shards */
 	uint32_t delay_ms; /* REBOOT, POWER_CUT, DISABLE: before a phone starts, uniform in 0..this
 			    */
 	struct address address; /* SET_PROXY */
+	uint64_t begin_us;      /* ADOPT */
 };
 
 /* Shape of the slice now; phones by state and by active proxy. */
