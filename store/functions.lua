@@ -9,11 +9,11 @@
 -- below 2^53, and a token in microseconds stays below that until the year 2255. They are written
 -- with %.0f, since tostring() would round them.
 --
--- While a library is loaded only `redis` is there: string, math, pairs and the like are named inside
--- functions.
+-- While a library is loaded only `redis` is there: string, math, pairs and the like may be named
+-- inside functions only.
 --
--- VERSION is the version of this library and of the schema. It rises with every change that an older
--- sipherd would get wrong; a newer library is never replaced by an older one.
+-- VERSION is the version of this library and of the schema. It rises with every change that an
+-- older sipherd would get wrong; a newer library is never replaced by an older one.
 
 local VERSION = 1
 local RECORD_BYTES = 32
