@@ -371,11 +371,14 @@ class OnCluster:
         run.slabs = self.slabs
 
     def slabs(self, shards):
-        out = []
-        for shard in shards:
-            key = layout.key("s", shard, cluster=True)
-            out.append(self.cluster.owner(layout.slot(key))("GET", key))
-        return out
+        out = {}
+        keys = {shard: layout.key("s", shard, cluster=True) for shard in shards}
+        for first, last, server in self.cluster.ranges():
+            here = [s for s in shards if first <= layout.slot(keys[s]) <= last]
+            if here:
+                with server.client() as client:
+                    out.update(zip(here, client.pipeline([("GET", keys[s]) for s in here])))
+        return [out.get(shard) for shard in shards]
 
 
 def cluster_kill(run):

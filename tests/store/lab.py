@@ -2,6 +2,7 @@
 """Redis servers of a test's own: one, a master with Sentinels, a cluster. Nothing listens beyond
 loopback, everything lives in the test's folder and is ended by pid."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 
 from resp import Redis, RedisError
 
+LIBC, PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 OPTIONS = ["--save", "", "--enable-debug-command", "yes", "--maxmemory-policy", "noeviction",
            "--client-output-buffer-limit", "normal 64mb 16mb 30", "--daemonize", "no"]
 
@@ -64,7 +66,9 @@ class Server:
         if self.sentinel:
             words = ["redis-server", self.sentinel, "--sentinel"]
         with open(os.path.join(self.folder, "redis.log"), "ab") as log:
-            self.process = subprocess.Popen(words, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                words, stdout=log, stderr=log,
+                preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
 
     def client(self, timeout=10):
         if self.port is None:
@@ -205,25 +209,24 @@ class Cluster:
         for server in alive:
             if b"cluster_state:ok" not in server("CLUSTER", "INFO"):
                 return False
-        return all(server is not None for server in self.masters())
+        return all(server.process is not None for server in self.masters())
 
     def wait(self, timeout=30):
         until("the cluster is whole", self.answers, timeout)
         return time.monotonic()
 
-    def masters(self):
-        """Those that have slots, as the first living server sees it."""
+    def ranges(self):
+        """(first slot, last slot, server) as the first living server sees it."""
         by_port = {server.port: server for server in self.server}
         alive = [server for server in self.server if server.process is not None]
-        return [by_port.get(entry[2][1]) if by_port[entry[2][1]].process is not None else None
-                for entry in alive[0]("CLUSTER", "SLOTS")]
+        return [(entry[0], entry[1], by_port[entry[2][1]]) for entry in alive[0]("CLUSTER", "SLOTS")]
+
+    def masters(self):
+        """Those that have slots."""
+        return list({server.port: server for _, _, server in self.ranges()}.values())
 
     def owner(self, slot):
-        alive = [server for server in self.server if server.process is not None]
-        for entry in alive[0]("CLUSTER", "SLOTS"):
-            if entry[0] <= slot <= entry[1]:
-                return next(s for s in self.server if s.port == entry[2][1])
-        return None
+        return next(server for first, last, server in self.ranges() if first <= slot <= last)
 
     def close(self):
         for server in self.server:

@@ -2,6 +2,7 @@
 """Names of the keys (STORE.md section 2), written down a second time on purpose."""
 
 import binascii
+import functools
 
 SLOTS = 16384
 
@@ -21,6 +22,7 @@ def tag(fleet, group, cluster):
     return text
 
 
+@functools.lru_cache(None)
 def key(kind, shard, fleet="f1", cluster=False):
     group = shard % (256 if cluster else 16)
     return f"sipherd:{{{fleet}.{tag(fleet, group, cluster)}}}:{kind}:{shard:04d}"
