@@ -89,6 +89,11 @@ void record_format(const struct record_view *view, uint8_t out[RECORD_SIZE]);
 void record_copy(const struct phone_record *from, uint8_t out[RECORD_SIZE]);
 void record_restore(struct phone_record *to, const uint8_t bytes[RECORD_SIZE]);
 
+/* The same of a record in use: all of it taken apart, and words `first` and up rewritten. */
+void record_load(const struct phone_record *record, struct record_view *out);
+void record_store(struct phone_record *record, const struct record_view *view, unsigned first,
+	unsigned count);
+
 /* Last tried proxy of a record: 1 + enum proxy, 0 never or another version. One load. */
 unsigned record_last_tried(const struct phone_record *record);
 
