@@ -50,8 +50,8 @@ struct herd {
 	uint64_t stride_inverse; /* 2^40 / stride rounded up: exact for 32-bit indices and stride <=
 				    16 */
 	struct phone *phone;
-	void *phone_block; /* what holds them */
 	struct phone_auth *auth;
+	void *phone_block, *auth_block; /* what holds them */
 	struct wheel *wheel;
 	uint32_t timers; /* entries the wheel has room for, however they are spread */
 	struct messages *messages;
