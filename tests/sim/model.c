@@ -205,6 +205,9 @@ struct model *model_create(
 	assert_non_null(model->phone);
 	for (uint32_t i = 0; i < config->fleet_phones; i++)
 		model->phone[i].fresh[0] = model->phone[i].fresh[1] = true;
+	for (uint32_t i = 0; model->enabled && config->mirror && i < config->fleet_phones; i++)
+		if (record_last_tried(&config->mirror->record[i]) == 1 + PROXY_REDUNDANT)
+			model->phone[i].active = PROXY_REDUNDANT;
 	return model;
 }
 
@@ -911,7 +914,8 @@ void model_verify(struct model *model, uint32_t phone, uint64_t now_us)
 	if (!same_state(p, r))
 		model_violated(model, phone, now_us, "state is %s and must be %s",
 			phone_state_name(r->state), phone_state_name(p->state));
-	if (p->active != phone_active(r))
+	/* Before its first boot a phone has not recalled anything. */
+	if (r->epoch != 0 && p->active != phone_active(r))
 		model_violated(model, phone, now_us, "invariant 4: active is %s without a switch",
 			proxy_name(phone_active(r)));
 	if (p->state != PHONE_OFF && p->epoch != r->epoch)
