@@ -461,8 +461,11 @@ void sim_run_for(struct sim *sim, uint64_t us)
 void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, uint32_t count,
 	uint32_t delay_ms)
 {
-	struct herd_command command = {
-		.kind = (uint8_t)kind, .first = first, .count = count, .delay_ms = delay_ms};
+	struct herd_command command = {.kind = (uint8_t)kind,
+		.first = first,
+		.count = count,
+		.delay_ms = delay_ms,
+		.begin_us = sim->now_us};
 	/* What is due up to this moment comes before the command. */
 	advance_herds(sim);
 	model_command(sim->model, &command, sim->now_us);
