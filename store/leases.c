@@ -301,12 +301,14 @@ static bool is_taken(const struct store *store, uint32_t index)
 }
 
 /* True when nobody drives the shard any more. */
-static bool has_stopped(struct store *store, uint32_t index)
+static bool has_stopped(struct store *store, uint32_t index, uint64_t now_us)
 {
 	struct store_shard *shard = &store->shard[index];
+	/* A herd that is being stopped takes no ADOPT any more. */
+	const bool in_vain = store->leaving && now_us > store->leave_us + STORE_ADOPT_US;
 	if (!shard->adopted || (!shard->told && recall(store, index)))
 		return true;
-	if (!shard->told && is_taken(store, index)) {
+	if (!shard->told && (in_vain || is_taken(store, index))) {
 		shard->told = true;
 		post(store, index, PENDING_RELEASE);
 	}
@@ -317,7 +319,7 @@ static void look_for_stops(struct store *store, uint64_t now_us)
 {
 	for (uint32_t i = 0; i < store->shards && store->stopping > 0; i++) {
 		struct store_shard *shard = &store->shard[i];
-		if (!shard->stopping || !has_stopped(store, i))
+		if (!shard->stopping || !has_stopped(store, i, now_us))
 			continue;
 		shard->adopted = shard->stopping = shard->told = shard->lost = false;
 		store->stopping--;

@@ -197,6 +197,8 @@ static void leave(struct store *store, uint64_t now_us)
 {
 	if (!store->leaving && store->placement != NULL)
 		placement_leave(store->placement, now_us / 1000);
+	if (!store->leaving)
+		store->leave_us = now_us;
 	store->leaving = true;
 	if (store->said_goodbye || store->stopping > 0 ||
 		(store->placement != NULL && !placement_left(store->placement)))

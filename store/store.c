@@ -95,8 +95,7 @@ static void on_control(struct ev_loop *loop, ev_async *watcher, int events)
 	(void)loop, (void)events;
 	struct store *store = watcher->data;
 	struct store_shared *shared = &store->shared;
-	static const struct store_shared *const none = NULL;
-	typeof(none->message[0]) message[STORE_MESSAGES];
+	struct store_message message[STORE_MESSAGES];
 	pthread_mutex_lock(&shared->lock);
 	const bool any = shared->any_pending;
 	const unsigned messages = shared->messages, lost = shared->messages_lost;

@@ -39,6 +39,7 @@
 #define STORE_HOLD_MAX_US 500000 /* ... up to this */
 #define STORE_SOON_US 20000      /* after MOVED or a library that had to be loaded */
 #define STORE_PAUSE_US 1000000   /* a tick so late means that this process stood still */
+#define STORE_ADOPT_US 500000    /* until the workers have taken an ADOPT, at most */
 #define STORE_HEARTBEAT_US 1000000
 #define STORE_REFUSED_US 5000000 /* between two looks whether the name is free by now */
 #define STORE_MESSAGES 32        /* lines for people that wait for the control thread */
@@ -114,6 +115,11 @@ struct store_line {
 	uint32_t next;
 };
 
+struct store_message {
+	bool warning;
+	char text[STORE_MESSAGE_MAX];
+};
+
 /* Between the two threads, under the lock. Neither holds it for longer than a copy takes. */
 struct store_shared {
 	pthread_mutex_t lock;
@@ -122,10 +128,7 @@ struct store_shared {
 	size_t fields;
 	uint8_t *pending; /* [shards], enum store_pending: the store's thread sets, control takes */
 	bool any_pending;
-	struct {
-		bool warning;
-		char text[STORE_MESSAGE_MAX];
-	} message[STORE_MESSAGES];
+	struct store_message message[STORE_MESSAGES];
 	unsigned messages, messages_lost;
 };
 
@@ -183,6 +186,7 @@ struct store {
 	bool leaving, said_goodbye;
 	uint32_t ups;                   /* times that meta's server came up */
 	uint64_t meta_us, heartbeat_us; /* not before */
+	uint64_t leave_us;              /* when we were asked to leave */
 	bool heartbeat_flying;
 	char (*nodes)[PLACEMENT_NODE_MAX]; /* [PLACEMENT_NODES_MAX], for a reply being read */
 	uint32_t live_nodes;
