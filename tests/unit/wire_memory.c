@@ -233,6 +233,33 @@ static void proxy_moves(void)
 	identity_free(stage.identities);
 }
 
+/* Phones whose shard is not here get nothing: what comes for them is dropped before the herd. */
+static void shard_elsewhere(void)
+{
+	static struct stage stage;
+	struct mirror *mirror;
+	set_up(&stage, 2, ADDRESS_IPV4);
+	check(!mirror_create(&mirror, PHONES, 2, NULL), "mirror");
+	stage.config.herd.mirror = mirror;
+	atomic_store(&mirror->here[0], 1);
+	start(&stage);
+	wait_registered(&stage, PROXY_PRIMARY, PHONES, true);
+	check(!stage.snapshot.wire.foreign_address,
+		"datagrams of phones that are here were dropped");
+	check(!stage.snapshot.wire.announced, "announced where nobody listens");
+	atomic_store(&mirror->here[0], 0);
+	wire_snapshot(stage.wire, &stage.snapshot); /* later than what workers have begun */
+	const uint64_t answered = stage.snapshot.herd.options_answered;
+	const time_t end = time(NULL) + PATIENCE_S;
+	while (stage.snapshot.wire.foreign_address < PHONES && time(NULL) < end)
+		wire_snapshot(stage.wire, &stage.snapshot);
+	check(stage.snapshot.wire.foreign_address >= PHONES, "nothing was dropped");
+	check(stage.snapshot.herd.options_answered == answered, "the herd got an answer");
+	wire_close(stage.wire);
+	mirror_free(mirror);
+	identity_free(stage.identities);
+}
+
 static uint32_t word_at(const uint8_t *bytes)
 {
 	uint32_t word;
@@ -342,6 +369,12 @@ static void one_phone_is_captured(void **state)
 	in_child(capture_of_one_phone);
 }
 
+static void a_shard_is_elsewhere(void **state)
+{
+	(void)state;
+	in_child(shard_elsewhere);
+}
+
 static void refuse(const struct wire_config *config, int code, const char *words)
 {
 	struct wire_error error = {""};
@@ -408,6 +441,7 @@ int main(void)
 		cmocka_unit_test(crash_and_return_over_ipv6),
 		cmocka_unit_test(a_proxy_moves),
 		cmocka_unit_test(one_phone_is_captured),
+		cmocka_unit_test(a_shard_is_elsewhere),
 	};
 	return cmocka_run_group_tests_name("wire_memory", tests, NULL, NULL);
 }
