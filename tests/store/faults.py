@@ -278,10 +278,20 @@ def client_kill(run):
 
 def cut(run):
     run.proxy.cutting = True
-    run.pause(0.5, 2)
+    wanted = run.random.randint(1, 6)
+    until("the connection is cut", lambda: run.proxy.cuts >= wanted, LIMIT_S)
     run.proxy.cutting = False
     run.notes["cuts"] = run.proxy.cuts
     return run.server.wait()
+
+
+def last_tried_is_kept(run, before, node):
+    """Phones that were adopted and did nothing since: each begins where it was."""
+    for shard in range(run.shards):
+        now = node.records(shard)
+        for i in range(0, len(now), nodes.RECORD):
+            assert before[shard][i] >> 2 & 3 == now[i] >> 2 & 3, \
+                f"phone {shard * nodes.SHARD + i // nodes.RECORD} forgot the proxy it last tried"
 
 
 def on_one_server(fault, *options):
@@ -307,16 +317,43 @@ def with_password(run):
     run.finish(since)
 
 
-def with_proxy(run):
+def begin_proxy(run, largest):
     run.one().start()
     run.server.wait()
     path = os.path.join(run.folder, "proxy.sock")
-    run.proxy = Proxy(path, run.server.socket, run.random)
+    run.proxy = Proxy(path, run.server.socket, run.random, largest)
     run.closing.append(run.proxy.close)
-    run.node(target=f"unix:{path}")
+    return run.node(target=f"unix:{path}")
+
+
+def with_proxy(run):
+    node = begin_proxy(run, 3000)
     run.begin_churn()
+    node.ask("rate", run.phones // 10, 0)  # replies must come for one to be cut
+    run.quiet = False
     since = cut(run)
     run.finish(since)
+
+
+def cut_loading(run):
+    """A node that has forgotten everything reads the slabs over a connection that breaks in them."""
+    first = begin_proxy(run, 1500000)
+    run.begin_churn()
+    first.ask("pause")
+    run.recover(time.monotonic())
+    first.ask("mark")
+    run.recover(time.monotonic(), exact=True)
+    before = [first.records(shard) for shard in range(run.shards)]
+    first.ask("leave")
+    first.wait("to be quiet", quiet=1)
+    first.quit()
+    run.nodes.clear()
+    run.memory = {}
+    again = run.node("b", target=f"unix:{run.proxy.path}")
+    since = cut(run)
+    until("every shard is driven again", lambda: len(again.driven()) == run.shards, LIMIT_S)
+    run.finish(since)
+    last_tried_is_kept(run, before, again)
 
 
 def absent(run):
@@ -542,11 +579,7 @@ def restart(run):
     run.memory = {}
     until("every shard is driven again", lambda: len(again.driven()) == run.shards, LIMIT_S)
     run.finish(since)
-    for shard in range(run.shards):
-        now = again.records(shard)
-        for i in range(0, len(now), nodes.RECORD):
-            assert before[shard][i] >> 2 & 3 == now[i] >> 2 & 3, \
-                f"phone {shard * nodes.SHARD + i // nodes.RECORD} forgot the proxy it last tried"
+    last_tried_is_kept(run, before, again)
 
 
 SCENARIOS = {
@@ -565,6 +598,7 @@ SCENARIOS = {
     "client-kill": on_one_server(client_kill),
     "wrong-password": with_password,
     "cut": with_proxy,
+    "cut-loading": cut_loading,
     "absent": absent,
     "absent-long": absent_long,
     "sentinel": sentinel,
