@@ -88,6 +88,18 @@ static void tell_memory(FILE *out, const struct fleet *fleet)
 	fprintf(out, "memory      about %.1f MB for the phones\n", bytes / 1e6);
 }
 
+static void tell_store(FILE *out, const struct fleet *fleet)
+{
+	char text[FLEET_TEXT_MAX];
+	if (fleet->target.kind == TARGET_NONE) {
+		fprintf(out, "store       none, no image file\n");
+		return;
+	}
+	target_describe(&fleet->target, text, sizeof(text));
+	fprintf(out, "store       %s, image file in %s%s\n", text, fleet->state,
+		fleet->fence_strict ? ", strict" : "");
+}
+
 void check_print(FILE *out, const struct fleet *fleet)
 {
 	char number[32];
@@ -119,6 +131,7 @@ void check_print(FILE *out, const struct fleet *fleet)
 			(double)fleet->phones / fleet->ramp_per_s);
 	else
 		fprintf(out, "ramp        all at once\n");
+	tell_store(out, fleet);
 	tell_load(out, fleet);
 	tell_memory(out, fleet);
 }

@@ -132,6 +132,11 @@ static const char *check_link(const char *text)
 	       "pci:ADDRESS";
 }
 
+static const char *check_folder(const char *text)
+{
+	return text[0] == '\0' || text[0] == '/' ? NULL : "is no absolute path, begin it with /";
+}
+
 /* Keys of one section stand together; the manual and the writer keep this order. */
 const struct fleet_key fleet_keys[] = {
 	{"fleet", KIND_TEXT, UNIT_NONE, 0, FIELD(name), .value = "fleet", .check = check_name,
@@ -272,6 +277,30 @@ const struct fleet_key fleet_keys[] = {
 	{"ramp", KIND_RATE, UNIT_NONE, 0, FIELD(ramp_per_s), .low = 0, .high = FLEET_PHONES_MAX,
 		.value = "1000/s", .help = "phones switched on per second, none: all at once"},
 
+	{"store", KIND_STORE, UNIT_NONE, 0, FIELD(target), .value = "embedded",
+		.help = "Redis that holds the phones' states and lets generators share them: "
+			"redis://HOST:PORT/DB, unix:PATH, redis+sentinel://HOST,HOST/MASTER, "
+			"redis+cluster://HOST; embedded: a private redis-server; none: no store "
+			"and "
+			"no image file. USER:PASSWORD@ may stand before the host, or the password "
+			"in "
+			"the file that SIPHERD_STORE_PASSWORD_FILE names or in "
+			"SIPHERD_STORE_PASSWORD"},
+	{"state", KIND_TEXT, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS, FIELD(state),
+		.value = "", .check = check_folder,
+		.help = "folder of the image file, from which a restarted herd goes on, and of the "
+			"embedded store; not given: /var/lib/sipherd for root, else "
+			"$XDG_STATE_HOME/sipherd or ~/.local/state/sipherd"},
+	{"fence", KIND_CHOICE, UNIT_NONE, 0, FIELD(fence_strict), .value = "run-on",
+		.words = "run-on=0 strict=1",
+		.help = "while the store cannot be reached: run-on drives the phones without a "
+			"lease, strict lets them be silent rather than twice in the network"},
+	{"lease.ttl", KIND_DURATION, UNIT_MS, 0, FIELD(lease_ttl_ms), .low = 1000, .high = 300000,
+		.value = "10s",
+		.help = "a generator that is silent for so long loses its phones to the others; "
+			"the "
+			"same for all generators of a fleet"},
+
 	{"registrar.realm", KIND_TEXT, UNIT_NONE, FLEET_DERIVED, FIELD(realm), .value = "",
 		.check = check_realm,
 		.help = "of the built-in registrars' challenge, empty: no digest; not given: the "
@@ -314,6 +343,7 @@ void fleet_free(struct fleet *fleet)
 {
 	identity_free(fleet->identities);
 	fleet->identities = NULL;
+	explicit_bzero(fleet->target.password, sizeof(fleet->target.password));
 }
 
 const struct fleet_key *fleet_key_find(const char *path)

@@ -17,6 +17,7 @@
 #include "digest.h"
 #include "herd.h"
 #include "identity.h"
+#include "target.h"
 
 #define FLEET_TEXT_MAX 256
 #define FLEET_KEYS_MAX 64
@@ -30,7 +31,13 @@ enum fleet_profile { PROFILE_AUDIOCODES, PROFILE_SPIDER, PROFILE_WORST_CASE, PRO
 
 /* Where a key was written, by its place in the table: explicit keys win over profiles and derived
  * defaults, and cross-checks can point at them. */
-enum fleet_origin { FLEET_NOT_GIVEN, FLEET_FROM_FILE, FLEET_FROM_COMMAND, FLEET_FROM_PHONE };
+enum fleet_origin {
+	FLEET_NOT_GIVEN,
+	FLEET_FROM_FILE,
+	FLEET_FROM_COMMAND,
+	FLEET_FROM_ENVIRONMENT, /* which ps does not show: may hold secrets */
+	FLEET_FROM_PHONE
+};
 
 struct fleet_place {
 	uint32_t line, column; /* 1-based; 0: unknown */
@@ -72,6 +79,11 @@ struct fleet {
 	uint16_t register_code[HERD_CODES_MAX];
 	uint32_t t1_ms, t2_ms, t4_ms, no_response_ms;
 	uint32_t ramp_per_s; /* 0: all at once */
+	/* The store's password is in `target` alone: no text that is made from a fleet shows it. */
+	struct target target;
+	char state[FLEET_TEXT_MAX]; /* folder of the image file and the embedded store */
+	bool fence_strict;
+	uint32_t lease_ttl_ms;
 	/* the built-in registrars of `demo`, `registrar` and the memory link */
 	char realm[FLEET_TEXT_MAX]; /* empty: no digest */
 	char digest[16];            /* md5, sha-256, both */
@@ -111,6 +123,11 @@ int fleet_parse(struct fleet *fleet, const char *path, const char *text, size_t 
 
 /* One key from the command line: "keepalive.period=2s". Call fleet_finish afterwards. */
 int fleet_set(struct fleet *fleet, const char *assignment, const struct fleet_report *report);
+
+/* The same for an option that stands for one key: "--store", or "SIPHERD_STORE" where it comes from
+ * the environment. */
+int fleet_set_option(struct fleet *fleet, const char *key, const char *value, const char *option,
+	bool from_environment, const struct fleet_report *report);
 
 /* Cross-checks, profile, plans, identities. fleet_read does it; needed again after fleet_set. Keys
  * that were not given get their derived defaults anew. A proxy may be a host name: its family is

@@ -7,7 +7,9 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fleet_table.h"
 
@@ -27,6 +29,8 @@ static struct fleet_where where_of(const struct fleet *fleet, const char *path)
 	const struct fleet_place *place = &fleet->place[fleet_key_find(path) - fleet_keys];
 	if (place->origin == FLEET_FROM_COMMAND)
 		return (struct fleet_where){"--set", 0, 0};
+	if (place->origin == FLEET_FROM_ENVIRONMENT)
+		return (struct fleet_where){"environment", 0, 0};
 	const char *file = fleet->path[0] != '\0' ? fleet->path : NULL;
 	return (struct fleet_where){file, place->line, place->column};
 }
@@ -386,6 +390,46 @@ static void make_plans(struct fleet *fleet, struct fleet_messages *messages)
 	}
 }
 
+/* The store */
+
+static void derive_state(struct fleet *fleet)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	char text[FLEET_TEXT_MAX];
+	int length;
+	if (fleet_given(fleet, "state"))
+		return;
+	if (geteuid() == 0)
+		length = snprintf(text, sizeof(text), "/var/lib/sipherd");
+	else if (state != NULL && state[0] == '/')
+		length = snprintf(text, sizeof(text), "%s/sipherd", state);
+	else if (home != NULL && home[0] == '/')
+		length = snprintf(text, sizeof(text), "%s/.local/state/sipherd", home);
+	else
+		length = snprintf(text, sizeof(text), "/tmp/sipherd-%u", (unsigned)geteuid());
+	copy_text(fleet->state, sizeof(fleet->state),
+		length < (int)sizeof(text) ? text : "/tmp/sipherd");
+}
+
+/* Shards move between generators one by one, and take their addresses with them. */
+static void check_shared(struct fleet *fleet, struct fleet_messages *messages)
+{
+	bool shared = fleet->target.kind != TARGET_EMBEDDED && fleet->target.kind != TARGET_NONE;
+	if (!shared || is_memory(fleet) || fleet->phones <= SHARD_PHONES)
+		return;
+	for (int family = 0; family < ADDRESS_FAMILIES; family++) {
+		struct fleet_where where = where_of(fleet, "source");
+		if (!fleet->has_plan[family] || SHARD_PHONES % fleet->plan[family].ports == 0)
+			continue;
+		fleet_warn(messages, &where,
+			"source: %s packs %u phones on one address, so that an address belongs to "
+			"several shards of %d phones and cannot move to another generator with one "
+			"of them; use a number of ports that divides %d, or one address per phone",
+			fleet->source[family], fleet->plan[family].ports, SHARD_PHONES,
+			SHARD_PHONES);
+	}
+}
+
 static void check_rest(struct fleet *fleet, struct fleet_messages *messages)
 {
 	struct fleet_where where = where_of(fleet, "workers");
@@ -419,6 +463,8 @@ int fleet_finish_into(struct fleet *fleet, struct fleet_messages *messages)
 	make_identities(fleet, messages);
 	complete_sources(fleet, messages);
 	make_plans(fleet, messages);
+	derive_state(fleet);
+	check_shared(fleet, messages);
 	check_rest(fleet, messages);
 	return messages->errors > before ? -EINVAL : 0;
 }

@@ -67,6 +67,7 @@ enum fleet_kind {
 	KIND_PROXY, /* host and port in one; sets the two keys below it */
 	KIND_SOURCE,
 	KIND_GATEWAY,
+	KIND_STORE, /* never shown with its user and password */
 };
 
 enum fleet_unit { UNIT_NONE, UNIT_MS, UNIT_S };
@@ -137,7 +138,7 @@ struct fleet_setting {
 bool fleet_key_set(const struct fleet_setting *setting);
 
 /* The value as text that fleet_key_set reads; list items are separated by ", ". Empty text for
- * nothing. Secrets too: the writer needs them. */
+ * nothing. Secrets too, the writer needs them; but never those of the store. */
 void fleet_key_text(
 	const struct fleet *fleet, const struct fleet_key *key, char out[FLEET_VALUE_MAX]);
 

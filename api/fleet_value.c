@@ -13,8 +13,8 @@ static bool refuse(const struct fleet_setting *setting, const struct fleet_item 
 {
 	char quoted[FLEET_QUOTED_MAX];
 	struct fleet_where where = {setting->path, item->line, item->column};
-	const char *shown = setting->key->flags & FLEET_SECRET ? "the value"
-							       : fleet_quote(text, quoted);
+	bool secret = setting->key->flags & FLEET_SECRET || setting->key->kind == KIND_STORE;
+	const char *shown = secret ? "the value" : fleet_quote(text, quoted);
 	fleet_error(setting->messages, &where, "%s: %s %s", setting->name, shown, why);
 	return false;
 }
@@ -161,6 +161,9 @@ void fleet_key_range(const struct fleet_key *key, bool phone, char *out, size_t 
 		return;
 	case KIND_PROXY:
 		snprintf(out, size, "host, port 1024 to 65535");
+		return;
+	case KIND_STORE:
+		snprintf(out, size, "a URL, embedded or none");
 		return;
 	case KIND_SOURCE:
 	case KIND_GATEWAY:
@@ -517,6 +520,35 @@ static bool set_proxy(const struct fleet_setting *setting)
 	return set_below(setting, "port", port != NULL ? port : "5060") && good;
 }
 
+/* A command line is for all users of the host to see, hence no password there. The URL itself is never
+ * repeated: anything in it may be the password. */
+static bool set_store(const struct fleet_setting *setting)
+{
+	struct fleet_where where = {setting->path, setting->item->line, setting->item->column};
+	struct target target = {0};
+	char reason[TARGET_REASON_MAX];
+	const char *text = setting->item->text;
+	bool good = false;
+	if (!fleet_text_ok(text, strlen(text)))
+		fleet_error(setting->messages, &where,
+			"%s: holds control characters or is not UTF-8", setting->name);
+	else if (target_parse(text, &target, reason) != 0)
+		fleet_error(setting->messages, &where, "%s: %s", setting->name, reason);
+	else if (setting->origin == FLEET_FROM_COMMAND && target.password[0] != '\0')
+		fleet_error(setting->messages, &where,
+			"%s: the URL holds a password, and ps shows command lines to everybody; "
+			"leave it out and name a file with it in SIPHERD_STORE_PASSWORD_FILE, or "
+			"give it in SIPHERD_STORE_PASSWORD, or the whole URL in SIPHERD_STORE or "
+			"the fleet file",
+			setting->name);
+	else
+		good = true;
+	if (good)
+		memcpy(field_of(setting), &target, sizeof(target));
+	explicit_bzero(&target, sizeof(target));
+	return good;
+}
+
 static bool set_by_kind(const struct fleet_setting *setting)
 {
 	switch (setting->key->kind) {
@@ -536,6 +568,8 @@ static bool set_by_kind(const struct fleet_setting *setting)
 		return set_ranges(setting);
 	case KIND_PROXY:
 		return set_proxy(setting);
+	case KIND_STORE:
+		return set_store(setting);
 	default:
 		return set_number(setting);
 	}
@@ -599,6 +633,48 @@ static void text_of_proxy(const struct fleet *fleet, const struct fleet_key *key
 		brackets ? "]" : "", proxy->port);
 }
 
+static void append_encoded(char *out, size_t *used, const char *text)
+{
+	for (; *text != '\0' && *used + 4 < FLEET_VALUE_MAX; text++) {
+		unsigned char c = (unsigned char)*text;
+		if (isalnum(c) || strchr("/._-", c) != NULL)
+			out[(*used)++] = (char)c;
+		else
+			*used += (size_t)snprintf(out + *used, 4, "%%%02X", c);
+	}
+	out[*used] = '\0';
+}
+
+static void append_servers(char *out, size_t *used, const struct target *target)
+{
+	for (unsigned i = 0; i < target->servers && *used < FLEET_VALUE_MAX - 300; i++) {
+		const struct target_server *server = &target->server[i];
+		bool brackets = strchr(server->host, ':') != NULL;
+		*used += (size_t)snprintf(out + *used, FLEET_VALUE_MAX - *used, "%s%s%s%s:%u",
+			i == 0 ? "" : ",", brackets ? "[" : "", server->host, brackets ? "]" : "",
+			server->port);
+	}
+}
+
+/* A URL that reads back to the same, but for user and password. */
+static void text_of_store(const struct target *target, char *out)
+{
+	static const char *const begin[] = {
+		"embedded", "none", "redis://", "unix:", "redis+sentinel://", "redis+cluster://"};
+	bool is_unix = target->kind == TARGET_UNIX;
+	const char *db = is_unix ? "?db=" : "/", *path = is_unix ? target->path : "";
+	size_t used = (size_t)snprintf(
+		out, FLEET_VALUE_MAX, "%s%s", begin[target->kind], path[0] == '/' ? "//" : "");
+	append_encoded(out, &used, path);
+	append_servers(out, &used, target);
+	if (target->kind == TARGET_SENTINEL) {
+		out[used++] = '/';
+		append_encoded(out, &used, target->master);
+	}
+	if (target->db != 0)
+		snprintf(out + used, FLEET_VALUE_MAX - used, "%s%u", db, target->db);
+}
+
 static void text_of_choice(const struct fleet *fleet, const struct fleet_key *key, char *out)
 {
 	unsigned number;
@@ -634,6 +710,9 @@ void fleet_key_text(
 		return;
 	case KIND_PROXY:
 		text_of_proxy(fleet, key, out);
+		return;
+	case KIND_STORE:
+		text_of_store(&fleet->target, out);
 		return;
 	default:
 		format_number(key, fleet_key_number(fleet, key), out, FLEET_VALUE_MAX);

@@ -56,6 +56,7 @@ static void write_value(const struct fleet_key *key, const char *text, FILE *out
 	case KIND_HOST:
 	case KIND_SOURCE:
 	case KIND_GATEWAY:
+	case KIND_STORE:
 		write_quoted(text, out);
 		return;
 	default:

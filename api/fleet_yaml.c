@@ -404,6 +404,29 @@ int fleet_read(struct fleet *fleet, const char *path, const struct fleet_report 
 	return error;
 }
 
+static int set_one(struct fleet *fleet, const struct fleet_key *key, const char *value,
+	const char *where, uint8_t origin, struct fleet_messages *messages)
+{
+	struct fleet_item item = {.text = value};
+	fleet_key_set(&(struct fleet_setting){.fleet = fleet,
+		.messages = messages,
+		.path = where,
+		.name = key->path,
+		.key = key,
+		.item = &item,
+		.count = 1,
+		.origin = origin});
+	return fleet_messages_end(messages);
+}
+
+int fleet_set_option(struct fleet *fleet, const char *key, const char *value, const char *option,
+	bool from_environment, const struct fleet_report *report)
+{
+	struct fleet_messages messages = {.report = report};
+	return set_one(fleet, fleet_key_find(key), value, option,
+		from_environment ? FLEET_FROM_ENVIRONMENT : FLEET_FROM_COMMAND, &messages);
+}
+
 int fleet_set(struct fleet *fleet, const char *assignment, const struct fleet_report *report)
 {
 	struct fleet_messages messages = {.report = report};
@@ -427,14 +450,5 @@ int fleet_set(struct fleet *fleet, const char *assignment, const struct fleet_re
 		fleet_error(&messages, &where, "unknown key %s%s", fleet_quote(path, quoted), hint);
 		return -EINVAL;
 	}
-	struct fleet_item item = {.text = equals + 1};
-	fleet_key_set(&(struct fleet_setting){.fleet = fleet,
-		.messages = &messages,
-		.path = where.path,
-		.name = path,
-		.key = key,
-		.item = &item,
-		.count = 1,
-		.origin = FLEET_FROM_COMMAND});
-	return fleet_messages_end(&messages);
+	return set_one(fleet, key, equals + 1, where.path, FLEET_FROM_COMMAND, &messages);
 }

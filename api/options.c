@@ -14,8 +14,9 @@
 #define ON(command) (1u << (command))
 #define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
+#define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
 #define ON_ALL (ON(COMMANDS) - 1)
-#define COMMANDS_ARE "Commands are run, check, demo, registrar, import and help."
+#define COMMANDS_ARE "Commands are run, check, demo, registrar, import, fleet, export and help."
 
 #define NAME_MAX_BYTES 64 /* of an option as the user writes it */
 #define FOR_MOST_MS (365ull * 86400000)
@@ -36,14 +37,14 @@ struct option_row {
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_row rows[] = {
-	{"for", "TIME", ON_LIVE, VALUE_MS, FIELD(for_ms),
+	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET), VALUE_MS, FIELD(for_ms),
 		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
 	{"summary", "FILE.json", ON_LIVE, VALUE_TEXT, FIELD(summary),
 		"write the summary as JSON (schema sipherd.run/1); - is standard output"},
 	{"seed", "N", ON_LIVE, VALUE_COUNT, FIELD(seed),
 		"of every random choice; printed in the summary so that a run can be repeated", 0,
 		SEED_MOST},
-	{"set", "KEY=VALUE", ON_FLEET | ON(COMMAND_DEMO) | ON(COMMAND_IMPORT), VALUE_LIST,
+	{"set", "KEY=VALUE", ON_STORE | ON(COMMAND_DEMO) | ON(COMMAND_IMPORT), VALUE_LIST,
 		FIELD(set),
 		"a key of the fleet file, such as keepalive.period=2s; wins over the file"},
 	{"workers", "N", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_COUNT, FIELD(workers),
@@ -65,8 +66,32 @@ static const struct option_row rows[] = {
 	{"dns", "SERVERS", ON(COMMAND_RUN), VALUE_TEXT, FIELD(dns),
 		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
 		"commas; those of /etc/resolv.conf without it"},
-	{"output", "FILE", ON(COMMAND_IMPORT), VALUE_TEXT, FIELD(output),
-		"write the fleet file here instead of to standard output"},
+	{"store", "URL", ON_STORE, VALUE_TEXT, FIELD(store),
+		"the store instead of the fleet file's; a URL with a password only in "
+		"SIPHERD_STORE, "
+		"which ps does not show"},
+	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO), VALUE_TEXT, FIELD(state),
+		"folder of the image file and the embedded store instead of the fleet file's; the "
+		"demo uses a new one without it"},
+	{"fleet", "NAME", ON(COMMAND_FLEET), VALUE_TEXT, FIELD(fleet),
+		"name of the fleet, beside --store instead of a fleet file"},
+	{"phone", "N", ON(COMMAND_FLEET), VALUE_COUNT, FIELD(phone), "show this phone only", 0,
+		9999999},
+	{"feed", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(feed),
+		"follow the phones' transitions until --for is over or Ctrl-C"},
+	{"json", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(json),
+		"as JSON (schema sipherd.fleet/1); the feed as one object per line"},
+	{"csv", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(csv),
+		"comma-separated with a header: index, user, address, port, registered, "
+		"last_tried, "
+		"phase, since (UTC), proxy (where it is registered, else tried last)"},
+	{"sipp", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(sipp),
+		"SIPp's injection format: SEQUENTIAL, then user;auth name;password;domain;proxy's "
+		"host;its port;phone's address;its port"},
+	{"secrets", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(secrets),
+		"with --sipp: write the passwords; without it that field is empty"},
+	{"output", "FILE", ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT), VALUE_TEXT, FIELD(output),
+		"write to this file, readable by its owner only, instead of to standard output"},
 	{"link", "LINK", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(link),
 		"tap:NAME, af_packet:IF, af_xdp:IF or pci:ADDRESS"},
 	{"primary", "ADDRESS:PORT", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(primary),
@@ -115,6 +140,13 @@ static const struct command_row commands[COMMANDS] = {
 	[COMMAND_REGISTRAR] = {"registrar", "", "the built-in proxy pair alone, as a target", 0, 0},
 	[COMMAND_IMPORT] = {"import", "PHONE.cfg...",
 		"write a fleet file from configuration files of phones", 1, OPTIONS_LIST_MAX},
+	[COMMAND_FLEET] = {"fleet", "[FLEET.yaml]",
+		"look into the store: generators, shards, totals, one phone, the feed; no "
+		"generator "
+		"needs to run",
+		0, 1},
+	[COMMAND_EXPORT] = {"export", "FLEET.yaml",
+		"write the phones and the proxy each is at, as the store has it", 1, 1},
 	[COMMAND_HELP] = {"help", "[COMMAND]", "help on a command", 0, 1},
 };
 
@@ -306,7 +338,8 @@ static int parse_command_line(struct options *options, int argc, char **argv)
 			return usage("unknown option", argv[optind - 1], "See sipherd help.");
 		if (found == 'h')
 			options->help = true;
-		else if (found == 'o' && options->command != COMMAND_IMPORT)
+		else if (found == 'o' && options->command != COMMAND_IMPORT &&
+			 options->command != COMMAND_EXPORT)
 			return usage("unknown option", "-o", "See sipherd help.");
 		else if (found == 'o')
 			options->output = optarg;
@@ -343,6 +376,7 @@ int options_parse(struct options *options, int argc, char **argv)
 		.workers = OPTIONS_NOT_GIVEN,
 		.pcap_phone = OPTIONS_NOT_GIVEN,
 		.vlan = OPTIONS_NOT_GIVEN,
+		.phone = OPTIONS_NOT_GIVEN,
 		.capacity = OPTIONS_NOT_GIVEN,
 		.min_expires_s = OPTIONS_NOT_GIVEN,
 		.max_expires_s = OPTIONS_NOT_GIVEN};
@@ -361,8 +395,10 @@ int options_parse(struct options *options, int argc, char **argv)
 		if ((rows[i].commands & ON(options->command)) &&
 			environment_set(options, &rows[i]) != 0)
 			return -EINVAL;
+	const char *environment_store = options->store;
 	if (parse_command_line(options, argc, argv) != 0)
 		return -EINVAL;
+	options->store_from_environment = options->store == environment_store;
 	return check_arguments(options);
 }
 

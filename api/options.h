@@ -31,6 +31,8 @@ enum command {
 	COMMAND_DEMO,
 	COMMAND_REGISTRAR,
 	COMMAND_IMPORT,
+	COMMAND_FLEET,
+	COMMAND_EXPORT,
 	COMMAND_HELP,
 	COMMANDS
 };
@@ -46,12 +48,15 @@ struct option_list {
 struct options {
 	enum command command;
 	bool help, version, man, verbose, pcap_credentials;
-	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity; /* OPTIONS_NOT_GIVEN */
+	bool json, feed, csv, sipp, secrets;
+	bool store_from_environment; /* where ps does not show it */
+	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */
 	uint64_t min_expires_s, max_expires_s;
 	/* NULL when not given */
 	const char *summary, *pcap, *dns, *output;
 	const char *link, *primary, *redundant, *gateway, *realm, *digest;
 	const char *user, *password, *users;
+	const char *store, *state, *fleet;
 	struct option_list set, fault, reboot;
 	struct option_list arguments; /* fleet file or phone files */
 	int eal_argc;                 /* what stood before "--" */

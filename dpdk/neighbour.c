@@ -2,6 +2,8 @@
 #include "neighbour.h"
 
 static const uint8_t broadcast[FRAME_MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+static const struct address all_nodes = {.bytes = {0xff, 2, [15] = 1}, .family = ADDRESS_IPV6};
+static const uint8_t all_nodes_mac[FRAME_MAC] = {0x33, 0x33, 0, 0, 0, 1};
 
 void neighbours_set_proxy(struct neighbours *neighbours, enum proxy proxy,
 	const struct address *address, uint64_t now_us)
@@ -33,7 +35,11 @@ bool neighbours_own(const struct neighbours *neighbours, const struct address *a
 		return false;
 	}
 	const struct address_plan *plan = neighbours->plan[address->family];
-	return plan && address_plan_contains(plan, address);
+	if (!neighbours->here)
+		return plan && address_plan_contains(plan, address);
+	uint32_t first;
+	return plan && address_plan_find(plan, address, plan->port_first, &first) &&
+	       first < neighbours->phones && neighbours_here(neighbours, first);
 }
 
 static struct frame_link link_to(const struct neighbours *neighbours, const uint8_t *mac)
@@ -62,9 +68,6 @@ static size_t answer_solicitation(
 	const struct neighbours *neighbours, const struct frame *frame, uint8_t *out)
 {
 	static const struct address unspecified = {.family = ADDRESS_IPV6};
-	static const struct address all_nodes = {
-		.bytes = {0xff, 2, [15] = 1}, .family = ADDRESS_IPV6};
-	static const uint8_t all_nodes_mac[FRAME_MAC] = {0x33, 0x33, 0, 0, 0, 1};
 	if (!neighbours_own(neighbours, &frame->target))
 		return 0;
 	struct frame_neighbour reply = {.flags = FRAME_SOLICITED | FRAME_OVERRIDE,
@@ -94,6 +97,23 @@ size_t neighbours_answer(
 		return 0;
 	const struct frame_link link = link_to(neighbours, frame->link_source);
 	return frame_echo_reply(out, room, &link, frame);
+}
+
+size_t neighbours_announce(const struct neighbours *neighbours, const struct address *address,
+	uint8_t out[FRAME_REQUEST_MAX])
+{
+	if (address->family == ADDRESS_IPV4) {
+		const struct frame_link link = link_to(neighbours, broadcast);
+		const struct frame_arp arp = {
+			.request = true, .sender = address, .target = address};
+		return frame_arp(out, &link, &arp);
+	}
+	const struct frame_link link = link_to(neighbours, all_nodes_mac);
+	const struct frame_neighbour advertisement = {.flags = FRAME_OVERRIDE,
+		.source = address,
+		.destination = &all_nodes,
+		.target = address};
+	return frame_neighbour(out, &link, &advertisement);
 }
 
 /* Whose MAC does this frame tell? */
@@ -160,15 +180,47 @@ static size_t ask_ipv6(const struct neighbours *neighbours, const struct next_ho
 	return frame_neighbour(out, &link, &request);
 }
 
+/* While no phone is here, its own link-local address (RFC 4291 appendix A), or none at all: an ARP
+ * probe (RFC 5227 section 2.1.1). Requests in a phone's name would draw its datagrams here. */
+static struct address nobody(const struct neighbours *neighbours, uint8_t family)
+{
+	struct address source = {.family = family};
+	if (family == ADDRESS_IPV4)
+		return source;
+	const uint8_t *mac = neighbours->mac;
+	const uint8_t bytes[16] = {
+		0xfe, 0x80, [8] = mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+	memcpy(source.bytes, bytes, sizeof(bytes));
+	return source;
+}
+
+/* In whose name to ask: of the first phone of a shard that is here. */
+static struct address ask_source(
+	const struct neighbours *neighbours, const struct address_plan *plan)
+{
+	struct address source;
+	uint16_t port;
+	address_plan_at(plan, 0, &source, &port);
+	if (!neighbours->here || neighbours_own(neighbours, &source))
+		return source;
+	for (uint32_t phone = 0; phone < neighbours->phones;) {
+		address_plan_at(plan, phone, &source, &port);
+		if (neighbours_here(neighbours, phone) && neighbours_own(neighbours, &source))
+			return source;
+		if (neighbours->phones - phone <= SHARD_PHONES)
+			break;
+		phone += SHARD_PHONES;
+	}
+	return nobody(neighbours, plan->family);
+}
+
 static size_t ask_one(const struct neighbours *neighbours, const struct next_hop *hop, uint8_t *out)
 {
 	const struct address_plan *plan = neighbours->plan[hop->address.family];
 	const bool unicast = hop->known && hop->tries < NEIGHBOUR_UNICAST_TRIES;
 	if (!plan)
 		return 0;
-	struct address source;
-	uint16_t port;
-	address_plan_at(plan, 0, &source, &port);
+	const struct address source = ask_source(neighbours, plan);
 	if (hop->address.family == ADDRESS_IPV6)
 		return ask_ipv6(neighbours, hop, &source, unicast, out);
 	const struct frame_link link = link_to(neighbours, unicast ? hop->mac : broadcast);

@@ -3,15 +3,19 @@
  * Neighbours: ARP and neighbour discovery, both ways, and ping.
  *
  * We answer for every address of a phone (or, on the registrars' side, of a proxy) by arithmetic,
- * as a proxy ARP would. And we resolve the next hops of the proxies: once a second until a MAC is
+ * as a proxy ARP would. Where several generators share a fleet, only for phones whose shard is here;
+ * an address that carries several phones (many ports) is where its first phone is. And we resolve the next hops of the proxies: once a second until a MAC is
  * known, asked again about every 30 s, first by unicast, then by broadcast; a MAC once known stays
  * in use meanwhile. Pure: frames and the time in microseconds come in, frames go out.
  */
 #ifndef SIPHERD_NEIGHBOUR_H
 #define SIPHERD_NEIGHBOUR_H
 
+#include <stdatomic.h>
+
 #include "frame.h"
 #include "phone.h"
+#include "record.h"
 
 #define NEIGHBOUR_RETRY_US 1000000
 #define NEIGHBOUR_REFRESH_US 30000000
@@ -33,6 +37,8 @@ struct neighbours {
 	/* Ours are the addresses of these plans (NULL: none of the family), or else of the proxies.
 	 */
 	const struct address_plan *plan[ADDRESS_FAMILIES];
+	uint32_t phones;             /* of the fleet */
+	const _Atomic uint8_t *here; /* by shard: see mirror.h. NULL: all phones are here */
 	bool owns_proxies;
 	struct address proxy[PROXIES]; /* valid where has_proxy says so */
 	bool has_proxy[PROXIES];
@@ -45,6 +51,13 @@ struct neighbours {
 void neighbours_set_proxy(struct neighbours *neighbours, enum proxy proxy,
 	const struct address *address, uint64_t now_us);
 
+/* Is this phone's shard here? The phone must be one of the fleet. */
+static inline bool neighbours_here(const struct neighbours *neighbours, uint32_t phone)
+{
+	return !neighbours->here ||
+	       atomic_load_explicit(&neighbours->here[phone / SHARD_PHONES], memory_order_relaxed);
+}
+
 /* Is this an address that we answer for? */
 bool neighbours_own(const struct neighbours *neighbours, const struct address *address);
 
@@ -53,6 +66,11 @@ bool neighbours_own(const struct neighbours *neighbours, const struct address *a
 size_t neighbours_answer(
 	const struct neighbours *neighbours, const struct frame *frame, uint8_t *out, size_t room);
 
+/* "This address is here": a gratuitous ARP request or an unsolicited advertisement to everybody.
+ * Returns its length. */
+size_t neighbours_announce(const struct neighbours *neighbours, const struct address *address,
+	uint8_t out[FRAME_REQUEST_MAX]);
+
 /* Take what an ARP frame, a solicitation or an advertisement says about a next hop. True when a
  * MAC became known or changed. */
 bool neighbours_learn(struct neighbours *neighbours, const struct frame *frame, uint64_t now_us);
@@ -60,7 +78,8 @@ bool neighbours_learn(struct neighbours *neighbours, const struct frame *frame, 
 /* Is this a frame that neighbours_learn would learn from? */
 bool neighbours_concern(const struct neighbours *neighbours, const struct frame *frame);
 
-/* The next request that is due; 0: none is now. */
+/* The next request that is due; 0: none is now. It is asked in the name of a phone that is here;
+ * where there is none, in a way that tells nobody about any phone's address. */
 size_t neighbours_ask(
 	struct neighbours *neighbours, uint64_t now_us, uint8_t out[FRAME_REQUEST_MAX]);
 

@@ -225,6 +225,26 @@ void station_ask(struct worker *worker, struct station *station, uint64_t now_us
 	}
 }
 
+void station_announce(struct worker *worker, struct station *station, uint64_t now_us)
+{
+	struct announcer *announcer = &worker->announcer;
+	if (!announcer->once.count && !announcer->again.count)
+		return;
+	for (int i = 0; i < ANNOUNCE_BURST; i++) {
+		struct rte_mbuf *frame = rte_pktmbuf_alloc(station->pool);
+		if (!frame)
+			return; /* none is lost: the next visit goes on here */
+		const size_t length = announcer_next(announcer, &station->neighbours, now_us,
+			rte_pktmbuf_mtod(frame, uint8_t *));
+		if (!length) {
+			rte_pktmbuf_free(frame);
+			return;
+		}
+		worker->counters.announced++;
+		send_own(worker, station, frame, length);
+	}
+}
+
 /* --- Receiving --- */
 
 /* Where a frame of this kind is counted when nobody wants it. */
@@ -313,13 +333,14 @@ static inline enum proxy proxy_at(
 	return PROXIES;
 }
 
-/* The phone at this address and port, fleet-wide. */
+/* The phone at this address and port, fleet-wide, if its shard is here. */
 static inline bool phone_at(
 	const struct worker *worker, const struct address *address, uint16_t port, uint32_t *index)
 {
 	const struct address_plan *plan = worker->config->herd.plan[address->family];
 	return plan && address_plan_find(plan, address, port, index) &&
-	       *index < worker->config->herd.fleet_phones;
+	       *index < worker->config->herd.fleet_phones &&
+	       neighbours_here(&worker->herd_station->neighbours, *index);
 }
 
 static inline void capture_phone(

@@ -177,6 +177,9 @@ static void set_up_station(struct wire *wire, struct worker *worker, unsigned en
 		.vlan = config->vlan, .partial_allowed = port->partial_allowed};
 	memcpy(neighbours->mac, port->mac, FRAME_MAC);
 	neighbours->vlan = config->vlan;
+	neighbours->phones = config->herd.fleet_phones;
+	neighbours->here = role == WIRE_HERD && config->herd.mirror ? config->herd.mirror->here
+								    : NULL;
 	neighbours->owns_proxies = role == WIRE_REGISTRARS;
 	for (int f = 0; f < ADDRESS_FAMILIES; f++) {
 		neighbours->plan[f] = role == WIRE_HERD ? config->herd.plan[f] : NULL;
@@ -194,6 +197,7 @@ static int open_herd(struct wire *wire, struct worker *worker, struct wire_error
 	struct herd_config config = wire->config.herd;
 	config.first = worker->index;
 	config.stride = worker->workers;
+	config.worker = worker->index;
 	const struct herd_output output = {.context = worker, .buffer = station_herd_buffer};
 	const int result = herd_create(&worker->herd, &config, &output);
 	if (!result)
@@ -224,6 +228,32 @@ static int open_registrars(struct wire *wire, struct worker *worker, struct wire
 	return 0;
 }
 
+/* Whether addresses come and go, and somebody on the link wants to know. */
+static bool announces(const struct wire_config *config)
+{
+	return has_herd(config) && config->herd.mirror && config->link.kind != WIRE_MEMORY;
+}
+
+/* Room for all that can wait at once: the store's thread lets a shard be stopped before it may come
+ * again, so that each has at most one order of a kind under way. */
+static int open_mailbox(struct wire *wire, struct worker *worker, struct wire_error *error)
+{
+	const struct wire_config *config = &wire->config;
+	const uint32_t shards = has_herd(config) && config->herd.mirror
+					? config->herd.mirror->shards
+					: 0;
+	const uint32_t orders = rte_align32pow2(WORKER_ORDERS + WORKER_ORDERS_PER_SHARD * shards);
+	worker->mailbox.mask = orders - 1;
+	worker->mailbox.order = calloc(orders, sizeof(struct order));
+	if (!worker->mailbox.order)
+		return failure(error, -ENOMEM, "worker %u: out of memory", worker->index);
+	if (worker->index || !announces(config))
+		return 0;
+	if (announcer_open(&worker->announcer, WORKER_ORDERS + shards, config->herd.fleet_phones))
+		return failure(error, -ENOMEM, "worker %u: out of memory", worker->index);
+	return 0;
+}
+
 static int open_worker(struct wire *wire, unsigned index, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
@@ -248,8 +278,8 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->discard = malloc(UINT16_MAX);
 	if (!worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
-	int result = 0;
-	if (has_herd(config)) {
+	int result = open_mailbox(wire, worker, error);
+	if (!result && has_herd(config)) {
 		worker->herd_station = &worker->station[LINK_NEAR];
 		set_up_station(wire, worker, LINK_NEAR, WIRE_HERD);
 		result = open_herd(wire, worker, error);
@@ -433,12 +463,12 @@ static void post(struct wire *wire, struct worker *worker, const struct order *o
 {
 	struct mailbox *mailbox = &worker->mailbox;
 	const uint32_t put = atomic_load_explicit(&mailbox->put, memory_order_relaxed);
-	while (put - atomic_load_explicit(&mailbox->taken, memory_order_acquire) >= WORKER_ORDERS) {
+	while (put - atomic_load_explicit(&mailbox->taken, memory_order_acquire) > mailbox->mask) {
 		if (!wire->started)
 			return;
 		pause_shortly();
 	}
-	mailbox->order[put % WORKER_ORDERS] = *order;
+	mailbox->order[put & mailbox->mask] = *order;
 	atomic_store_explicit(&mailbox->put, put + 1, memory_order_release);
 }
 
@@ -481,6 +511,19 @@ int wire_set_proxy(
 	config->proxy[proxy] = (struct wire_proxy){*address, port, true};
 	wire->generation[proxy]++;
 	return 0;
+}
+
+void wire_announce(struct wire *wire, uint32_t first, uint32_t count)
+{
+	const struct order order = {
+		.kind = ORDER_ANNOUNCE, .command = {.first = first, .count = count}};
+	if (announces(&wire->config))
+		post(wire, wire->worker[0], &order);
+}
+
+uint64_t wire_now_us(const struct wire *wire)
+{
+	return clock_us(&wire->clock);
 }
 
 const char *wire_description(const struct wire *wire)
@@ -573,6 +616,8 @@ static void close_worker(struct worker *worker)
 	for (unsigned to = 0; to < WIRE_WORKERS_MAX; to++)
 		rte_ring_free(worker->redirect_to[to]);
 	rte_ring_free(worker->station[LINK_NEAR].relay);
+	announcer_close(&worker->announcer);
+	free(worker->mailbox.order);
 	free(worker->discard);
 	free(worker);
 }

@@ -67,9 +67,10 @@ struct wire_config {
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */
 	bool has_gateway[ADDRESS_FAMILIES];
 	struct address gateway[ADDRESS_FAMILIES]; /* without one, every proxy is taken as on-link */
-	struct herd_config
-		herd; /* first, stride and worker are filled in per worker. With a mirror,
-				    only addresses of shards that are `here` are answered for */
+	/* first, stride and worker are filled in per worker. With a mirror, only phones of shards
+	 * that are `here` get datagrams, and only their addresses are answered for; an address that
+	 * carries several phones (many ports) is here when its first phone's shard is. */
+	struct herd_config herd;
 	struct registrar_config registrar[PROXIES];
 	struct wire_capture capture;
 	int eal_argc; /* the user's own EAL arguments, without program name; 0: we choose */
@@ -140,7 +141,9 @@ int wire_start(struct wire *wire, struct wire_error *error);
 /* Wait until the next hop of every known proxy has a MAC, at most so long. -ETIMEDOUT names who is missing. */
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error);
 
-/* To all workers; taken within a few milliseconds. Before wire_start they wait, at most 64. */
+/* To all workers; taken within a few milliseconds. 64 commands can wait, with a mirror three more for
+ * each of its shards: ADOPTs and RELEASEs never wait for a worker. Before wire_start, more are lost;
+ * while workers run, the caller waits. */
 void wire_command(struct wire *wire, const struct herd_command *command);
 void wire_set_faults(
 	struct wire *wire, enum proxy registrar, const struct registrar_faults *faults);
@@ -151,11 +154,12 @@ int wire_set_proxy(
 	struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port);
 
 /* Tell the link that these phones' addresses are here now: gratuitous ARP, unsolicited neighbour
- * advertisements, each address twice, paced. At most 64 ranges wait; more are not announced but
- * answered for all the same. Nothing on the memory link. */
+ * advertisements, each address twice, about a second apart and at most 20,000 frames a second; those
+ * that have left by then are passed over. At most 64 ranges wait, and one more for each shard; more
+ * are not announced but answered for all the same. Nothing on the memory link or without a mirror. */
 void wire_announce(struct wire *wire, uint32_t first, uint32_t count);
 
-/* The herd's clock now, us; any thread, after wire_start. */
+/* The herd's clock now, us; any thread, after wire_start. A snapshot's now_us is on it too. */
 uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);

@@ -91,6 +91,9 @@ static bool obey(struct worker *worker, const struct order *order, uint64_t now_
 		return true;
 	case ORDER_PROXY:
 		return move_proxy(worker, order, now_us);
+	case ORDER_ANNOUNCE:
+		announcer_add(&worker->announcer, order->command.first, order->command.count);
+		return true;
 	}
 	return true;
 }
@@ -100,7 +103,7 @@ static void take_orders(struct worker *worker, uint64_t now_us)
 	struct mailbox *mailbox = &worker->mailbox;
 	uint32_t taken = atomic_load_explicit(&mailbox->taken, memory_order_relaxed);
 	const uint32_t put = atomic_load_explicit(&mailbox->put, memory_order_acquire);
-	while (taken != put && obey(worker, &mailbox->order[taken % WORKER_ORDERS], now_us)) {
+	while (taken != put && obey(worker, &mailbox->order[taken & mailbox->mask], now_us)) {
 		taken++;
 		worker->activity++;
 	}
@@ -227,10 +230,12 @@ static void keep_house(struct worker *worker, uint64_t now_us)
 {
 	take_orders(worker, now_us);
 	if (worker->herd_station) {
-		if (worker->index)
+		if (worker->index) {
 			read_hops(worker);
-		else
+		} else {
 			station_ask(worker, worker->herd_station, now_us);
+			station_announce(worker, worker->herd_station, now_us);
+		}
 	}
 	answer_report(worker, now_us);
 	measure_busy(worker, rte_rdtsc());

@@ -16,6 +16,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include "announce.h"
 #include "capture.h"
 #include "clock.h"
 #include "frame.h"
@@ -24,8 +25,9 @@
 #include "wire.h"
 
 #define STATION_BURST 64
-#define WORKER_ORDERS 64
-#define WORKER_REDIRECTS 1024 /* frames on their way from one worker to another */
+#define WORKER_ORDERS 64          /* that can wait, */
+#define WORKER_ORDERS_PER_SHARD 3 /* and where shards come and go: adopt, announce, release */
+#define WORKER_REDIRECTS 1024     /* frames on their way from one worker to another */
 
 struct worker;
 
@@ -50,22 +52,22 @@ struct station {
 };
 
 /* What the control thread may ask of a worker. */
-enum order_kind { ORDER_COMMAND, ORDER_FAULTS, ORDER_FORGET, ORDER_PROXY };
+enum order_kind { ORDER_COMMAND, ORDER_FAULTS, ORDER_FORGET, ORDER_PROXY, ORDER_ANNOUNCE };
 
 struct order {
 	uint8_t kind; /* enum order_kind */
 	uint8_t proxy;
 	uint16_t port;
 	struct address address;
-	struct herd_command command;
+	struct herd_command command; /* ANNOUNCE: first and count */
 	struct registrar_faults faults;
 };
 
 struct mailbox {
 	_Atomic uint32_t put;   /* control thread writes */
 	_Atomic uint32_t taken; /* worker writes */
-	struct order
-		order[WORKER_ORDERS]; /* control thread writes those between put and taken + N */
+	uint32_t mask;          /* of the orders that can wait, a power of two less one */
+	struct order *order;    /* control thread writes those between put and taken + N */
 };
 
 /* One worker's part of a snapshot. Worker writes while asked != answered, control thread reads
@@ -97,6 +99,7 @@ struct worker {
 	struct registrar *registrar[PROXIES];             /* NULL: no registrars here */
 	struct station *herd_station, *registrar_station; /* into station[], or NULL */
 	struct station station[LINK_ENDS];
+	struct announcer announcer; /* of worker 0, where addresses come and go */
 	struct wire_proxy proxy[PROXIES];
 	uint16_t generation[PROXIES]; /* how often the proxy's address has changed */
 	uint64_t registrar_next_us;
@@ -128,6 +131,8 @@ unsigned station_receive_redirected(struct worker *worker, uint64_t now_us);
 void station_flush(struct worker *worker, struct station *station);
 /* Ask for next hops that are due. */
 void station_ask(struct worker *worker, struct station *station, uint64_t now_us);
+/* Tell the link of addresses that have come here, as many as are due. */
+void station_announce(struct worker *worker, struct station *station, uint64_t now_us);
 /* Frames of workers that have no queue. */
 void station_relay(struct worker *worker, struct station *station);
 

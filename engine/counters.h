@@ -91,7 +91,8 @@ static inline void counters_add(void *into, const void *from, size_t count)
 	X(icmp_unreachable, "ICMP unreachable for a datagram of ours")                            \
 	X(challenge_unusable, "challenges with no algorithm, qop or size we support")             \
 	X(not_sent, "datagrams that were due and found no buffer: the generator was late")        \
-	X(timer_late, "timers that could not be moved forward and fired at their old time")
+	X(timer_late, "timers that could not be moved forward and fired at their old time")       \
+	X(muted, "datagrams not taken: no lease is sure, or their phone is being left")
 
 COUNTERS_DECLARE(herd_counters, HERD_COUNTERS);
 

@@ -22,6 +22,18 @@ static uint32_t slice_size(const struct herd_config *config)
 	return (config->fleet_phones - config->first - 1) / config->stride + 1;
 }
 
+#define LINE 64 /* bytes of a cache line, and of a record */
+
+/* n records, each in a cache line of its own, zero, and none of them touched before it is used:
+ * memory of phones that another generator drives costs nothing. */
+static void *take_records(uint32_t n, void **block)
+{
+	*block = calloc((size_t)n + 1, LINE);
+	if (*block == NULL)
+		return NULL;
+	return (void *)(((uintptr_t)*block + LINE - 1) / LINE * LINE);
+}
+
 int herd_create(
 	struct herd **out, const struct herd_config *config, const struct herd_output *output)
 {
@@ -35,19 +47,24 @@ int herd_create(
 	herd->phones = slice_size(config);
 	herd->stride_inverse = ((1ull << 40) + config->stride - 1) / config->stride;
 	uint32_t n = herd->phones ? herd->phones : 1;
-	herd->phone = aligned_alloc(64, (size_t)n * sizeof(struct phone));
-	herd->auth = calloc(n, sizeof(struct phone_auth));
+	herd->shards = config->fleet_phones / SHARD_PHONES + 1;
+	herd->shard = calloc(herd->shards, sizeof(*herd->shard));
+	herd_shards_empty(herd);
+	herd->record = config->mirror != NULL ? config->mirror->record : NULL;
+	pacer_set(&herd->pacer, config->ramp_per_s);
+	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
+	herd->phone = take_records(n, &herd->phone_block);
+	herd->auth = take_records(n, &herd->auth_block);
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
 	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
 	herd->wheel = wheel_create(herd->timers, 0);
 	herd->credentials = credentials_create(n, config->identities, config->domain);
 	herd->messages = messages_create(&herd->config);
-	if (herd->phone == NULL || herd->auth == NULL || herd->wheel == NULL ||
-		herd->credentials == NULL || herd->messages == NULL) {
+	if (herd->shard == NULL || herd->phone == NULL || herd->auth == NULL ||
+		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL) {
 		herd_free(herd);
 		return -ENOMEM;
 	}
-	memset(herd->phone, 0, (size_t)n * sizeof(struct phone));
 	histogram_reset(&herd->histograms.options_rtt_us);
 	histogram_reset(&herd->histograms.register_rtt_us);
 	histogram_reset(&herd->histograms.registration_us);
@@ -57,6 +74,18 @@ int herd_create(
 	return 0;
 }
 
+/* HA1 is as good as a password. */
+static void wipe(struct herd *herd)
+{
+	for (uint32_t i = 0; i < herd->shards; i++) {
+		const uint32_t first = herd_first_local(herd, (uint64_t)i * SHARD_PHONES);
+		const uint32_t end = herd_first_local(herd, (i + 1ull) * SHARD_PHONES);
+		if (herd->shard[i].touched)
+			explicit_bzero(
+				herd->auth + first, (end - first) * sizeof(struct phone_auth));
+	}
+}
+
 void herd_free(struct herd *herd)
 {
 	if (herd == NULL)
@@ -64,10 +93,11 @@ void herd_free(struct herd *herd)
 	messages_free(herd->messages);
 	credentials_free(herd->credentials);
 	wheel_free(herd->wheel);
-	if (herd->auth != NULL)
-		explicit_bzero(herd->auth, (size_t)herd->phones * sizeof(struct phone_auth));
-	free(herd->auth);
-	free(herd->phone);
+	if (herd->auth != NULL && herd->shard != NULL)
+		wipe(herd);
+	free(herd->auth_block);
+	free(herd->phone_block);
+	free(herd->shard);
 	free(herd);
 }
 
@@ -157,6 +187,13 @@ static void fire(struct herd *herd, uint32_t local, uint32_t slot_ms)
 	herd_queue(herd, local);
 }
 
+static void fetch(const struct herd *herd, uint32_t local)
+{
+	__builtin_prefetch(&herd->phone[local], 1);
+	if (herd->record != NULL)
+		__builtin_prefetch(&herd->record[herd_index(herd, local)], 1);
+}
+
 static uint32_t advance_wheel(struct herd *herd, uint32_t budget)
 {
 	uint32_t entry[TAKE], done = 0, slot_ms;
@@ -166,32 +203,13 @@ static uint32_t advance_wheel(struct herd *herd, uint32_t budget)
 		if (n == 0)
 			break;
 		for (uint32_t i = 0; i < n && i < PREFETCH; i++)
-			__builtin_prefetch(&herd->phone[entry[i]], 1);
+			fetch(herd, entry[i]);
 		for (uint32_t i = 0; i < n; i++) {
 			if (i + PREFETCH < n)
-				__builtin_prefetch(&herd->phone[entry[i + PREFETCH]], 1);
+				fetch(herd, entry[i + PREFETCH]);
 			fire(herd, entry[i], slot_ms);
 		}
 		done += n;
-	}
-	return done;
-}
-
-static uint32_t advance_ramp(struct herd *herd, uint32_t budget)
-{
-	uint32_t done = 0;
-	while (herd->ramping && done < budget) {
-		if (herd->next_start == herd->phones) {
-			herd->ramping = false;
-			break;
-		}
-		uint64_t planned_us = pacer_planned_us(
-			&herd->pacer, herd_index(herd, herd->next_start));
-		if (planned_us > herd->now_us)
-			break;
-		herd_start_phone(herd, herd->next_start, planned_us, herd->now_ms);
-		herd_queue(herd, herd->next_start++);
-		done++;
 	}
 	return done;
 }
@@ -215,7 +233,7 @@ static void run_job(struct herd *herd, const struct herd_command *job, uint32_t 
 	if (phone->state == PHONE_OFF && job->kind != HERD_STOP)
 		return;
 	bool goodbye = phone->state == PHONE_REGISTERED && herd->config.unregister &&
-		       (job->kind == HERD_REBOOT || job->kind == HERD_STOP);
+		       !herd_is_muted(herd) && (job->kind == HERD_REBOOT || job->kind == HERD_STOP);
 	uint32_t boot_ms = herd->now_ms +
 			   herd_uniform(herd_draw(herd->config.seed, herd_index(herd, local),
 						phone->epoch, DRAW_BOOT, 0),
@@ -235,74 +253,117 @@ static void run_job(struct herd *herd, const struct herd_command *job, uint32_t 
 	herd_queue(herd, local);
 }
 
-static bool job_concerns(const struct herd *herd, const struct herd_command *job, uint32_t local)
+/* Where the walk of the first waiting job begins and ends. */
+static void enter_job(struct herd *herd)
 {
-	if (job->kind == HERD_STOP || job->kind == HERD_DISABLE_REDUNDANCY)
-		return true;
-	uint32_t index = herd_index(herd, local);
-	return index >= job->first && index - job->first < job->count;
+	const struct herd_command *job = &herd->job[0];
+	const bool all = job->kind == HERD_STOP || job->kind == HERD_DISABLE_REDUNDANCY;
+	herd->job_next = all ? 0 : herd_first_local(herd, job->first);
+	herd->job_end = all ? herd->phones
+			    : herd_first_local(herd, (uint64_t)job->first + job->count);
+}
+
+static void end_job(struct herd *herd)
+{
+	if (herd->job[0].kind == HERD_STOP)
+		herd->stopped = true;
+	memmove(herd->job, herd->job + 1, --herd->jobs * sizeof(herd->job[0]));
+	if (herd->jobs > 0)
+		enter_job(herd);
 }
 
 static uint32_t advance_jobs(struct herd *herd, uint32_t budget)
 {
 	uint32_t done = 0;
 	while (herd->jobs > 0 && done < budget) {
-		if (herd->job_next == herd->phones) {
-			if (herd->job[0].kind == HERD_STOP)
-				herd->stopped = true;
-			memmove(herd->job, herd->job + 1, --herd->jobs * sizeof(herd->job[0]));
-			herd->job_next = 0;
+		if (herd->job_next >= herd->job_end) {
+			end_job(herd);
 			continue;
 		}
-		uint32_t local = herd->job_next++;
-		if (job_concerns(herd, &herd->job[0], local))
-			run_job(herd, &herd->job[0], local);
+		const uint32_t shard = herd_index(herd, herd->job_next) / SHARD_PHONES;
 		done++;
+		/* Shards that are away are off as a whole, and their memory may be untouched. */
+		if (herd->shard[shard].state == SHARD_AWAY)
+			herd->job_next = herd_first_local(herd, (shard + 1ull) * SHARD_PHONES);
+		else
+			run_job(herd, &herd->job[0], herd->job_next++);
 	}
 	return done;
+}
+
+/* Without a lease only what sends nothing is done: leaving, and the end of everything, which makes
+ * the commands before it needless. */
+static uint32_t advance_muted(struct herd *herd, uint32_t budget)
+{
+	if (!herd->stopping)
+		return 0;
+	while (herd->jobs > 0 && herd->job[0].kind != HERD_STOP)
+		end_job(herd);
+	return advance_jobs(herd, budget);
 }
 
 bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 {
 	herd_set_time(herd, now_us);
-	uint32_t done = advance_jobs(herd, budget);
-	done += advance_ramp(herd, budget - done);
+	uint32_t done = herd_advance_leaving(herd, budget);
+	if (herd_is_muted(herd)) {
+		done += advance_muted(herd, budget - done);
+		return done < budget;
+	}
+	done += advance_jobs(herd, budget - done);
+	done += herd_advance_ramp(herd, budget - done);
 	done += advance_wheel(herd, budget - done);
 	return done < budget;
+}
+
+static bool add_job(struct herd *herd, const struct herd_command *command)
+{
+	if (herd->jobs == HERD_JOBS)
+		return false;
+	if (command->kind == HERD_STOP) {
+		herd->stopping = true;
+		herd_end_ramp(herd);
+	}
+	if (command->kind == HERD_DISABLE_REDUNDANCY)
+		herd->config.redundancy.enabled = false;
+	herd->job[herd->jobs++] = *command;
+	if (herd->jobs == 1)
+		enter_job(herd);
+	return true;
 }
 
 bool herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us)
 {
 	herd_set_time(herd, now_us);
-	if (command->kind == HERD_START) {
-		pacer_set(&herd->pacer, now_us, herd->config.ramp_per_s);
-		herd->ramping = true;
+	switch (command->kind) {
+	case HERD_START:
+		herd_adopt(herd, &(struct herd_command){
+					 .count = herd->config.fleet_phones, .begin_us = now_us});
 		return true;
-	}
-	if (command->kind == HERD_SET_PROXY) {
+	case HERD_ADOPT:
+		herd_adopt(herd, command);
+		return true;
+	case HERD_RELEASE:
+		herd_release(herd, command);
+		return true;
+	case HERD_SET_PROXY:
 		herd->config.proxy[command->proxy].address = command->address;
 		return true;
+	default:
+		return add_job(herd, command);
 	}
-	if (herd->jobs == HERD_JOBS)
-		return false;
-	if (command->kind == HERD_STOP)
-		herd->ramping = false;
-	if (command->kind == HERD_DISABLE_REDUNDANCY)
-		herd->config.redundancy.enabled = false;
-	herd->job[herd->jobs++] = *command;
-	return true;
 }
 
 uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us)
 {
-	if (herd->jobs > 0)
+	const bool muted = herd_is_muted(herd);
+	if (herd_is_leaving(herd) || (herd->jobs > 0 && (!muted || herd->stopping)))
 		return 0;
-	uint64_t next_us = limit_us;
-	if (herd->ramping && herd->next_start < herd->phones) {
-		uint64_t start_us = pacer_planned_us(
-			&herd->pacer, herd_index(herd, herd->next_start));
+	uint64_t next_us = limit_us, start_us;
+	if (muted)
+		return next_us;
+	if (herd_ramp_next(herd, &start_us))
 		next_us = start_us < next_us ? start_us : next_us;
-	}
 	uint64_t visit_us = deadline_us(herd, wheel_now_ms(herd->wheel));
 	if (visit_us >= next_us)
 		return next_us;
@@ -314,7 +375,8 @@ uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us)
 
 bool herd_is_quiet(const struct herd *herd)
 {
-	return herd->stopped && herd->unregistering == 0;
+	/* Without a lease nobody can say goodbye any more. */
+	return herd->stopped && (herd->unregistering == 0 || herd_is_muted(herd));
 }
 
 const struct herd_counters *herd_counters(const struct herd *herd)
@@ -344,7 +406,9 @@ const struct phone *herd_phone(const struct herd *herd, uint32_t index)
 
 uint64_t herd_memory(const struct herd *herd)
 {
-	return sizeof(*herd) +
+	const struct mirror *mirror = herd->config.mirror;
+	const uint64_t share = mirror != NULL ? mirror_memory(mirror) / mirror->workers : 0;
+	return sizeof(*herd) + share + (uint64_t)herd->shards * sizeof(struct herd_shard) +
 	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth)) +
 	       wheel_memory(herd->wheel) + messages_memory(herd->messages) +
 	       credentials_memory(herd->credentials);

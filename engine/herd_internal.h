@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of a herd, shared by its four files: herd.c (life, time, commands), herd_step.c (what
- * a redundancy step asks for), herd_send.c (requests) and herd_receive.c (datagrams). Nobody else
- * includes this.
+ * The inside of a herd, shared by its six files: herd.c (life, time, commands), herd_shard.c (whose
+ * phones they are), herd_step.c (what a redundancy step asks for), herd_record.c (what the mirror is
+ * told), herd_send.c (requests) and herd_receive.c (datagrams). Nobody else includes this.
  */
 #ifndef SIPHERD_HERD_INTERNAL_H
 #define SIPHERD_HERD_INTERNAL_H
@@ -20,6 +20,28 @@
 #define AUTH_STALE_MAX 10 /* stale=true is free, but a proxy that says nothing else is given up */
 #define SECONDS_MAX 1000000u /* longer expiries and waits are cut to what 32-bit ms can order */
 
+enum shard_state {
+	SHARD_AWAY = 0, /* never adopted, or left: all its phones are off */
+	SHARD_WAITING,  /* adopted; the ramp has not come to its end */
+	SHARD_OURS,
+	SHARD_LEAVING, /* its phones are being switched off */
+};
+
+/* A shard, in at most one list. */
+struct herd_shard {
+	uint64_t begin_us;       /* of the ADOPT that it waits with, and the phone which that */
+	uint32_t first;          /* begins with */
+	uint32_t previous, next; /* in the list */
+	uint32_t end;            /* LEAVING: local index behind the last phone that was started */
+	uint8_t state;           /* enum shard_state */
+	bool again;              /* adopted again before it was left */
+	bool touched;            /* its phones' memory has been used */
+};
+
+struct herd_list {
+	uint32_t head, tail;
+};
+
 struct herd {
 	struct herd_config config;
 	struct herd_output output;
@@ -30,16 +52,22 @@ struct herd {
 				    16 */
 	struct phone *phone;
 	struct phone_auth *auth;
+	void *phone_block, *auth_block; /* what holds them */
 	struct wheel *wheel;
 	uint32_t timers; /* entries the wheel has room for, however they are spread */
 	struct messages *messages;
 	struct credentials *credentials;
 	struct pacer pacer;
-	bool ramping, stopped;
-	uint32_t next_start;    /* local index the ramp has come to */
+	struct phone_record *record; /* of the whole fleet, the mirror's; NULL: no mirror */
+	struct herd_shard *shard;    /* of the whole fleet */
+	uint32_t shards;
+	struct herd_list adopting, leaving; /* in the order of their commands */
+	uint32_t next_start, next_leave;    /* local index in the first shard of each */
+	bool stopping, stopped;
 	uint32_t unregistering; /* phones with an Expires 0 in flight */
 	struct herd_command job[HERD_JOBS];
-	uint32_t jobs, job_next; /* waiting jobs; local index the first has come to */
+	uint32_t jobs, job_next, job_end; /* waiting jobs; local indices of the first: it has come
+					     to, and ends before */
 	struct herd_counters counters;
 	struct herd_population population;
 	struct herd_histograms histograms;
@@ -62,6 +90,25 @@ static inline uint32_t herd_index(const struct herd *herd, uint32_t local)
 static inline uint32_t herd_local(const struct herd *herd, uint32_t index)
 {
 	return (uint32_t)((__uint128_t)(index - herd->config.first) * herd->stride_inverse >> 40);
+}
+
+/* The first phone of the slice whose fleet index is at least this; herd->phones when there is none. */
+static inline uint32_t herd_first_local(const struct herd *herd, uint64_t index)
+{
+	if (index <= herd->config.first)
+		return 0;
+	if (index >= herd->config.fleet_phones)
+		return herd->phones;
+	const uint32_t local = herd_local(herd, (uint32_t)index - 1) + 1;
+	return local < herd->phones ? local : herd->phones;
+}
+
+/* No lease is sure any more: not a datagram may leave. */
+static inline bool herd_is_muted(const struct herd *herd)
+{
+	return herd->config.mirror != NULL &&
+	       herd->now_us >= atomic_load_explicit(
+				       &herd->config.mirror->lease_over_us, memory_order_relaxed);
 }
 
 /* Why a random number is drawn: keeps draws of one phone and epoch apart. */
@@ -88,6 +135,26 @@ void herd_queue(struct herd *herd, uint32_t local);
 void herd_unregister_ended(struct herd *herd, uint32_t local);
 void herd_start_phone(struct herd *herd, uint32_t local, uint64_t planned_us, uint32_t boot_ms);
 enum proxy herd_unregister_proxy(const struct phone *phone);
+
+/* herd_shard.c */
+void herd_shards_empty(struct herd *herd);
+void herd_adopt(struct herd *herd, const struct herd_command *command);
+void herd_release(struct herd *herd, const struct herd_command *command);
+/* Whoever has not been started is not any more. */
+void herd_end_ramp(struct herd *herd);
+bool herd_is_leaving(const struct herd *herd);
+/* When the ramp goes on; false: it is over. */
+bool herd_ramp_next(const struct herd *herd, uint64_t *planned_us);
+uint32_t herd_advance_ramp(struct herd *herd, uint32_t budget);
+uint32_t herd_advance_leaving(struct herd *herd, uint32_t budget);
+
+/* herd_record.c; nothing without a mirror */
+void herd_record_sent(struct herd *herd, uint32_t local);
+void herd_record_rtt(struct herd *herd, uint32_t local, uint32_t rtt_us);
+/* The phone has just made a step from phase `before`; nothing has been sent yet. */
+void herd_record_step(struct herd *herd, uint32_t local, enum phone_event event,
+	enum phone_state before, struct redundancy_result result);
+void herd_record_recall(struct herd *herd, uint32_t local);
 
 /* herd.c */
 void herd_set_time(struct herd *herd, uint64_t now_us);

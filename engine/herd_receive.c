@@ -44,11 +44,13 @@ static void count_class(struct herd *herd, uint16_t status)
 	}
 }
 
-static void record_since(struct histogram *histogram, uint64_t now_us, uint32_t planned_us)
+static uint32_t record_since(struct histogram *histogram, uint64_t now_us, uint32_t planned_us)
 {
 	/* Transactions last at most 64 s, far from the 71 minutes of 32-bit microseconds. */
 	uint32_t elapsed = (uint32_t)now_us - planned_us;
-	histogram_record(histogram, (int32_t)elapsed < 0 ? 0 : elapsed);
+	elapsed = (int32_t)elapsed < 0 ? 0 : elapsed;
+	histogram_record(histogram, elapsed);
+	return elapsed;
 }
 
 static void options_answered(struct herd *herd, const struct response *response)
@@ -57,7 +59,9 @@ static void options_answered(struct herd *herd, const struct response *response)
 	uint16_t status = response->message->status;
 	struct occasion occasion = {.planned_us = herd->now_us};
 	phone->flags &= (uint16_t)~PHONE_KEEPALIVE_PENDING;
-	record_since(&herd->histograms.options_rtt_us, herd->now_us, phone->keepalive_planned_us);
+	herd_record_rtt(herd, response->local,
+		record_since(&herd->histograms.options_rtt_us, herd->now_us,
+			phone->keepalive_planned_us));
 	for (int i = 0; i < herd->config.keepalive_codes; i++) {
 		if (status != herd->config.keepalive_code[i])
 			continue;
@@ -391,11 +395,26 @@ static void take_request(
 	++*manner.counter;
 }
 
+/* A phone that is being left, or a whole herd without a lease, could only answer. Its memory is
+ * fetched while the datagram is read. */
+static bool may_take(const struct herd *herd, uint32_t index)
+{
+	const uint32_t local = herd_local(herd, index);
+	__builtin_prefetch(&herd->phone[local], 1);
+	if (herd->record != NULL)
+		__builtin_prefetch(&herd->record[index], 1);
+	return herd->shard[index / SHARD_PHONES].state != SHARD_LEAVING && !herd_is_muted(herd);
+}
+
 void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
 	size_t length, uint64_t now_us)
 {
 	struct sip_message message;
 	herd_set_time(herd, now_us);
+	if (!may_take(herd, phone)) {
+		herd->counters.muted++;
+		return;
+	}
 	enum scan_result result = scan_message(datagram, length, &message);
 	if (result == SCAN_EMPTY) {
 		herd->counters.message_keepalive++;
@@ -418,7 +437,7 @@ void herd_unreachable(struct herd *herd, uint32_t index, enum proxy proxy, uint6
 	struct phone *phone = &herd->phone[local];
 	struct occasion occasion = {.planned_us = now_us};
 	herd->counters.icmp_unreachable++;
-	if (!herd->config.icmp_fails)
+	if (!herd->config.icmp_fails || !may_take(herd, index))
 		return;
 	if ((phone->flags & PHONE_REGISTER_PENDING) && phone_active(phone) == proxy) {
 		phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;

@@ -152,6 +152,16 @@ static void again_at(const struct herd *herd, uint32_t *next_ms, uint32_t tries,
 		*next_ms = herd->now_ms + interval;
 }
 
+static void keepalive_datagram(struct herd *herd, uint32_t local)
+{
+	struct phone *phone = &herd->phone[local];
+	const bool first = phone->keepalive_tries == 0;
+	note_datagram(send_options(herd, local), &phone->keepalive_tries,
+		&herd->counters.options_sent, &herd->counters.options_retransmitted);
+	if (first && phone->keepalive_tries > 0)
+		herd_record_sent(herd, local);
+}
+
 void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion *occasion)
 {
 	struct phone *phone = &herd->phone[local];
@@ -163,15 +173,13 @@ void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion
 				   transaction_interval_ms(&herd->config.timers, 1, false);
 	phone->keepalive_end_ms = herd->now_ms + herd->config.timers.no_response_ms;
 	record_lateness(herd, occasion);
-	note_datagram(send_options(herd, local), &phone->keepalive_tries,
-		&herd->counters.options_sent, &herd->counters.options_retransmitted);
+	keepalive_datagram(herd, local);
 }
 
 void herd_again_options(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
-	note_datagram(send_options(herd, local), &phone->keepalive_tries,
-		&herd->counters.options_sent, &herd->counters.options_retransmitted);
+	keepalive_datagram(herd, local);
 	again_at(herd, &phone->keepalive_next_ms, phone->keepalive_tries, false);
 }
 

@@ -245,9 +245,7 @@ static void count_failures(struct phone *phone, enum phone_event event)
 {
 	if (event == EVENT_REGISTER_OK)
 		phone->backoff = 0;
-	else if (event == EVENT_REGISTER_SILENCE || event == EVENT_REJECTED ||
-		 event == EVENT_REJECTED_SWITCHING || event == EVENT_CREDENTIALS_REFUSED ||
-		 event == EVENT_REGISTER_USELESS)
+	else if (phone_event_is_failure(event))
 		phone->backoff += phone->backoff < UINT8_MAX;
 }
 
@@ -305,7 +303,10 @@ void herd_step(
 	herd->population.phones[phone->state][phone_active(phone)]--;
 	count_failures(phone, event);
 	new_registration(phone, event, occasion);
+	const enum phone_state before = (enum phone_state)phone->state;
 	struct redundancy_result result = redundancy_step(&herd->config.redundancy, phone, event);
+	/* The proxy that will be tried is stored before the REGISTER to it goes out (PHONE.md). */
+	herd_record_step(herd, local, event, before, result);
 	carry_out(herd, local, event, result, occasion);
 	herd->population.phones[phone->state][phone_active(phone)]++;
 	/* A pause of zero is over at once: no need to wait for the wheel's next millisecond. */

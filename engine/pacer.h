@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Open-loop schedule of the ramp: phone n of the fleet is planned at start + n / rate, whatever
- * happened to the phones before it. Multiplication by a fixed-point interval, no division.
+ * Open-loop schedule of a ramp: its phone n is planned at start + n / rate, whatever happened to the
+ * phones before it. Multiplication by a fixed-point interval, no division.
  */
 #ifndef SIPHERD_PACER_H
 #define SIPHERD_PACER_H
@@ -11,21 +11,18 @@
 #define PACER_FRACTION_BITS 20
 
 struct pacer {
-	uint64_t start_us;
 	uint64_t interval; /* us between two starts, PACER_FRACTION_BITS of fraction; 0: all at once
 			    */
 };
 
-static inline void pacer_set(struct pacer *pacer, uint64_t start_us, uint32_t per_second)
+static inline void pacer_set(struct pacer *pacer, uint32_t per_second)
 {
-	pacer->start_us = start_us;
 	pacer->interval = per_second == 0 ? 0 : (1000000ull << PACER_FRACTION_BITS) / per_second;
 }
 
-static inline uint64_t pacer_planned_us(const struct pacer *pacer, uint32_t n)
+static inline uint64_t pacer_after_us(const struct pacer *pacer, uint32_t n)
 {
-	return pacer->start_us +
-	       (uint64_t)((__uint128_t)pacer->interval * n >> PACER_FRACTION_BITS);
+	return (uint64_t)((__uint128_t)pacer->interval * n >> PACER_FRACTION_BITS);
 }
 
 #endif

@@ -40,6 +40,14 @@ enum phone_event {
 	PHONE_EVENTS
 };
 
+/* Ends a registration, or a refresh, without a binding. */
+static inline bool phone_event_is_failure(enum phone_event event)
+{
+	return event == EVENT_REGISTER_SILENCE || event == EVENT_REJECTED ||
+	       event == EVENT_REJECTED_SWITCHING || event == EVENT_CREDENTIALS_REFUSED ||
+	       event == EVENT_REGISTER_USELESS;
+}
+
 enum switch_cause {
 	CAUSE_NONE = 0,
 	CAUSE_KEEPALIVE_SILENCE,

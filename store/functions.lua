@@ -171,7 +171,7 @@ end
 local function wrong_run(args, slab_bytes)
     for i = 7, #args, 2 do
         local offset, length = tonumber(args[i]), #args[i + 1]
-        if not offset or offset < 0 or offset % RECORD_BYTES ~= 0 then
+        if args[i] ~= '0' and not args[i]:find('^[1-9]%d*$') or offset % RECORD_BYTES ~= 0 then
             return 'an offset is a multiple of 32'
         elseif length == 0 or length % RECORD_BYTES ~= 0 then
             return 'data is one or more records of 32 bytes'

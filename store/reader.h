@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Reading the herd from Redis, for `sipherd fleet` and `sipherd export`: plain synchronous calls with
- * a time-out, nothing is ever written, no generator needs to run. For a cluster or a Sentinel the
- * right server is found first. Functions are used when the library is there, GETRANGE otherwise.
+ * a time-out, nothing is ever written, no generator needs to run, and the function library need not be
+ * there. For a cluster or a Sentinel the right server is found first. A connection that broke is made
+ * anew at the next call.
  */
 #ifndef SIPHERD_READER_H
 #define SIPHERD_READER_H
@@ -44,6 +45,7 @@ const char *reader_reason(const struct reader *reader); /* of the last failure *
 int reader_fleet(struct reader *reader, struct reader_fleet *out);
 /* At most `max` nodes; *count is how many there are. */
 int reader_nodes(struct reader *reader, struct reader_node *out, size_t max, size_t *count);
+/* owner is empty and token 0 when nobody ever had it. */
 int reader_lease(struct reader *reader, uint32_t shard, struct reader_lease *out);
 /* One record; -ENOENT: its slab is not there. */
 int reader_phone(struct reader *reader, uint32_t phone, uint8_t record[RECORD_SIZE]);

@@ -161,6 +161,17 @@ static void every_key_is_read(void **state)
 	assert_int_equal(fleet.mtu, 1400);
 	assert_int_equal(fleet.workers, 2);
 	assert_string_equal(fleet.transport, "udp");
+	assert_int_equal(fleet.target.kind, TARGET_SENTINEL);
+	assert_int_equal(fleet.target.servers, 2);
+	assert_string_equal(fleet.target.server[1].host, "2001:db8:30::1");
+	assert_int_equal(fleet.target.server[1].port, 26380);
+	assert_string_equal(fleet.target.master, "main");
+	assert_int_equal(fleet.target.db, 2);
+	assert_string_equal(fleet.target.user, "herd");
+	assert_string_equal(fleet.target.password, "very-secret");
+	assert_string_equal(fleet.state, "/var/tmp/sipherd");
+	assert_true(fleet.fence_strict);
+	assert_int_equal(fleet.lease_ttl_ms, 4000);
 }
 
 static void the_memory_link_needs_nothing(void **state)
@@ -660,6 +671,8 @@ static const char *random_text(const struct fleet_key *key)
 		return PICK("", "a.example", "10.1.2.3", "[2001:db8::1]");
 	if (strcmp(key->path, "link") == 0)
 		return PICK("memory", "tap:x0", "pci:3b:00.0", "af_xdp:eth1");
+	if (strcmp(key->path, "state") == 0)
+		return PICK("", "/var/tmp/a b", "/");
 	if (strcmp(key->path, "registrar.realm") == 0)
 		return PICK("", "a realm",
 			"r\xc3\xa9"
@@ -716,6 +729,12 @@ static void random_value(const struct fleet_key *key, char *out, size_t size)
 		snprintf(out, size, "%s",
 			PICK("10.0.0.0/16", "10.0.0.0/16, 2001:db8:5::/64",
 				"2001:db8:5::/64,10.0.0.1 ports 2000-9999"));
+		return;
+	case KIND_STORE:
+		snprintf(out, size, "%s",
+			PICK("none", "embedded", "redis://a.example", "redis://[::1]:7000/3",
+				"unix:/tmp/a%20b%3Fc", "unix:/x?db=4",
+				"redis+sentinel://a:1,b.example/main/2", "redis+cluster://10.0.0.1:7001"));
 		return;
 	case KIND_GATEWAY:
 		snprintf(out, size, "%s", PICK("", "10.0.0.1", "fe80::1, 10.0.0.1"));

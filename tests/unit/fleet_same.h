@@ -9,7 +9,8 @@
 
 #include "fleet_table.h"
 
-/* Values only: no places, no pointers, nothing that is made from other fields. */
+/* Values only: no places, no pointers, nothing that is made from other fields, and nothing of the
+ * store that is never written. */
 static inline struct fleet *fleet_bare(const struct fleet *fleet)
 {
 	struct fleet *bare = malloc(sizeof(*bare));
@@ -19,6 +20,8 @@ static inline struct fleet *fleet_bare(const struct fleet *fleet)
 	memset(bare->path, 0, sizeof(bare->path));
 	memset(bare->place, 0, sizeof(bare->place));
 	memset(bare->plan, 0, sizeof(bare->plan));
+	memset(bare->target.user, 0, sizeof(bare->target.user));
+	memset(bare->target.password, 0, sizeof(bare->target.password));
 	bare->identities = NULL;
 	bare->imported_rows = false;
 	bare->unknown_keys = 0;

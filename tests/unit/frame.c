@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "announce.h"
 #include "frame.h"
 #include "frame_golden.h"
 #include "mask.h"
@@ -488,6 +489,208 @@ static void advertisements_respect_override(void **state)
 	}
 }
 
+/* --- Several generators: addresses that come and go --- */
+
+#define PER_ADDRESS 2500
+#define FLEET (4 * SHARD_PHONES)
+
+/* Four shards, the first two of them here. */
+static _Atomic uint8_t here[4];
+
+static void set_up_shared(struct neighbours *neighbours)
+{
+	set_up(neighbours);
+	for (uint32_t shard = 0; shard < 4; shard++)
+		atomic_store(&here[shard], shard < 2);
+	neighbours->here = here;
+	neighbours->phones = FLEET;
+	/* One phone per address in one family, many in the other. */
+	assert_int_equal(address_plan_parse("10.20.0.1-10.20.200.0", &plans[ADDRESS_IPV4]), 0);
+	assert_int_equal(address_plan_parse("2001:db8:20::1-2001:db8:20::ffff ports 5000-7499",
+				 &plans[ADDRESS_IPV6]),
+		0);
+}
+
+static bool owns(const struct neighbours *neighbours, uint8_t family, uint32_t phone)
+{
+	struct address at;
+	uint16_t port;
+	address_plan_at(&plans[family], phone, &at, &port);
+	return neighbours_own(neighbours, &at);
+}
+
+static void only_shards_that_are_here_are_answered_for(void **state)
+{
+	struct neighbours neighbours;
+	(void)state;
+	set_up_shared(&neighbours);
+	for (uint8_t family = 0; family < ADDRESS_FAMILIES; family++) {
+		assert_true(owns(&neighbours, family, 0));
+		assert_true(owns(&neighbours, family, 2 * SHARD_PHONES - 1));
+		assert_false(owns(&neighbours, family, 2 * SHARD_PHONES));
+		assert_false(owns(&neighbours, family, FLEET - 1));
+		assert_false(owns(&neighbours, family, FLEET)); /* no phone of the fleet */
+	}
+	assert_answer(&neighbours, golden_arp_request, sizeof(golden_arp_request), golden_arp_reply,
+		sizeof(golden_arp_reply));
+	assert_answer(&neighbours, golden_solicitation, sizeof(golden_solicitation),
+		golden_advertisement, sizeof(golden_advertisement));
+	atomic_store(&here[0], 0); /* of the one address, */
+	atomic_store(&here[1], 0); /* of the other */
+	assert_answer(&neighbours, golden_arp_request, sizeof(golden_arp_request), NULL, 0);
+	assert_answer(&neighbours, golden_solicitation, sizeof(golden_solicitation), NULL, 0);
+	assert_answer(&neighbours, golden_echo4, sizeof(golden_echo4), NULL, 0);
+	assert_answer(&neighbours, golden_echo6, sizeof(golden_echo6), NULL, 0);
+}
+
+/* An address whose phones are of two shards is where the first of them is. */
+static void a_shared_address_is_where_its_first_phone_is(void **state)
+{
+	struct neighbours neighbours;
+	struct address at;
+	uint16_t port;
+	(void)state;
+	set_up_shared(&neighbours);
+	assert_int_equal(
+		address_plan_parse("10.20.0.1-10.20.0.9 ports 5000-10999", &plans[ADDRESS_IPV4]),
+		0);
+	address_plan_at(&plans[ADDRESS_IPV4], SHARD_PHONES, &at, &port);
+	assert_address(&at, "10.20.0.2"); /* which begins with phone 6000 */
+	atomic_store(&here[0], 0);
+	assert_false(neighbours_own(&neighbours, &at));
+	atomic_store(&here[0], 1);
+	atomic_store(&here[1], 0);
+	assert_true(neighbours_own(&neighbours, &at));
+}
+
+static struct address asks_as(struct neighbours *neighbours, const char *proxy)
+{
+	const struct address to = address(proxy);
+	uint8_t out[FRAME_REQUEST_MAX];
+	struct frame f;
+	neighbours->hop[PROXY_PRIMARY] = (struct next_hop){0};
+	neighbours_set_proxy(neighbours, PROXY_PRIMARY, &to, 0);
+	const size_t length = neighbours_ask(neighbours, 0, out);
+	assert_true(frame_parse(out, length, &untagged, &f) < FRAME_BAD);
+	return f.source;
+}
+
+/* Asking in the name of a phone would draw its datagrams here. */
+static void nobody_asks_in_the_name_of_a_phone_elsewhere(void **state)
+{
+	static const char *const proxies[] = {"10.10.0.1", "2001:db8::2"};
+	static const char *const nobody[] = {"0.0.0.0", "fe80::ff:fe00:1"};
+	(void)state;
+	for (unsigned family = 0; family < ADDRESS_FAMILIES; family++) {
+		struct neighbours neighbours;
+		struct address wanted, as;
+		uint16_t port;
+		set_up_shared(&neighbours);
+		for (uint32_t shard = 0; shard < 4; shard++) {
+			address_plan_at(&plans[family], shard * SHARD_PHONES, &wanted, &port);
+			atomic_store(&here[3], 1);
+			as = asks_as(&neighbours, proxies[family]);
+			assert_true(frame_address_equal(&as, &wanted));
+			atomic_store(&here[shard], 0);
+			atomic_store(&here[shard + 1 < 4 ? shard + 1 : 0], shard + 1 < 4);
+		}
+		as = asks_as(&neighbours, proxies[family]);
+		assert_address(&as, nobody[family]);
+	}
+}
+
+static void announcements_are_golden(void **state)
+{
+	struct neighbours neighbours;
+	uint8_t out[FRAME_REQUEST_MAX];
+	const struct address v4 = address("10.20.0.5"), v6 = address("2001:db8:20::5");
+	(void)state;
+	set_up(&neighbours);
+	assert_int_equal(neighbours_announce(&neighbours, &v4, out), sizeof(golden_announce4));
+	assert_memory_equal(out, golden_announce4, sizeof(golden_announce4));
+	assert_int_equal(neighbours_announce(&neighbours, &v6, out), sizeof(golden_announce6));
+	assert_memory_equal(out, golden_announce6, sizeof(golden_announce6));
+	/* Nobody answers one, not even to an address of its own. */
+	assert_answer(&neighbours, golden_announce4, sizeof(golden_announce4), NULL, 0);
+	assert_answer(&neighbours, golden_announce6, sizeof(golden_announce6), NULL, 0);
+}
+
+/* How many frames come in so many visits, 1 ms apart; all must be announcements of ours. */
+static unsigned announced(struct announcer *announcer, const struct neighbours *neighbours,
+	uint64_t *now_us, unsigned visits)
+{
+	unsigned frames = 0;
+	for (unsigned i = 0; i < visits; i++, *now_us += 1000) {
+		uint8_t out[FRAME_REQUEST_MAX];
+		struct frame f;
+		unsigned at_once = 0;
+		size_t length;
+		while ((length = announcer_next(announcer, neighbours, *now_us, out)) > 0) {
+			const enum frame_kind kind = frame_parse(out, length, &untagged, &f);
+			const struct address *at = kind == FRAME_ARP ? &f.source : &f.target;
+			assert_true(kind == FRAME_ARP || kind == FRAME_ADVERTISEMENT);
+			assert_true(neighbours_own(neighbours, at));
+			at_once++;
+		}
+		assert_true(at_once <= ANNOUNCE_BURST);
+		frames += at_once;
+	}
+	return frames;
+}
+
+static void addresses_are_announced_twice_and_paced(void **state)
+{
+	struct neighbours neighbours;
+	struct announcer announcer;
+	const unsigned addresses = SHARD_PHONES + SHARD_PHONES / PER_ADDRESS;
+	uint64_t now_us = 5 * SECOND_US;
+	(void)state;
+	set_up_shared(&neighbours);
+	assert_int_equal(announcer_open(&announcer, 4, FLEET), 0);
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 10), 0);
+	assert_true(announcer_add(&announcer, SHARD_PHONES, SHARD_PHONES));
+	/* 20 a millisecond, besides what a pause of a burst has saved up. */
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 100),
+		99 * ANNOUNCE_PER_S / 1000 + ANNOUNCE_BURST);
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 890),
+		addresses - 99 * ANNOUNCE_PER_S / 1000 - ANNOUNCE_BURST);
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 9), 0);
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 1000), addresses);
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 3000), 0);
+	announcer_close(&announcer);
+}
+
+/* What has gone to another generator by then is not claimed once more. */
+static void addresses_that_left_are_not_announced(void **state)
+{
+	struct neighbours neighbours;
+	struct announcer announcer;
+	uint64_t now_us = 0;
+	(void)state;
+	set_up_shared(&neighbours);
+	neighbours.plan[ADDRESS_IPV6] = NULL;
+	assert_int_equal(announcer_open(&announcer, 2, FLEET), 0);
+	assert_true(announcer_add(&announcer, 0, FLEET)); /* of which half is not here */
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 1001), 2 * SHARD_PHONES);
+	atomic_store(&here[1], 0);
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 2000), SHARD_PHONES);
+	/* A range that begins amid the phones of an address: it is announced with its first. */
+	neighbours.plan[ADDRESS_IPV4] = NULL;
+	neighbours.plan[ADDRESS_IPV6] = &plans[ADDRESS_IPV6];
+	assert_true(announcer_add(&announcer, 1, PER_ADDRESS));
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 2000), 2);
+	/* Beyond the fleet there is nothing, and no more waits than there is room for. */
+	assert_true(announcer_add(&announcer, FLEET, 1));
+	assert_true(announcer_add(&announcer, FLEET - 1, UINT32_MAX));
+	assert_true(announcer_add(&announcer, 0, PER_ADDRESS));
+	assert_false(announcer_add(&announcer, PER_ADDRESS, PER_ADDRESS));
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 500), 1);
+	assert_false(announcer_add(&announcer, PER_ADDRESS, PER_ADDRESS));
+	assert_int_equal(announced(&announcer, &neighbours, &now_us, 1000), 1);
+	assert_true(announcer_add(&announcer, PER_ADDRESS, PER_ADDRESS));
+	announcer_close(&announcer);
+}
+
 /* --- Masking --- */
 
 static void secrets_are_masked(void **state)
@@ -587,6 +790,12 @@ int main(void)
 		cmocka_unit_test(next_hops_are_asked_for_in_time),
 		cmocka_unit_test(one_gateway_is_asked_once),
 		cmocka_unit_test(advertisements_respect_override),
+		cmocka_unit_test(only_shards_that_are_here_are_answered_for),
+		cmocka_unit_test(a_shared_address_is_where_its_first_phone_is),
+		cmocka_unit_test(nobody_asks_in_the_name_of_a_phone_elsewhere),
+		cmocka_unit_test(announcements_are_golden),
+		cmocka_unit_test(addresses_are_announced_twice_and_paced),
+		cmocka_unit_test(addresses_that_left_are_not_announced),
 		cmocka_unit_test(secrets_are_masked),
 		cmocka_unit_test(masked_frames_stay_valid),
 		cmocka_unit_test(fragments_are_masked_whole),

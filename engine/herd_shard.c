@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whose phones they are: shards that wait for their ramp, that are driven, and that are being left. */
+#include "herd_internal.h"
+
+#define NOBODY UINT32_MAX
+
+void herd_shards_empty(struct herd *herd)
+{
+	herd->adopting = (struct herd_list){NOBODY, NOBODY};
+	herd->leaving = (struct herd_list){NOBODY, NOBODY};
+}
+
+static void list_push(struct herd *herd, struct herd_list *list, uint32_t shard)
+{
+	struct herd_shard *s = &herd->shard[shard];
+	s->previous = list->tail;
+	s->next = NOBODY;
+	if (list->tail == NOBODY)
+		list->head = shard;
+	else
+		herd->shard[list->tail].next = shard;
+	list->tail = shard;
+}
+
+static void list_remove(struct herd *herd, struct herd_list *list, uint32_t shard)
+{
+	const struct herd_shard *s = &herd->shard[shard];
+	if (s->previous == NOBODY)
+		list->head = s->next;
+	else
+		herd->shard[s->previous].next = s->next;
+	if (s->next == NOBODY)
+		list->tail = s->previous;
+	else
+		herd->shard[s->next].previous = s->previous;
+}
+
+static uint32_t shard_first_local(const struct herd *herd, uint32_t shard)
+{
+	return herd_first_local(herd, (uint64_t)shard * SHARD_PHONES);
+}
+
+/* The ramp and the walk of those that leave each stand in the first shard of their list. */
+static void ramp_next(struct herd *herd)
+{
+	if (herd->adopting.head != NOBODY)
+		herd->next_start = shard_first_local(herd, herd->adopting.head);
+}
+
+static void leave_next(struct herd *herd)
+{
+	if (herd->leaving.head != NOBODY)
+		herd->next_leave = shard_first_local(herd, herd->leaving.head);
+}
+
+static void set_driven(struct herd *herd, uint32_t shard, uint8_t driven)
+{
+	struct mirror *mirror = herd->config.mirror;
+	if (mirror != NULL)
+		atomic_store_explicit(
+			&mirror->driven[(size_t)shard * mirror->workers + herd->config.worker],
+			driven, memory_order_release);
+}
+
+static void wait_for_ramp(struct herd *herd, uint32_t shard)
+{
+	const bool alone = herd->adopting.head == NOBODY;
+	herd->shard[shard].state = SHARD_WAITING;
+	herd->shard[shard].touched = true;
+	list_push(herd, &herd->adopting, shard);
+	if (alone)
+		ramp_next(herd);
+}
+
+static void adopt_shard(struct herd *herd, uint32_t shard, uint32_t first, uint64_t begin_us)
+{
+	struct herd_shard *s = &herd->shard[shard];
+	if (s->state == SHARD_WAITING || s->state == SHARD_OURS || s->again)
+		return;
+	s->begin_us = begin_us;
+	s->first = first;
+	set_driven(herd, shard, 1);
+	/* Those that are still being left are switched off before they start. */
+	if (s->state == SHARD_LEAVING)
+		s->again = true;
+	else
+		wait_for_ramp(herd, shard);
+}
+
+static void stop_waiting(struct herd *herd, uint32_t shard)
+{
+	const bool first = herd->adopting.head == shard;
+	list_remove(herd, &herd->adopting, shard);
+	if (first)
+		ramp_next(herd);
+}
+
+static void release_shard(struct herd *herd, uint32_t shard)
+{
+	struct herd_shard *s = &herd->shard[shard];
+	s->again = false;
+	if (s->state == SHARD_AWAY || s->state == SHARD_LEAVING)
+		return;
+	s->end = shard_first_local(herd, shard + 1);
+	if (s->state == SHARD_WAITING) {
+		/* Whom the ramp has not reached needs no end. */
+		s->end = herd->adopting.head == shard ? herd->next_start
+						      : shard_first_local(herd, shard);
+		stop_waiting(herd, shard);
+	}
+	const bool alone = herd->leaving.head == NOBODY;
+	s->state = SHARD_LEAVING;
+	list_push(herd, &herd->leaving, shard);
+	if (alone)
+		leave_next(herd);
+}
+
+/* Shards that a command's range touches: from `first` to just before `end`. */
+static void range_of(
+	const struct herd *herd, const struct herd_command *command, uint32_t *first, uint32_t *end)
+{
+	uint64_t after = (uint64_t)command->first + command->count;
+	if (after > herd->config.fleet_phones)
+		after = herd->config.fleet_phones;
+	*first = command->first / SHARD_PHONES;
+	*end = after > command->first ? (uint32_t)((after - 1) / SHARD_PHONES) + 1 : *first;
+}
+
+void herd_adopt(struct herd *herd, const struct herd_command *command)
+{
+	uint32_t first, end;
+	if (herd->stopping)
+		return;
+	range_of(herd, command, &first, &end);
+	for (uint32_t shard = first; shard < end; shard++)
+		adopt_shard(herd, shard, command->first, command->begin_us);
+}
+
+void herd_release(struct herd *herd, const struct herd_command *command)
+{
+	uint32_t first, end;
+	range_of(herd, command, &first, &end);
+	for (uint32_t shard = first; shard < end; shard++)
+		release_shard(herd, shard);
+}
+
+void herd_end_ramp(struct herd *herd)
+{
+	while (herd->adopting.head != NOBODY) {
+		const uint32_t shard = herd->adopting.head;
+		list_remove(herd, &herd->adopting, shard);
+		herd->shard[shard].state = SHARD_OURS;
+	}
+}
+
+bool herd_is_leaving(const struct herd *herd)
+{
+	return herd->leaving.head != NOBODY;
+}
+
+bool herd_ramp_next(const struct herd *herd, uint64_t *planned_us)
+{
+	if (herd->adopting.head == NOBODY)
+		return false;
+	const struct herd_shard *s = &herd->shard[herd->adopting.head];
+	if (herd->next_start == shard_first_local(herd, herd->adopting.head + 1)) {
+		*planned_us = 0; /* nobody is left to start: the next shard's turn */
+		return true;
+	}
+	const uint32_t index = herd_index(herd, herd->next_start);
+	*planned_us = s->begin_us + pacer_after_us(&herd->pacer, index - s->first);
+	return true;
+}
+
+uint32_t herd_advance_ramp(struct herd *herd, uint32_t budget)
+{
+	uint32_t done = 0;
+	uint64_t planned_us;
+	while (done < budget && herd_ramp_next(herd, &planned_us) && planned_us <= herd->now_us) {
+		const uint32_t shard = herd->adopting.head;
+		done++;
+		if (herd->next_start == shard_first_local(herd, shard + 1)) {
+			herd->shard[shard].state = SHARD_OURS;
+			stop_waiting(herd, shard);
+			continue;
+		}
+		const uint32_t local = herd->next_start++;
+		herd_record_recall(herd, local);
+		herd_start_phone(herd, local, planned_us, herd->now_ms);
+		herd_queue(herd, local);
+	}
+	return done;
+}
+
+static void leave_ended(struct herd *herd)
+{
+	const uint32_t shard = herd->leaving.head;
+	list_remove(herd, &herd->leaving, shard);
+	herd->shard[shard].state = SHARD_AWAY;
+	if (herd->shard[shard].again) {
+		herd->shard[shard].again = false;
+		wait_for_ramp(herd, shard);
+	} else {
+		set_driven(herd, shard, 0);
+	}
+	leave_next(herd);
+}
+
+uint32_t herd_advance_leaving(struct herd *herd, uint32_t budget)
+{
+	uint32_t done = 0;
+	const struct occasion occasion = {.planned_us = herd->now_us};
+	while (herd->leaving.head != NOBODY && done < budget) {
+		done++;
+		if (herd->next_leave == herd->shard[herd->leaving.head].end) {
+			leave_ended(herd);
+			continue;
+		}
+		herd_step(herd, herd->next_leave++, EVENT_STOP, &occasion);
+	}
+	return done;
+}
