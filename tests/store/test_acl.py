@@ -107,8 +107,9 @@ class Writer(Case):
 class Monitor(Case):
     def setUp(self):
         super().setUp()
-        fixture.install(self.writer, {1: {10000: record()}, 2: {20000: record()}},
-                        fields=("phones", 2), lines=[(1, "RESYNC")])
+        fleet = fixture.Fleet(self.writer, {1: {10000: record()}, 2: {20000: record()}},
+                              fields=("phones", 2))
+        fleet.flush(1, {}, ["RESYNC"])
 
     def test_everything_a_reader_does(self):
         monitor, slab, feed = self.monitor, KEYS.slab(1), KEYS.feed(1)
