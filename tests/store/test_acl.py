@@ -171,6 +171,7 @@ class Others(Case):
             self.assertEqual(setting("maxmemory-policy"), b"noeviction")
             self.assertEqual(setting("stop-writes-on-bgsave-error"), b"no")
             self.assertEqual(setting("maxmemory-clients"), b"10%")
+            self.assertEqual(setting("stream-node-max-bytes"), b"65536")
             self.assertIn(b"normal 67108864 16777216 30",
                           setting("client-output-buffer-limit"))
 
