@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "arguments.h"
 #include "image.h"
 #include "view.h"
 
@@ -23,20 +24,6 @@ struct picture {
 	struct reader_lease *lease; /* [fleet.shards] */
 	json_t *totals;
 };
-
-static void on_error(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "error: %s\n", message);
-}
-
-static void on_warning(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "warning: %s\n", message);
-}
-
-static const struct fleet_report report_to_stderr = {.error = on_error, .warning = on_warning};
 
 /* --- Words --- */
 
@@ -77,19 +64,6 @@ static double ago_s(uint64_t unix_ms)
 }
 
 /* --- Where it is --- */
-
-int monitor_options(
-	const struct options *options, struct fleet *fleet, const struct fleet_report *report)
-{
-	int status = 0;
-	bool from_environment = options->store_from_environment;
-	if (options->store != NULL)
-		status = fleet_set_option(fleet, "store", options->store,
-			from_environment ? "SIPHERD_STORE" : "--store", from_environment, report);
-	if (options->state != NULL && status == 0)
-		status = fleet_set_option(fleet, "state", options->state, "--state", false, report);
-	return status;
-}
 
 int monitor_pointer(const struct fleet *fleet, unsigned slot, char *out, size_t size)
 {
@@ -519,7 +493,6 @@ static int follow(struct reader *reader, const struct options *options)
 
 static int read_arguments(const struct options *options, struct fleet *fleet)
 {
-	int status = 0;
 	bool file = options->arguments.count > 0;
 	fleet_defaults(fleet);
 	if (file == (options->fleet != NULL) || (!file && options->store == NULL)) {
@@ -532,17 +505,11 @@ static int read_arguments(const struct options *options, struct fleet *fleet)
 		return EXIT_USAGE;
 	}
 	if (file)
-		status = fleet_read(fleet, options->arguments.item[0], &report_to_stderr);
-	else
-		status = fleet_set_option(
-			fleet, "fleet", options->fleet, "--fleet", false, &report_to_stderr);
-	if (status == 0)
-		status = monitor_options(options, fleet, &report_to_stderr);
-	for (size_t i = 0; i < options->set.count && status == 0; i++)
-		status = fleet_set(fleet, options->set.item[i], &report_to_stderr);
-	if (status == 0 && file)
-		status = fleet_finish(fleet, &report_to_stderr);
-	return status == 0 ? EXIT_DONE : EXIT_USAGE;
+		return arguments_read(options, fleet);
+	if (fleet_set_option(fleet, "fleet", options->fleet, "--fleet", false, &arguments_report) !=
+		0)
+		return EXIT_USAGE;
+	return arguments_apply(options, fleet, false);
 }
 
 int run_monitor(const struct options *options)

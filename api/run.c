@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "arguments.h"
 #include "check.h"
 #include "resolve.h"
 #include "schedule.h"
@@ -47,38 +48,6 @@ struct run {
 static double elapsed_s(const struct run *run)
 {
 	return (double)(int64_t)(run->now.now_us - run->start_us) / 1e6;
-}
-
-static void on_error(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "error: %s\n", message);
-}
-
-static void on_warning(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "warning: %s\n", message);
-}
-
-static const struct fleet_report run_report = {.error = on_error, .warning = on_warning};
-
-/* What the command line and the environment say of the fleet's keys. */
-static int apply_sets(const struct options *options, struct fleet *fleet)
-{
-	int status = 0;
-	for (size_t i = 0; i < options->set.count && status == 0; i++)
-		status = fleet_set(fleet, options->set.item[i], &run_report);
-	if (status == 0 && options->set.count > 0)
-		status = fleet_finish(fleet, &run_report);
-	return status == 0 ? EXIT_DONE : EXIT_USAGE;
-}
-
-static int read_fleet(const struct options *options, struct fleet *fleet)
-{
-	if (fleet_read(fleet, options->arguments.item[0], &run_report) != 0)
-		return EXIT_USAGE;
-	return apply_sets(options, fleet);
 }
 
 static uint64_t random_word(void)
@@ -473,7 +442,7 @@ int run_check(const struct options *options)
 	struct run *run = run_new(options);
 	if (run == NULL)
 		return EXIT_HOST;
-	int status = read_fleet(options, &run->fleet);
+	int status = arguments_read(options, &run->fleet);
 	if (status == EXIT_DONE)
 		status = configure_fleet(run);
 	if (status == EXIT_DONE)
@@ -488,7 +457,7 @@ int run_fleet(const struct options *options)
 	if (run == NULL)
 		return EXIT_HOST;
 	time_t started = time(NULL);
-	int status = read_fleet(options, &run->fleet);
+	int status = arguments_read(options, &run->fleet);
 	if (status == EXIT_DONE)
 		status = configure_fleet(run);
 	if (status == EXIT_DONE)
@@ -546,8 +515,9 @@ int run_demo(const struct options *given)
 	if (run == NULL)
 		return EXIT_HOST;
 	time_t started = time(NULL);
-	int status = fleet_parse(&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &run_report);
-	status = status == 0 ? apply_sets(&options, &run->fleet) : EXIT_USAGE;
+	int status = fleet_parse(
+		&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &arguments_report);
+	status = status == 0 ? arguments_apply(&options, &run->fleet, true) : EXIT_USAGE;
 	if (status == EXIT_DONE)
 		status = configure_fleet(run);
 	if (status == EXIT_DONE) {
@@ -600,8 +570,8 @@ static int registrar_identities(const struct options *o, struct fleet *fleet)
 		/* The fleet's own reader of users files. */
 		fleet_defaults(fleet);
 		snprintf(set, sizeof(set), "users=%s", o->users);
-		return fleet_set(fleet, set, &run_report) == 0 &&
-				       fleet_finish(fleet, &run_report) == 0
+		return fleet_set(fleet, set, &arguments_report) == 0 &&
+				       fleet_finish(fleet, &arguments_report) == 0
 			       ? EXIT_DONE
 			       : EXIT_USAGE;
 	}

@@ -5,16 +5,13 @@ records, and a small fleet whose every value is known."""
 import os
 import shutil
 import struct
-import subprocess
 import sys
-import tempfile
-import time
 
+import servers
 from resp import Redis
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIBRARY = os.path.join(ROOT, "store", "functions.lua")
-SKIP = 77
 
 RECORD = 32
 SHARD_PHONES = 10000
@@ -33,47 +30,26 @@ def need(*tools):
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
         print("SKIP: not installed: " + ", ".join(missing))
-        sys.exit(SKIP)
+        sys.exit(servers.SKIP)
 
 
 class Server:
-    """A redis-server on a unix socket in a folder of its own, with the function library loaded."""
+    """A redis-server on a unix socket, with the function library loaded; user and password of one
+    who may load it, where that takes one."""
 
-    def __init__(self, *settings, load=True):
-        self.folder = tempfile.TemporaryDirectory(prefix="sipherd-redis-")
-        self.socket = os.path.join(self.folder.name, "redis.sock")
-        self.log = os.path.join(self.folder.name, "redis.log")
-        self.process = subprocess.Popen(
-            ["redis-server", *settings, "--port", "0", "--unixsocket", self.socket, "--save", "",
-             "--dir", self.folder.name, "--logfile", self.log])
-        self.wait()
-        if load:
-            with self.connect() as redis:
-                load_library(redis)
-
-    def wait(self):
-        """Until it listens, at most 10 s."""
-        for _ in range(500):
-            if self.process.poll() is not None:
-                break
-            try:
-                self.connect().close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        with open(self.log, encoding="utf-8") as log:
-            raise RuntimeError("redis-server does not come up:\n" + log.read())
+    def __init__(self, *settings, user=None, password=None):
+        self.single = servers.single(*settings)
+        self.single.__enter__()
+        self.socket = self.single.server[0].socket
+        self.stop = self.single.end
+        with self.connect(user, password) as redis:
+            load_library(redis)
 
     def connect(self, user=None, password=None):
         redis = Redis(self.socket)
         if user:
             redis("AUTH", user, password)
         return redis
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(timeout=20)
-        self.folder.cleanup()
 
 
 def load_library(redis):
@@ -130,3 +106,23 @@ def pairs(flat):
     """A flat reply name, value, name, value as a dict of str."""
     words = [word.decode() if isinstance(word, bytes) else word for word in flat]
     return dict(zip(words[::2], words[1::2]))
+
+
+def install(redis, slabs, fleet="f1", phones=25000, node="lab1-0", fields=(), lines=()):
+    """A fleet as one generator would have written it: slabs is {shard: {phone: record}}, lines is
+    [(shard, text)]. Everything goes through the functions. The leases' tokens."""
+    keys, tokens = Keys(fleet), {}
+    redis.fcall("meta", [keys.meta], "schema", 1, "phones", phones, "shard_phones", SHARD_PHONES,
+                "record_bytes", RECORD, "groups", 16, "mode", "asymmetric")
+    for shard, records in slabs.items():
+        tokens[shard] = redis.fcall("acquire", [keys.lease(shard)], node, 0, 10000, 1)[1]
+        runs = [word for phone, data in sorted(records.items())
+                for word in (phone % SHARD_PHONES * RECORD, data)]
+        redis.fcall("flush", keys.flush(shard), node, tokens[shard], shard, SLAB, 0, "", *runs)
+    for shard, text in lines:
+        redis.fcall("flush", keys.flush(shard), node, tokens[shard], shard, SLAB,
+                    text.count("\n") + 1, text)
+    redis.fcall("heartbeat", keys.heartbeat(node), node, 10000,
+                '{"host":"lab1","pid":4711,"version":"1.0.0","state":"running","shards":%d}'
+                % len(slabs), *fields)
+    return tokens

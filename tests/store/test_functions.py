@@ -630,5 +630,5 @@ class Reading(Case):
 
 
 if __name__ == "__main__":
-    fixture.need("redis-server")
+    fixture.need("redis-server", "redis-cli")
     unittest.main(verbosity=2)
