@@ -17,12 +17,15 @@
 #define ASK_S 1.0      /* so long is a call that was told ASK sent to where it was told */
 #define MAP_S 0.5      /* how often a cluster is asked for its map while groups are down */
 #define MAP_SOON_S 0.1 /* when it has just said that the map is old */
+#define WATCH_S 1.0    /* how often Sentinels are asked whether the master is still the master */
 #define NOWHERE SERVERS_MAX
 
 struct way {
 	struct router *router;
 	struct server *server;
-	struct target_server where; /* of a cluster's node */
+	struct target_server
+		where; /* of a cluster's node, or the master that Sentinels named last */
+	bool wanted;   /* Sentinels are asked where to connect to */
 };
 
 /* A call with these keys goes to this way until then: the cluster is moving them. */
@@ -279,6 +282,12 @@ const struct router_counters *router_counters(const struct router *router)
 
 /* --- Ways: the servers that we keep a connection to --- */
 
+static void want_master(struct way *way)
+{
+	way->wanted = true;
+	scout_ask(way->router->scout);
+}
+
 static void reach_unix(struct router *router, struct server *server)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -293,7 +302,7 @@ static void on_due(void *owner, struct server *server)
 	if (router->target.kind == TARGET_UNIX)
 		reach_unix(router, server);
 	else if (router->target.kind == TARGET_SENTINEL)
-		scout_ask(router->scout);
+		want_master(way);
 	else
 		link_reach(server_link(server), router->lookup, &way->where);
 }
@@ -302,6 +311,8 @@ static void on_up(void *owner, struct server *server)
 {
 	(void)server;
 	struct way *way = owner;
+	if (way->router->target.kind == TARGET_SENTINEL)
+		ask_map(way->router, WATCH_S);
 	tell(way->router);
 }
 
@@ -371,6 +382,24 @@ static uint8_t way_to(struct router *router, const struct target_server *where)
 
 /* --- Sentinel: where the master is --- */
 
+/* After a fail-over the old master goes on for ten seconds as if nothing had happened, when it lives:
+ * whatever it is told then is lost, and a lease it gives may be given twice. So we ask again and
+ * again, and leave it as soon as the Sentinels do. */
+static void follow_master(struct router *router, const struct target_server *where)
+{
+	struct way *way = router->way[0];
+	const bool same = way->where.port == where->port &&
+			  strcmp(way->where.host, where->host) == 0;
+	way->where = *where;
+	ask_map(router, WATCH_S);
+	if (way->wanted) {
+		way->wanted = false;
+		link_reach(server_link(way->server), router->lookup, where);
+	} else if (!same) {
+		server_again(way->server, "the Sentinels name another master", true);
+	}
+}
+
 static bool on_master(void *owner, const struct target_server *asked, const redisReply *reply)
 {
 	(void)asked;
@@ -386,17 +415,22 @@ static bool on_master(void *owner, const struct target_server *asked, const redi
 		return false;
 	where.port = (uint16_t)port;
 	snprintf(where.host, sizeof(where.host), "%s", reply->element[0]->str);
-	link_reach(server_link(router->way[0]->server), router->lookup, &where);
+	follow_master(router, &where);
 	return true;
 }
 
 static void on_no_master(void *owner, const char *why)
 {
 	struct router *router = owner;
+	struct way *way = router->way[0];
 	char text[TARGET_REASON_MAX + 200];
+	ask_map(router, WATCH_S);
+	if (!way->wanted)
+		return;
+	way->wanted = false;
 	snprintf(text, sizeof(text),
 		"no Sentinel names the master (the last one: %s); trying again", why);
-	server_failed(router->way[0]->server, text);
+	server_failed(way->server, text);
 }
 
 /* --- Cluster: which node has which group --- */
