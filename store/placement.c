@@ -55,6 +55,7 @@ struct place {
 	bool driven;       /* from ADOPT until placement_stopped */
 	bool told;         /* STOP has been given out */
 	bool right;        /* rendezvous gives it to us */
+	bool anothers;     /* refused last time: somebody has it */
 	bool claim;        /* our memory may be the newest: ask although it is not ours by right */
 	bool stale;        /* the process stood still: our memory may be old */
 	bool again;        /* the call under way is void: ask again after its answer */
@@ -560,7 +561,7 @@ void placement_granted(struct placement *p, uint32_t shard, uint64_t token, bool
 	}
 	s->token = token;
 	s->moved = moved;
-	s->claim = s->stale = false;
+	s->claim = s->stale = s->anothers = false;
 	if (driven)
 		granted_driven(p, shard, newest, now_ms);
 	else
@@ -577,6 +578,7 @@ void placement_refused(struct placement *p, uint32_t shard, uint64_t left_ms, ui
 	const uint64_t poll_ms = tries < POLL_FAST ? POLL_MS : POLL_SLOW_MS;
 	s->retry_ms = now_ms + sooner_of(left_ms + TICK_MS, poll_ms);
 	s->claim = s->stale = false;
+	s->anothers = true;
 	if (driven)
 		begin_stop(p, shard, PLAN_DROP, now_ms);
 	else
@@ -738,10 +740,11 @@ static void begin_alone(struct placement *p, uint32_t group, uint64_t now_ms)
 	p->group[group].alone_ms = NEVER;
 	if (p->strict || p->leaving)
 		return;
-	for (uint32_t shard = group; shard < p->shards; shard += p->groups)
-		if (p->place[shard].state == PLACEMENT_AWAY &&
-			(p->place[shard].right || !p->listed))
+	for (uint32_t shard = group; shard < p->shards; shard += p->groups) {
+		const struct place *s = &p->place[shard];
+		if (s->state == PLACEMENT_AWAY && !s->anothers && (s->right || !p->listed))
 			run_on(p, shard, now_ms);
+	}
 }
 
 /* Look at everything that waits for a time. */

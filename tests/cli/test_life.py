@@ -53,7 +53,8 @@ class Ends(Case):
     def start(self, *arguments):
         fleet = self.write("fleet.yaml", FLEET)
         return subprocess.Popen([SIPHERD, "run", fleet, *arguments], stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, env=environment())
+                                stderr=subprocess.STDOUT, text=True,
+                                env=environment(SIPHERD_STATE=os.path.join(self.folder, "state")))
 
     def signal_after(self, process, text, number):
         """Read until the text comes, then send the signal; returns what was read."""
