@@ -103,15 +103,17 @@ local function acquire(keys, args)
     local now_ms = math.floor(us / 1000)
     local anothers = owner ~= '' and owner ~= node and expires_ms > now_ms
     -- Our memory is the newest: the same tenure, or Redis lost what came after; or the present
-    -- lease was given in ignorance of ours, after a rollback to an old snapshot.
-    local newest = mine > 0 and (mine >= token or mine > base)
+    -- lease was given in ignorance of ours, after a rollback to an old snapshot; or it was given to
+    -- this very memory and the reply was lost, which may happen any number of times.
+    local again = owner == node and mine > 0 and mine >= base
+    local newest = again or (mine > 0 and (mine >= token or mine > base))
     if anothers and not newest then
         return {0, owner, expires_ms - now_ms}
     end
     newest = newest or args[4] == '1'
     local previous = previous_owner(owner, last, node, mine, token)
     local since = owner == node and lease[5] or integer(now_ms)
-    base = math.max(token, mine)
+    base = again and mine or math.max(token, mine)
     token = math.max(token + 1, mine + 1, us)
     redis.call('HSET', keys[1], 'owner', node, 'token', integer(token), 'base', integer(base),
         'exp', integer(now_ms + ttl), 'since', since, 'last', previous)

@@ -151,6 +151,21 @@ class Acquire(Case):
         self.assertEqual(self.held()["base"], str(token))
         self.assertEqual(self.held()["since"], since)
 
+    def test_same_tenure_though_replies_were_lost(self):
+        token = self.acquire("a")[1]
+        for _ in range(3):
+            self.assertEqual(self.acquire("a", mine=token)[2], 1)
+            self.assertEqual(self.held()["base"], str(token))
+
+    def test_replies_lost_after_another_had_it(self):
+        """a asks with what it had before b; its own lost grant does not make that newer."""
+        mine = self.acquire("a", ttl=1)[1]
+        time.sleep(0.005)
+        self.acquire("b", ttl=1)
+        time.sleep(0.005)
+        for _ in range(3):
+            self.assertEqual(self.acquire("a", mine=mine)[2], 0)
+
     def test_expired(self):
         mine = self.acquire("a", ttl=1)[1]
         since = self.held()["since"]

@@ -89,14 +89,15 @@ static uint64_t max_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* The arithmetic of STORE.md section 4. */
+/* The arithmetic of STORE.md section 4, and that a lost reply loses no memory. */
 static void lua_acquire(struct node *node, struct call *call)
 {
 	const int self = (int)(node - w.node);
 	struct lease *lease = &w.data.lease[call->shard];
 	const uint64_t mine = call->token;
 	const bool anothers = lease->owner >= 0 && lease->owner != self && lease->exp_ms > w.now_ms;
-	bool newest = mine > 0 && (mine >= lease->token || mine > lease->base);
+	const bool again = lease->owner == self && mine > 0 && mine >= lease->base;
+	bool newest = again || (mine > 0 && (mine >= lease->token || mine > lease->base));
 	if (anothers && !newest) {
 		call->left_ms = lease->exp_ms - w.now_ms;
 		return;
@@ -105,7 +106,7 @@ static void lua_acquire(struct node *node, struct call *call)
 	const int previous = lease->owner >= 0 && (lease->owner != self || mine >= lease->token)
 				     ? lease->owner
 				     : lease->last;
-	lease->base = max_of(lease->token, mine);
+	lease->base = again ? mine : max_of(lease->token, mine);
 	lease->token = max_of(max_of(lease->token + 1, mine + 1), w.now_ms * 1000);
 	lease->owner = self;
 	lease->exp_ms = w.now_ms + TTL_MS;
