@@ -19,11 +19,12 @@ local VERSION = 1
 local RECORD_BYTES = 32
 local RECORD_VERSION = 1
 local SHARD_PHONES = 10000
-local FEED_ENTRIES = '10000'   -- of each group's feed, roughly
+local FEED_ENTRIES = 10000     -- of each group's feed, roughly,
+local FEED_BYTES = 8388608     -- and fewer when they are long: nobody stops a feed at maxmemory
 local DAY_MS = 86400000        -- what ts:ID keeps
 local FORGET_MS = 3600000      -- a node silent for so long is forgotten
 local TTL_MAX_MS = 3600000
-local SLABS_MAX = 128          -- of one sipherd_count, which holds up all other callers
+local SLABS_MAX = 16           -- of one sipherd_count, at 1.2 ms each, while all others wait
 local PAIRS_MAX = 1000         -- fields of one call; unpack() ends at about 8000 values
 
 local PROXIES = {[0] = 'none', 'primary', 'redundant', '?'}
@@ -222,8 +223,9 @@ local function flush(keys, args)
         redis.call('SETRANGE', slab, args[i], args[i + 1])
     end
     if args[5] ~= '0' then
-        redis.call('XADD', keys[3], 'MAXLEN', '~', FEED_ENTRIES, '*', 's', args[3], 'n', args[5],
-            'd', args[6])
+        local entries = math.min(FEED_ENTRIES, math.floor(FEED_BYTES / (#args[6] + 1)))
+        redis.call('XADD', keys[3], 'MAXLEN', '~', entries, '*', 's', args[3], 'n', args[5], 'd',
+            args[6])
     end
     return reply
 end

@@ -179,8 +179,11 @@ static void put_back(struct store *store, struct store_flight *flight)
 		shard->dirty_since_us = flight->since_us;
 }
 
-static void confirm(struct store *store, struct store_flight *flight, const redisReply *reply)
+static void confirm(
+	struct store *store, struct store_flight *flight, const redisReply *reply, uint64_t now_us)
 {
+	if (flight->since_us != 0 && now_us - flight->since_us > store->lag_max_us)
+		store->lag_max_us = now_us - flight->since_us;
 	store->shard[flight->shard].hold_us = 0;
 	store->counters.flushes++;
 	store->counters.records_written += flight->records;
@@ -201,7 +204,7 @@ static void landed(
 	shard->flying = false;
 	shard->flight_since_us = 0;
 	if (fault == FAULT_NONE) {
-		confirm(store, flight, reply);
+		confirm(store, flight, reply, now_us);
 	} else {
 		put_back(store, flight);
 		when_again(store, flight->shard, fault, now_us);

@@ -5,10 +5,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../sim/random.h"
 
@@ -41,7 +42,6 @@ struct worker {
 	uint32_t driven_count;
 	uint32_t *session;      /* [shards]: 1 + the open one, 0 none */
 	uint32_t sessions_used; /* of this worker's part */
-	uint64_t naps;
 	/* Control thread writes, the worker reads. */
 	_Atomic uint8_t *wanted; /* [shards] */
 	_Atomic uint32_t wanted_generation, order_generation;
@@ -49,7 +49,8 @@ struct worker {
 	uint32_t wanted_seen, order_seen;
 	_Atomic bool paused, storming;
 	_Atomic uint64_t transitions_done, keepalives_done, rounds, muted, adoptions, releases;
-	_Atomic uint64_t publish_ns, publishes, late_us, switches;
+	_Atomic uint64_t publish_ns, publishes, late_us, naps;
+	_Atomic int task; /* its id of the kernel; 0: not running yet */
 };
 
 struct churner {
@@ -497,24 +498,16 @@ static void *worker_main(void *context)
 	struct worker *worker = context;
 	struct churner *churner = worker->churner;
 	uint32_t storm_seen = 0;
-	struct rusage begun, now;
 	if (churner->config.cpu >= 0)
 		bind_cpu(churner->config.cpu);
-	getrusage(RUSAGE_THREAD, &begun);
+	atomic_store(&worker->task, gettid());
 	while (!atomic_load_explicit(&churner->end, memory_order_acquire)) {
 		round_once(worker, &storm_seen);
 		if (churner->config.poll)
 			continue;
 		nanosleep(&(struct timespec){0, NAP_NS}, NULL);
-		worker->naps++;
-		getrusage(RUSAGE_THREAD, &now);
-		const uint64_t switches = (uint64_t)(now.ru_nvcsw - begun.ru_nvcsw);
-		atomic_store(
-			&worker->switches, switches > worker->naps ? switches - worker->naps : 0);
+		count(&worker->naps, 1);
 	}
-	getrusage(RUSAGE_THREAD, &now);
-	if (churner->config.poll)
-		atomic_store(&worker->switches, (uint64_t)(now.ru_nvcsw - begun.ru_nvcsw));
 	return NULL;
 }
 
@@ -647,6 +640,21 @@ void churner_resume(struct churner *churner)
 	atomic_store_explicit(&churner->pause, false, memory_order_release);
 }
 
+/* How often the worker gave up its processor, as the kernel counted. */
+static uint64_t voluntary_switches(const struct worker *worker)
+{
+	char path[64], line[128];
+	unsigned long long switches = 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", atomic_load(&worker->task));
+	FILE *file = fopen(path, "r");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		sscanf(line, "voluntary_ctxt_switches: %llu", &switches);
+	if (file != NULL)
+		fclose(file);
+	const uint64_t naps = atomic_load(&worker->naps);
+	return switches > naps ? switches - naps : 0;
+}
+
 void churner_totals(const struct churner *churner, struct churner_totals *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -660,7 +668,7 @@ void churner_totals(const struct churner *churner, struct churner_totals *out)
 		out->releases += atomic_load(&worker->releases);
 		out->publish_ns += atomic_load(&worker->publish_ns);
 		out->publishes += atomic_load(&worker->publishes);
-		out->switches += atomic_load(&worker->switches);
+		out->switches += voluntary_switches(worker);
 		if (atomic_load(&worker->late_us) > out->late_us)
 			out->late_us = atomic_load(&worker->late_us);
 	}

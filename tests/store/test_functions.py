@@ -341,6 +341,14 @@ class Flush(Case):
             self.redis.pipeline([call] * 1000)
         self.assertTrue(10000 <= self.redis("XLEN", self.feed) <= 10200)
 
+    def test_feed_of_long_entries_is_shorter(self):
+        """A storm must not fill the memory: about 8 MiB per group, whatever an entry holds."""
+        lines = "\n".join(["1234567 P>r switching keepalive-silence 17 1795270402508"] * 400)
+        call = ["FCALL", "sipherd_flush", 3, *self.keys, "a", self.token, 7, SLAB, 400, lines]
+        self.redis.pipeline([call] * 600)
+        self.assertTrue(300 <= self.redis("XLEN", self.feed) <= 400)
+        self.assertLess(self.redis("MEMORY", "USAGE", self.feed, "SAMPLES", 0), 12 * 1024 * 1024)
+
     def test_fenced(self):
         self.flush(0, b"x" * 32)
         before = self.redis("GET", self.slab)
@@ -610,8 +618,8 @@ class Reading(Case):
         slab = KEYS.slab(0)
         self.wrong("count", [])
         self.wrong("count", [slab], "x")
-        self.wrong("count", [slab] * 129)
-        self.redis.fcall_ro("count", [slab] * 128)
+        self.wrong("count", [slab] * 17)
+        self.redis.fcall_ro("count", [slab] * 16)
         for keys, args in (([], [0, "phase=off", 1]), ([slab], [0, "phase=off"]),
                            ([slab], [1, "phase=off", 1]), ([slab], ["x", "phase=off", 1]),
                            ([slab], [0, "phase=on", 1]), ([slab], [0, "colour=red", 1]),
@@ -630,5 +638,5 @@ class Reading(Case):
 
 
 if __name__ == "__main__":
-    fixture.need("redis-server")
+    fixture.need("redis-server", "redis-cli")
     unittest.main(verbosity=2)

@@ -260,6 +260,59 @@ static void shard_elsewhere(void)
 	identity_free(stage.identities);
 }
 
+/* Wait until each worker drives all shards, or none does. */
+static void wait_driven(const struct mirror *mirror, uint8_t wanted)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	const time_t end = time(NULL) + PATIENCE_S;
+	uint32_t left;
+	do {
+		left = 0;
+		nanosleep(&pause, NULL);
+		for (uint32_t i = 0; i < mirror->shards * mirror->workers; i++)
+			left += atomic_load(&mirror->driven[i]) != wanted;
+	} while (left && time(NULL) < end);
+	check(!left, wanted ? "a shard was not adopted" : "a shard was not released");
+}
+
+/* More shards come and go at once than commands used to fit, before workers run and while they do:
+ * none is lost. */
+static void many_shards(void)
+{
+	enum { SHARDS = 70 };
+	static struct stage stage;
+	struct wire_error error;
+	struct mirror *mirror;
+	set_up(&stage, 2, ADDRESS_IPV4);
+	check(!address_plan_parse("10.0.0.0/8", &stage.plan), "plan");
+	check(!mirror_create(&mirror, SHARDS * SHARD_PHONES, 2, NULL), "mirror");
+	stage.config.herd.mirror = mirror;
+	stage.config.herd.fleet_phones = SHARDS * SHARD_PHONES;
+	stage.config.herd.ramp_per_s = 1000;
+	check(!wire_open(&stage.wire, &stage.config, &error), error.message);
+	for (unsigned round = 0; round < 3; round++) {
+		struct herd_command command = {.kind = HERD_ADOPT, .count = SHARD_PHONES};
+		for (uint32_t shard = 0; shard < SHARDS; shard++) {
+			command.first = shard * SHARD_PHONES;
+			wire_command(stage.wire, &command);
+			wire_announce(stage.wire, command.first, command.count);
+		}
+		if (!round)
+			check(!wire_start(stage.wire, &error), error.message);
+		wait_driven(mirror, 1);
+		command.kind = HERD_RELEASE;
+		for (uint32_t shard = 0; shard < SHARDS; shard++) {
+			command.first = shard * SHARD_PHONES;
+			wire_command(stage.wire, &command);
+		}
+		wait_driven(mirror, 0);
+	}
+	check(wire_now_us(stage.wire) > 0, "the clock stands still");
+	wire_close(stage.wire);
+	mirror_free(mirror);
+	identity_free(stage.identities);
+}
+
 static uint32_t word_at(const uint8_t *bytes)
 {
 	uint32_t word;
@@ -375,6 +428,12 @@ static void a_shard_is_elsewhere(void **state)
 	in_child(shard_elsewhere);
 }
 
+static void shards_come_and_go_by_the_dozen(void **state)
+{
+	(void)state;
+	in_child(many_shards);
+}
+
 static void refuse(const struct wire_config *config, int code, const char *words)
 {
 	struct wire_error error = {""};
@@ -442,6 +501,7 @@ int main(void)
 		cmocka_unit_test(a_proxy_moves),
 		cmocka_unit_test(one_phone_is_captured),
 		cmocka_unit_test(a_shard_is_elsewhere),
+		cmocka_unit_test(shards_come_and_go_by_the_dozen),
 	};
 	return cmocka_run_group_tests_name("wire_memory", tests, NULL, NULL);
 }

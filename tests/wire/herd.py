@@ -14,14 +14,21 @@ from lab import PRIMARY, REDUNDANT, Failure
 
 # Exit code 5 says that the machine, not the proxies, was the limit: allowed on shared cores, and said.
 DONE, LIMITED = 0, 5
-FIRST_DIGIT = {"asym": "2", "sym": "3", "off": "4"}
-MODE_WORD = {"asym": "asymmetric", "sym": "symmetric", "off": "asymmetric"}
+FIRST_DIGIT = {"asym": "2", "sym": "3", "off": "4", "shared": "5"}
+MODE_WORD = {"asym": "asymmetric", "sym": "symmetric", "off": "asymmetric", "shared": "asymmetric"}
+PASSWORD = r"pw-[2345]\d{6}"
+SHARED_PORTS = 1000  # of each address: ten addresses for the 10,000 phones of a shard
 
 
 class Herd:
-    """`mode` is asym, sym or off, and also names the interface it uses: asym0 and so on."""
+    """`mode` is asym, sym or off, and also names the interface it uses: asym0 and so on.
 
-    def __init__(self, lab, sipherd, mode, phones, link="af_packet", version=4, vlan=None, **keys):
+    Or it is shared: one of several generators of the same fleet, on the machine `host`. The store is
+    none where it is not the matter; state is the folder of the image file.
+    """
+
+    def __init__(self, lab, sipherd, mode, phones, link="af_packet", version=4, vlan=None, host=None,
+                 store="none", state=None, **keys):
         self.lab = lab
         self.sipherd = sipherd
         self.mode = mode
@@ -31,14 +38,24 @@ class Herd:
         self.vlan = vlan
         self.tap = f"tap-{mode}"
         self.interface = self.tap if link == "tap" else mode + "0"
-        prefixes = lab_room.TAP_PREFIX if link == "tap" else lab_room.HERD_PREFIX
-        self.prefix = prefixes[mode][version]
+        self.host = host
+        self.store = store
+        self.state = state
+        self.namespace = "herd"
+        self.ports = 1
+        if mode == "shared":
+            lab.generator(host)
+            self.namespace, self.interface, self.ports = host, "link0", SHARED_PORTS
+            self.prefix = lab_room.SHARED_PREFIX[version]
+        else:
+            prefixes = lab_room.TAP_PREFIX if link == "tap" else lab_room.HERD_PREFIX
+            self.prefix = prefixes[mode][version]
         self.keys = {"period": "2s", "no_response": "1s", "expires": "3600s", "ramp": "5000/s",
-                     "t1": None, "retry": None, "unregister": None, "proxies": None}
+                     "t1": None, "retry": None, "unregister": None, "proxies": None, "ttl": None}
         self.keys.update(keys)
         self.process = None
         self.summary = None
-        self.name = f"sipherd-{mode}"
+        self.name = f"sipherd-{host if mode == 'shared' else mode}"
         self.summary_path = os.path.join(lab.folder, f"{self.name}.json")
         self.expected = self._expected()
 
@@ -50,8 +67,9 @@ class Herd:
         gateway = lab_room.TAP_GATEWAY.get(self.mode) if self.link == "tap" else None
         hosts = (str(network[i]) for i in itertools.count(1))
         hosts = (host for host in hosts if host != gateway)
-        return {f"{FIRST_DIGIT[self.mode]}{n:06}": (host, 5060)
-                for n, host in zip(range(self.phones), hosts)}
+        places = ((host, 5060 + port) for host in hosts for port in range(self.ports))
+        return {f"{FIRST_DIGIT[self.mode]}{n:06}": place
+                for n, place in zip(range(self.phones), places)}
 
     def users(self, first=0, count=None):
         last = self.phones if count is None else first + count
@@ -94,7 +112,8 @@ class Herd:
             'password: "pw-{user}"',
             f"domain: {DOMAIN}",
             f"link: {self.link}:{self.interface}",
-            f'source: "{self.prefix}"',
+            f'source: "{self.prefix}{self._ports()}"',
+            *self._store(),
             f'proxies: {{ primary: "{shown[PRIMARY]}", redundant: "{shown[REDUNDANT]}" }}',
             f"redundancy: {{ mode: {MODE_WORD[self.mode]}, switch_delay: 0s{enabled} }}",
             f"keepalive: {{ period: {keys['period']} }}",
@@ -108,6 +127,18 @@ class Herd:
             lines.append(f"gateway: {lab_room.TAP_GATEWAY[self.mode]}")
         return "\n".join(lines) + "\n"
 
+    def _ports(self):
+        return f" ports 5060-{5060 + self.ports - 1}" if self.ports > 1 else ""
+
+    def _store(self):
+        """Without `store` the default holds, a Redis of its own."""
+        lines = [f"store: {self.store}"] if self.store else []
+        if self.state:
+            lines.append(f"state: {self.state}")
+        if self.keys["ttl"]:
+            lines.append(f"lease: {{ ttl: {self.keys['ttl']} }}")
+        return lines
+
     def start(self, *arguments, seconds=600):
         path = os.path.join(self.lab.folder, f"{self.name}.yaml")
         with open(path, "w") as file:
@@ -119,7 +150,9 @@ class Herd:
         # af_xdp wants bpffs, and `ip netns exec` mounts a fresh /sys without it.
         prepare = ("mount -t bpf bpf /sys/fs/bpf"
                    if self.link == "af_xdp" else None)
-        self.process = self.lab.start(self.name, argv, namespace="herd", prepare=prepare)
+        if self.host:
+            argv = lab_room.as_host(self.host, argv)
+        self.process = self.lab.start(self.name, argv, namespace=self.namespace, prepare=prepare)
         if self.link == "tap":
             lab_room.wait_until(f"{self.tap} exists", self._has_tap, 30, 0.1)
             self.lab.route_tap(self.mode, self.tap)
@@ -149,12 +182,12 @@ class Herd:
             raise Failure(f"{self.name}: exit {code}\n" + self.process.tail())
         if code == LIMITED:
             lab_room.say(f"    {self.name}: GENERATOR-LIMITED on this machine")
-        if re.search(r"pw-[234]\d{6}|AddressSanitizer|runtime error", text):
+        if re.search(PASSWORD + "|AddressSanitizer|runtime error", text):
             raise Failure(f"{self.name}: a password or a sanitizer's report in its output\n"
                           + self.process.tail())
         with open(self.summary_path) as file:
             raw = file.read()
-        if re.search(r"pw-[234]\d{6}", raw):
+        if re.search(PASSWORD, raw):
             raise Failure(f"{self.name}: a password in the summary")
         self.summary = json.loads(raw)
         if self.summary.get("schema") != "sipherd.run/1":
@@ -163,7 +196,6 @@ class Herd:
 
     def counter(self, name):
         return self.summary["counters"][name]
-
 
     def registered(self, side):
         """Phones registered at this proxy when the run ended, by the summary."""

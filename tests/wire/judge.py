@@ -256,6 +256,53 @@ def reboots(path, primary, redundant, until):
     return returned, unregistered
 
 
+def senders(path):
+    """(time, MAC, address, port) of everything that phones sent, in order of time. SIP is not read:
+    it takes long, and who sent it is all that matters here."""
+    lines = tshark(path, "--disable-protocol", "sip", "-Y", "udp.dstport == 5060 && !icmp && !icmpv6",
+                   "-T", "fields", "-e", "frame.time_epoch", "-e", "eth.src", "-e", "ip.src", "-e",
+                   "ipv6.src", "-e", "udp.srcport")
+    rows = []
+    for line in lines:
+        time, mac, address4, address6, port = line.split("\t")
+        rows.append((float(time), mac, address4 or address6, int(port)))
+    return sorted(rows)
+
+
+def turns(rows, shard_of):
+    """{shard: MACs that drove its phones, one after the other}. A datagram of a generator between two
+    of another's makes three turns of one."""
+    found = collections.defaultdict(list)
+    for _, mac, address, port in rows:
+        turn = found[shard_of(address, port)]
+        if not turn or turn[-1] != mac:
+            turn.append(mac)
+    return dict(found)
+
+
+def announcements(path):
+    """{(MAC, address): times} of gratuitous ARP requests and unsolicited advertisements to all."""
+    lines = tshark(path, "-Y", "arp.isgratuitous && arp.opcode == 1 && eth.dst == ff:ff:ff:ff:ff:ff || "
+                   "icmpv6.type == 136 && ipv6.dst == ff02::1 && icmpv6.nd.na.flag.o == 1 && "
+                   "icmpv6.nd.na.flag.s == 0", "-T", "fields", "-e", "frame.time_epoch", "-e",
+                   "eth.src", "-e", "arp.src.proto_ipv4", "-e", "icmpv6.nd.na.target_address")
+    found = collections.defaultdict(list)
+    for line in lines:
+        time, mac, address4, address6 = line.split("\t")
+        found[(mac, address4 or address6)].append(float(time))
+    return dict(found)
+
+
+def tries(path, begin, end=float("inf")):
+    """{phone's address: proxies its REGISTERs went to} within this time, retransmissions included,
+    those with Expires 0 not."""
+    found = collections.defaultdict(list)
+    for packet in packets(path, "sip.Method == REGISTER && !icmp && !icmpv6"):
+        if begin <= packet.time < end and packet.row.sip_expires != "0":
+            found[packet.source.split()[0]].append(packet.destination)
+    return found
+
+
 def main():
     if len(sys.argv) != 2:
         print(__doc__.strip(), file=sys.stderr)

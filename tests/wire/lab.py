@@ -4,12 +4,13 @@
     namespace sipherd-PID-herd            namespace sipherd-PID-primary
     asym0 -- asym0b \                     +-------------------------------+
     sym0  -- sym0b   >-- bridge "switch" -+ primary0: 10.10.0.1, 2001:db8:10::1
-    tapX (made by sipherd, routed) /      +-------------------------------+
-                                  \       namespace sipherd-PID-redundant
-                                   -------+ redundant0: 10.10.0.2, 2001:db8:10::2
+    tapX (made by sipherd, routed) /|     +-------------------------------+
+    namespaces one, two, three      |\      namespace sipherd-PID-redundant
+    link0 (a generator each) -------+ ----+ redundant0: 10.10.0.2, 2001:db8:10::2
 
 The phones' prefixes are routed through one address inside each, as the design recommends: the
-kernel's neighbour table is shared by all namespaces of a host and holds only 1,024 entries.
+kernel's neighbour table is shared by all namespaces of a host and holds only 1,024 entries. Only the
+prefix that several generators share is on-link, since its addresses move from one to the other.
 
 A frame that leaves a veth carries a real checksum (no offload), as a card would send it.
 """
@@ -38,6 +39,9 @@ HERD_PREFIX = {
 }
 # Behind a tap the kernel of the herd's namespace is the router, so these are other prefixes.
 TAP_PREFIX = {"asym": {4: "10.22.0.0/16"}, "sym": {4: "10.23.0.0/16"}}
+# The phones of several generators, many to an address.
+SHARED_PREFIX = {4: "10.25.0.0/24", 6: "2001:db8:25::/64"}
+GENERATORS = ("one", "two", "three")
 TAP_GATEWAY = {"asym": "10.22.255.254", "sym": "10.23.255.254"}
 
 
@@ -57,6 +61,12 @@ def need(*tools):
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
         raise Skip("not installed: " + ", ".join(missing))
+
+
+def as_host(name, argv):
+    """The command as it would run on a machine of this name."""
+    need("unshare", "hostname")
+    return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *argv]
 
 
 def wait_until(what, probe, seconds, interval=0.25):
@@ -132,7 +142,8 @@ class Process:
             argv = ["ip", "netns", "exec", lab.namespace(namespace)] + argv
         with open(self.log, "ab") as out:
             self.child = subprocess.Popen(argv, stdin=stdin or subprocess.DEVNULL, stdout=out,
-                                          stderr=subprocess.STDOUT, start_new_session=True, cwd=lab.folder)
+                                          stderr=subprocess.STDOUT, start_new_session=True,
+                                          cwd=lab.folder, env=lab.environment)
         self.pid = self.child.pid
 
     def running(self):
@@ -177,6 +188,10 @@ class Lab:
         self.processes = []
         self.namespaces = []
         self.folder = tempfile.mkdtemp(prefix=self.tag + "-")
+        # What a run leaves for the next one stays here, and nothing from outside gets in.
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith("SIPHERD_")}
+        self.environment["SIPHERD_STATE"] = os.path.join(self.folder, "state")
         self.vlan_on = False
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._start_guard()
@@ -188,7 +203,7 @@ class Lab:
             os.close(end)
             return
         os.close(self.guard_pipe)
-        guard([self.namespace(name) for name in ("herd",) + SIDES], self.folder, end)
+        guard([self.namespace(name) for name in ("herd",) + SIDES + GENERATORS], self.folder, end)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -223,11 +238,7 @@ class Lab:
         if os.geteuid():
             raise Skip("not root: network namespaces cannot be made")
         for name in ("herd",) + SIDES:
-            made = self.command("ip", "netns", "add", self.namespace(name), check=False)
-            if made.returncode:
-                raise Skip("network namespaces cannot be made: " + made.stdout.strip())
-            self.namespaces.append(name)
-            self.ip(name, "link", "set", "lo", "up")
+            self._make_namespace(name)
         self.ip("herd", "link", "add", "name", "switch", "type", "bridge", "forward_delay", "0",
                 "stp_state", "0", "mcast_snooping", "0")
         self.sysctl("herd", "net.ipv6.conf.switch.accept_dad=0")
@@ -238,6 +249,32 @@ class Lab:
             self._herd_link(mode)
         for side in SIDES:
             self._proxy_link(side)
+
+    def _make_namespace(self, name):
+        made = self.command("ip", "netns", "add", self.namespace(name), check=False)
+        if made.returncode:
+            raise Skip("network namespaces cannot be made: " + made.stdout.strip())
+        self.namespaces.append(name)
+        self.ip(name, "link", "set", "lo", "up")
+
+    def generator(self, name):
+        """A namespace with one interface, link0, at the switch; made when it is first wanted."""
+        if name in self.namespaces:
+            return
+        self._make_namespace(name)
+        far = name + "b"
+        self.ip("herd", "link", "add", "name", far, "type", "veth", "peer", "name", "link0", "netns",
+                self.namespace(name))
+        for namespace, interface in ((name, "link0"), ("herd", far)):
+            self._plain(namespace, interface)
+            self.ip(namespace, "link", "set", interface, "addrgenmode", "none")
+            self.ip(namespace, "link", "set", interface, "up")
+        self.ip("herd", "link", "set", far, "master", "switch")
+
+    def hardware(self, namespace, interface):
+        """The MAC of an interface."""
+        return self.command("cat", f"/sys/class/net/{interface}/address",
+                            namespace=namespace).stdout.strip()
 
     def _plain(self, namespace, interface):
         # Kernel to kernel, a veth would carry half-made checksums and merged segments.
@@ -287,6 +324,8 @@ class Lab:
                     "onlink")
         for prefixes in TAP_PREFIX.values():
             self.ip(side, "route", "replace", prefixes[4], "via", ROUTER[4], "dev", interface)
+        self.ip(side, "route", "replace", SHARED_PREFIX[4], "dev", interface)
+        self.ip(side, "-6", "route", "replace", SHARED_PREFIX[6], "dev", interface)
         self.ip("herd", "link", "set", interface + "b", "up")
 
     def vlan(self, on):

@@ -14,8 +14,10 @@ import signal
 import sys
 import time
 
+import generators
 import judge
 import lab as lab_room
+import restart
 from herd import MODE_WORD, Herd
 from kamailio import Kamailio
 from lab import ADDRESS, PRIMARY, REDUNDANT, SIDES, Failure, Skip, hold, say, wait_until
@@ -50,13 +52,17 @@ class Stage:
         for herd in self.herds:
             herd.check_running()
 
-    def capture(self, name, interface, condition=None, namespace="herd"):
+    def capture(self, name, *interfaces, condition=None, namespace="herd", length=None):
         """dumpcap writes until it is interrupted; the caller ends it with captured()."""
         lab_room.need("dumpcap", "tshark")
         path = os.path.join(self.lab.folder, name + ".pcapng")
-        argv = ["dumpcap", "-q", "-i", interface, "-B", "64", "-w", path]
-        if condition:
+        argv = ["dumpcap", "-q", "-B", "64", "-w", path]
+        if condition:  # before the first -i it is meant for all
             argv += ["-f", condition]
+        if length:
+            argv += ["-s", str(length)]
+        for interface in interfaces:
+            argv += ["-i", interface]
         process = self.lab.start("dumpcap-" + name, argv, namespace=namespace)
         wait_until(f"capture {name}", lambda: (os.path.exists(path) and "File:" in process.text(),
                                                "open"), 15, 0.05)
@@ -206,7 +212,8 @@ def alternate(stage, herds, seconds):
         condition = f"udp dst port 5060 and src net {sample}"
         if herd.vlan:
             condition = "vlan and " + condition
-        captures.append(stage.capture(f"alternate-{herd.mode}", herd.tapped(), condition))
+        captures.append(stage.capture(f"alternate-{herd.mode}", herd.tapped(),
+                                      condition=condition))
     time.sleep(seconds)  # an observation of fixed length, not a wait for something
     for herd, capture in zip(herds, captures):
         addresses = [ADDRESS[side][herd.version] for side in SIDES]
@@ -570,6 +577,8 @@ CASES = {
     "sipp": case_sipp,
     "registrar": case_registrar,
     "neighbours": case_neighbours,
+    **generators.CASES,
+    **restart.CASES,
 }
 
 

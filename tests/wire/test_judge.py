@@ -136,6 +136,47 @@ def cases():
     yield "redundant though off", story(), OFF, "redundancy is off"
 
 
+# -- several generators -------------------------------------------------------------------------
+
+ONE, TWO = b"\x02\0\0\0\0\x0a", b"\x02\0\0\0\0\x0b"
+
+
+def driven(at, mac, phone=PHONE):
+    data = frame(phone, PRIMARY, request("OPTIONS", f"z9hG4bK-{at}", 1, "x"))
+    return at, data[:6] + mac + data[12:]
+
+
+def gratuitous(at, mac, sender=PHONE, target=PHONE, operation=1):
+    pack = [bytes(int(part) for part in text.split(".")) for text in (sender, target)]
+    return at, (b"\xff" * 6 + mac + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x800, 6, 4, operation)
+                + mac + pack[0] + bytes(6) + pack[1])
+
+
+def several(path):
+    """(what, whether the judge says so) of a phone that is handed over, and of one driven twice."""
+    def turns(*frames):
+        write(path, frames)
+        found = judge.turns(judge.senders(path), lambda address, port: 0 if address == PHONE else 1)
+        return {shard: [mac[-1] for mac in macs] for shard, macs in found.items()}
+    yield "handed over", turns(driven(1, ONE), driven(2, ONE), driven(3, TWO)) == {0: ["a", "b"]}
+    yield "one stale datagram", turns(driven(1, ONE), driven(3, TWO), driven(4, ONE),
+                                      driven(5, TWO)) == {0: ["a", "b", "a", "b"]}
+    yield "two shards", turns(driven(1, ONE), driven(2, TWO, "10.20.0.2"),
+                              driven(3, ONE)) == {0: ["a"], 1: ["b"]}
+    write(path, [gratuitous(1, ONE), gratuitous(2, ONE), gratuitous(3, TWO, target=PRIMARY),
+                 gratuitous(4, TWO, operation=2)])
+    found = {mac[-1]: [round(time % 100) for time in times]
+             for (mac, address), times in judge.announcements(path).items() if address == PHONE}
+    yield "announced twice, a request and a reply are none", found == {"a": [1, 2]}
+    ended = 1700000010
+    write(path, sent(1, PRIMARY, "REGISTER", "z9hG4bK-1", 1, "a", False)
+          + sent(18, REDUNDANT, "REGISTER", "z9hG4bK-2", 1, "b"))
+    yield "tried before and after", (
+        set(judge.tries(path, 0, ended)[PHONE]) == {PRIMARY}
+        and judge.tries(path, ended)[PHONE][0] == PRIMARY  # its retransmission at 12.5 s
+        and judge.tries(path, ended + 5)[PHONE] == [REDUNDANT])
+
+
 def main():
     if not shutil.which("tshark"):
         print("SKIP: not installed: tshark")
@@ -159,6 +200,9 @@ def main():
         fine = turned == (1, 1) and stuck == (1, 0)
         failed += not fine
         print(f"{'ok' if fine else 'FAILED'} alternation: {turned} {stuck}")
+        for name, fine in several(path):
+            failed += not fine
+            print(f"{'ok' if fine else 'FAILED'} {name}")
     return 1 if failed else 0
 
 

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Several generators, one herd: who drives which phone, by the word of the wire, of Redis and of the
+proxies. Cases of run.py.
+
+A shard has 10,000 phones, so that a herd that is to be shared needs more than that: 32,000 phones
+are four shards. A shard's phones have ten addresses with a thousand ports each.
+"""
+
+import os
+import re
+import signal
+import time
+
+import judge
+from herd import SHARED_PORTS
+from lab import ADDRESS, PRIMARY, SIDES, Failure, say, wait_until
+from store import SHARD, Redis
+
+FLEET = "wire-shared"
+PHONES = 32000
+RAMP_PER_S = 4000
+PERIOD_S = 10
+SLACK_S = 1.0  # of a busy machine, on top of the bound
+CONDITION = "arp or icmp6 or (udp and dst port 5060)"
+HEADERS = 128  # bytes of a frame that tell who sent it
+
+
+def bound_s(ttl_s):
+    """Until the last lease of a dead generator has been taken over."""
+    return ttl_s + ttl_s / 3 + 0.5
+
+
+class Shared:
+    """The generators of one case with their Redis and a capture of all that reaches the proxies."""
+
+    def __init__(self, stage, version=4, ttl_s=10):
+        self.stage = stage
+        self.lab = stage.lab
+        self.version = version
+        self.ttl_s = ttl_s
+        self.redis = Redis(self.lab)
+        self.generators = {}
+        self.mac = {}
+        stage.proxies_up()
+
+    def add(self, *names):
+        for name in names:
+            herd = self.stage.herd(
+                "shared", PHONES, version=self.version, host=name, store=self.redis.url,
+                state=os.path.join(self.lab.folder, "state-" + name), ttl=f"{self.ttl_s}s",
+                ramp=f"{RAMP_PER_S}/s", period=f"{PERIOD_S}s", no_response="2s")
+            self.generators[name] = herd
+            self.mac[name] = self.lab.hardware(name, "link0")
+            herd.start()
+
+    def herd(self):
+        return next(iter(self.generators.values()))
+
+    def check_running(self):
+        for herd in self.generators.values():
+            herd.check_running()
+
+    # -- who has what -------------------------------------------------------------------------
+
+    def owners(self):
+        """{shard: generator}, by the leases in Redis."""
+        return {shard: node.rsplit("-", 1)[0]
+                for shard, node in self.redis.owners(FLEET, PHONES).items()}
+
+    def shard_of(self, address, port):
+        places = self.__dict__.setdefault("_ranks", {
+            place[0]: n // SHARED_PORTS
+            for n, place in enumerate(self.herd().expected.values()) if n % SHARED_PORTS == 0})
+        return (places[address] * SHARED_PORTS + port - 5060) // SHARD
+
+    def addresses_of(self, shards):
+        return {address for address, port in self.herd().expected.values()
+                if self.shard_of(address, port) in shards}
+
+    def users_of(self, shards):
+        return {user for user, place in self.herd().expected.items()
+                if self.shard_of(*place) in shards}
+
+    def wait_leases(self, what, wanted, seconds):
+        """Until the leases are of exactly these generators, each with one at least, or are as a
+        given distribution says. Returns them."""
+        def probe():
+            self.check_running()
+            owners = self.owners()
+            seen = ", ".join(f"{shard} {owner}" for shard, owner in sorted(owners.items()))
+            if isinstance(wanted, dict):
+                return owners == wanted, seen
+            return len(owners) == len(self.shards()) and set(owners.values()) == set(wanted), seen
+        wait_until(what, probe, seconds, 0.1)
+        return self.owners()
+
+    @staticmethod
+    def shards():
+        return range((PHONES + SHARD - 1) // SHARD)
+
+    # -- phones at the proxy ------------------------------------------------------------------
+
+    def wait_registered(self, what, users, before, seconds):
+        """Until the proxy has a binding of each of these users that is not the one of before."""
+        def probe():
+            self.check_running()
+            table = self.stage.proxy[PRIMARY].table()
+            fresh = sum(1 for user in users
+                        if user in table and table[user].call_id != before.get(user))
+            return fresh == len(users), f"{fresh} of {len(users)}"
+        wait_until(what, probe, seconds, 1.0)
+
+    def bindings(self):
+        return {user: contact.call_id
+                for user, contact in self.stage.proxy[PRIMARY].table().items()}
+
+    def begin(self, *names):
+        """All phones registered, driven by these generators. Returns who has which shard."""
+        self.add(*names)
+        owners = self.wait_leases("leases", names, 30)
+        self.wait_registered("registered at the primary", self.herd().expected.keys(), {}, 60)
+        return owners
+
+    # -- the judge ----------------------------------------------------------------------------
+
+    def capture(self):
+        interfaces = [self.lab.interface(side) + "b" for side in SIDES]
+        return self.stage.capture("shared", *interfaces, condition=CONDITION, length=HEADERS)
+
+    def judge_turns(self, path, expected):
+        """Each shard's phones were driven by these generators, one after the other."""
+        names = {mac: name for name, mac in self.mac.items()}
+        rows = judge.senders(path)
+        turns = {shard: [names.get(mac, mac) for mac in macs]
+                 for shard, macs in judge.turns(rows, self.shard_of).items()}
+        for shard in self.shards():
+            if turns.get(shard) != expected[shard]:
+                said = turns.get(shard, [])
+                raise Failure(f"shard {shard} was driven by {' '.join(said[:9])} ({len(said)} "
+                              f"turns), not by {' '.join(expected[shard])}")
+        say(f"    tshark: {len(rows)} datagrams of phones, no phone driven twice: "
+            + "; ".join(f"{shard} {' then '.join(turn)}" for shard, turn in sorted(turns.items())))
+        return rows
+
+    def judge_announcements(self, path, shards, name):
+        """Each address of these shards was announced twice by its new owner, about a second apart,
+        and the primary's kernel believes it."""
+        found = judge.announcements(path)
+        addresses = self.addresses_of(shards)
+        for address in addresses:
+            times = found.get((self.mac[name], address), [])
+            if len(times) < 2 or not 0.5 < times[1] - times[0] < 5:
+                raise Failure(f"{address} was not announced twice by {name}: {times}")
+        self.check_neighbours(addresses, name)
+        kind = "gratuitous ARP" if self.version == 4 else "unsolicited advertisement"
+        say(f"    tshark: {len(addresses)} addresses announced twice by {name}, {kind}")
+
+    def check_neighbours(self, addresses, name):
+        known = self.lab.ip(PRIMARY, f"-{self.version}", "neigh", "show", "dev",
+                            self.lab.interface(PRIMARY)).stdout
+        for address in addresses:
+            line = re.search(rf"^{re.escape(address)} .*", known, re.M)
+            if not line or self.mac[name] not in line.group():
+                raise Failure(f"the primary does not send to {name} for {address}: "
+                              f"{line.group() if line else 'no entry'}")
+
+    def end(self):
+        """Ctrl-C for all that still run; their own account has nothing strange."""
+        running = [herd for herd in self.generators.values() if herd.process.running()]
+        for herd in running:
+            herd.interrupt()
+        for herd in running:
+            herd.finish()
+            for name in ("message_malformed", "response_mismatch", "register_auth_failed",
+                         "register_rejected", "challenge_unusable"):
+                if herd.counter(name):
+                    raise Failure(f"{herd.name}: counter {name} is {herd.counter(name)}")
+        self.herd().check_contacts(self.stage.proxy[PRIMARY].table())
+        for proxy in self.stage.proxy.values():
+            complaints = proxy.complaints()
+            if complaints:
+                raise Failure(f"kamailio {proxy.side} complains: {complaints[0]}")
+
+
+def case_takeover(stage):
+    """SIGKILL one of two generators: the other has its phones within the bound, addresses too."""
+    shared = Shared(stage)
+    owners = shared.begin("one", "two")
+    lost = {shard for shard, owner in owners.items() if owner == "one"}
+    users = shared.users_of(lost)
+    before = shared.bindings()
+    capture = shared.capture()
+    killed = time.time()
+    shared.generators.pop("one").process.kill()
+    shared.wait_leases("SIGKILL: leases", ("two",), bound_s(shared.ttl_s) + SLACK_S)
+    shared.wait_registered("its phones registered by the other", users, before, 60)
+    path = stage.captured(capture)
+    rows = shared.judge_turns(path, {
+        shard: ["one", "two"] if shard in lost else ["two"] for shard in shared.shards()})
+    firsts = {}
+    for at, mac, address, port in rows:
+        if mac == shared.mac["two"] and shared.shard_of(address, port) in lost:
+            firsts.setdefault((address, port), at - killed)
+    limit = bound_s(shared.ttl_s) + len(users) / RAMP_PER_S
+    last = max(firsts.values())
+    say(f"    {len(firsts)} phones taken over {min(firsts.values()):.1f} to {last:.1f} s after the "
+        f"SIGKILL, the bound is {bound_s(shared.ttl_s):.1f} s and the ramp "
+        f"{len(users) / RAMP_PER_S:.1f} s")
+    if len(firsts) != len(users) or last > limit + SLACK_S:
+        raise Failure(f"not all of {len(users)} phones were taken over within {limit:.1f} s")
+    shared.judge_announcements(path, lost, "two")
+    shared.end()
+
+
+def case_stale(stage):
+    """SIGSTOP one of two generators until the other has its phones, then SIGCONT."""
+    shared = Shared(stage, ttl_s=4)
+    owners = shared.begin("one", "two")
+    lost = {shard for shard, owner in owners.items() if owner == "one"}
+    users = shared.users_of(lost)
+    before = shared.bindings()
+    one = shared.generators["one"]
+    capture = shared.capture()
+    one.process.signal(signal.SIGSTOP)
+    shared.wait_leases("SIGSTOP: leases", ("two",), bound_s(shared.ttl_s) + SLACK_S)
+    shared.wait_registered("its phones registered by the other", users, before, 60)
+    before = shared.bindings()
+    records = shared.redis.records(FLEET, PHONES)
+    heard = len(one.process.text())
+    one.process.signal(signal.SIGCONT)
+    wait_until("SIGCONT: it says what happened", lambda: (
+        re.search(r"fenced", one.process.text()[heard:]),
+        one.process.text()[heard:].strip().replace("\n", " / ")), 15)
+    shared.wait_leases("it gets its share again", owners, 30)
+    shared.wait_registered("its phones registered by itself", users, before, 60)
+    path = stage.captured(capture)
+    shared.judge_turns(path, {shard: ["one", "two", "one"] if shard in lost else ["two"]
+                              for shard in shared.shards()})
+    shared.judge_announcements(path, lost, "one")
+    back = [n for n, (old, new) in enumerate(zip(records, shared.redis.records(FLEET, PHONES)))
+            if not new or not old or new.since < old.since]
+    if back:
+        raise Failure(f"records of {len(back)} phones in Redis went back in time, first {back[0]}")
+    say("    Redis: no phone's record went back to what the stale generator knew")
+    shared.end()
+
+
+def case_joins(stage):
+    """A third generator joins over IPv6 and gets its share; then it leaves, and gives it back."""
+    shared = Shared(stage, version=6, ttl_s=4)
+    before = shared.begin("one", "two")
+    capture = shared.capture()
+    calls = shared.bindings()
+    shared.add("three")
+    owners = shared.wait_leases("a third joins: leases", ("one", "two", "three"), 30)
+    gained = {shard for shard, owner in owners.items() if owner == "three"}
+    other = {shard for shard in shared.shards() if owners[shard] != before[shard]}
+    if gained != other:
+        raise Failure(f"shards {sorted(other)} moved, but the third has {sorted(gained)}")
+    users = shared.users_of(gained)
+    shared.wait_registered("its phones registered", users, calls, 60)
+    calls = shared.bindings()
+    third = shared.generators["three"]
+    third.interrupt()
+    third.finish()
+    del shared.generators["three"]
+    shared.wait_leases("it left: leases", before, 10)
+    shared.wait_registered("its phones registered by the others", users, calls, 60)
+    path = stage.captured(capture)
+    shared.judge_turns(path, {shard: [before[shard]] if shard not in gained else
+                              [before[shard], "three", before[shard]]
+                              for shard in shared.shards()})
+    for name in set(before[shard] for shard in gained):
+        shared.judge_announcements(path, {s for s in gained if before[s] == name}, name)
+    shared.end()
+
+
+CASES = {"takeover": case_takeover, "stale": case_stale, "joins": case_joins}
