@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 from command import (DONE, FLEET, GENERATOR, HOST, SIPHERD, TESTS, USAGE, Case, environment, main,
                      sipherd)
@@ -366,9 +365,12 @@ class Many(Case):
             fleet = self.write("fleet.yaml", FLEET + QUICK + f"store: {redis.url}\n")
             run = Run(self, fleet)
             run.wait_for(ALL_THERE)
-            time.sleep(0.5)
-            done = self.exits(sipherd("fleet", fleet, "--phone", "3", "--json"), DONE)
-            self.assertEqual(json.loads(done.stdout)["phone"]["registered"], "primary")
+
+            def registered():
+                done = sipherd("fleet", fleet, "--phone", "3", "--json")
+                return done.returncode == DONE and \
+                    json.loads(done.stdout)["phone"]["registered"] == "primary"
+            servers.wait(registered, "phone 3 is seen")
             feed = self.exits(sipherd("fleet", fleet, "--feed", "--json", "--for", "1s"), DONE)
             self.assertEqual(feed.stderr, "")
             run.stop()
