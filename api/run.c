@@ -247,6 +247,13 @@ static int resolve_names(struct run *run)
 
 /* --- While it runs --- */
 
+static void look(struct run *run)
+{
+	wire_snapshot(run->wire, &run->now);
+	if (run->config.roles & WIRE_HERD)
+		share_only_ours(&run->share, &run->now.population);
+}
+
 static void on_say(void *context, bool warning, const char *message)
 {
 	struct run *run = context;
@@ -365,7 +372,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
 	struct run *run = timer->data;
-	wire_snapshot(run->wire, &run->now);
+	look(run);
 	uint64_t run_us = run->now.now_us - run->start_us;
 	bool second = run_us >= (uint64_t)run->next_second * 1000000;
 	if (second) {
@@ -443,7 +450,7 @@ static int live(struct run *run)
 		fprintf(stderr, "warning: %s\n", error.message);
 	view_open(&run->view, stdout, 0);
 	run->live = true;
-	wire_snapshot(run->wire, &run->now);
+	look(run);
 	run->tally.last = run->now;
 	run->start_us = run->now.now_us;
 	run->next_second = 1;
@@ -455,7 +462,7 @@ static int live(struct run *run)
 		return status;
 	watch(run);
 	share_end(&run->share);
-	wire_snapshot(run->wire, &run->now);
+	look(run);
 	view_close(&run->view);
 	return EXIT_DONE;
 }

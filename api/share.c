@@ -8,12 +8,25 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "monitor.h"
 #include "options.h"
 #include "view.h"
 
 /* --- What is opened before the wire --- */
+
+/* Generators of one host with state in different folders are different nodes: without that each would
+ * take the other's leases for its own. */
+static void name_node(struct share *share)
+{
+	const char *state = share->fleet->state;
+	if (strcmp(state, FLEET_STATE_ROOT) == 0)
+		snprintf(share->node, sizeof(share->node), "%s", share->image.node);
+	else
+		snprintf(share->node, sizeof(share->node), "%.70s-%04x", share->image.node,
+			(unsigned)(XXH64(state, strlen(state), 0) & 0xffff));
+}
 
 static int open_image(struct share *share)
 {
@@ -29,6 +42,7 @@ static int open_image(struct share *share)
 		return EXIT_HOST;
 	}
 	share->has_image = true;
+	name_node(share);
 	if (warning[0] != '\0')
 		share->say(share->context, true, warning);
 	return EXIT_DONE;
@@ -199,7 +213,7 @@ int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bo
 {
 	const struct store_config config = {.target = share->target,
 		.fleet = share->fleet->name,
-		.node = share->image.node,
+		.node = share->node,
 		.version = SIPHERD_VERSION,
 		.mirror = share->mirror,
 		.image = &share->image,
@@ -230,6 +244,17 @@ int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bo
 }
 
 /* --- While it runs --- */
+
+void share_only_ours(const struct share *share, struct herd_population *population)
+{
+	uint32_t others = share->mirror != NULL ? share->fleet->phones - share->phones : 0;
+	for (int p = 0; p < PROXIES; p++) {
+		uint32_t *off = &population->phones[PHONE_OFF][p];
+		uint32_t less = others < *off ? others : *off;
+		*off -= less;
+		others -= less;
+	}
+}
 
 void share_update(struct share *share)
 {
@@ -337,7 +362,7 @@ void share_print(const struct share *share, FILE *out)
 	fprintf(out,
 		"        node %s had %u of %u shards; %s records in %s flushes, lag at most %.0f "
 		"ms\n",
-		share->image.node, share->driven, share->status.shards,
+		share->node, share->driven, share->status.shards,
 		view_number(c->records_written, records), view_number(c->flushes, flushes),
 		(double)share->status.lag_max_us / 1e3);
 	if (c->reconnects + c->fenced + c->feed_dropped + c->leases_lost > 0)
@@ -367,7 +392,7 @@ json_t *share_json(const struct share *share)
 	json_t *object = json_pack("{s:s}", "kind", kind_word(share));
 	if (share->mirror == NULL)
 		return object;
-	json_object_set_new(object, "node", json_string(share->image.node));
+	json_object_set_new(object, "node", json_string(share->node));
 	json_object_set_new(object, "image", json_string(share->image.path));
 	json_object_set_new(
 		object, "memory_bytes", json_integer((json_int_t)mirror_memory(share->mirror)));

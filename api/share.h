@@ -26,6 +26,7 @@ struct share {
 	struct mirror *mirror; /* NULL: store: none */
 	struct image image;
 	bool has_image;
+	char node[IMAGE_NODE_MAX]; /* who we are */
 	struct embedded embedded;
 	bool has_embedded;
 	char pointer[FLEET_TEXT_MAX + 80]; /* tells `sipherd fleet` the embedded socket; or empty */
@@ -52,6 +53,8 @@ int share_open(struct share *share, const struct fleet *fleet, unsigned workers,
 /* The wire runs: phones may be driven, at once or as leases come. EXIT_DONE or an exit code. */
 int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bool announce);
 
+/* Phones of other generators are off here: take them out of the picture, so that it is of ours. */
+void share_only_ours(const struct share *share, struct herd_population *population);
 /* Take a copy of the store's status; cheap. */
 void share_update(struct share *share);
 /* Once a second: what monitors may know of this node. */
