@@ -319,8 +319,8 @@ static uint64_t name_hash(const char *node)
 	return XXH3_64bits(node, strnlen(node, PLACEMENT_NODE_MAX));
 }
 
-/* Highest random weight. Equal weights, which nobody will see, go to the smaller name, so that every
- * node finds the same owner whatever the order of its list. */
+/* Highest random weight. Equal weights, which nobody will see, go to the smaller name: every node
+ * finds the same owner whatever the order of its list. */
 static unsigned owner_of(const uint64_t *hash, const char (*nodes)[PLACEMENT_NODE_MAX],
 	unsigned count, uint32_t shard)
 {
