@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Every shard has a state, at most one thing to do next (`pending`, from `due_ms` on) and perhaps
- * a rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has its
- * bit in one of two lanes: a call that finds nothing to do looks at two counts and a time.
+ * a rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has
+ * its bit in one of two lanes: a call that finds nothing to do looks at two counts and a time.
  *
  * When is our memory said to be the newest although `mine` may not prove it? Only when we drove on
  * without Redis: whoever held the lease meanwhile and lost it knows no more than we. Not after a
@@ -24,8 +24,8 @@
 #define POLL_SLOW_MS 1000 /* likewise after POLL_FAST tries */
 #define POLL_FAST 8
 /* Of the ttl: how long a node that is no more listed is still believed to live. FLUSHALL empties
- * the list until everybody's next heartbeat: nobody may take that for their death, for the leases are
- * gone as well and would be given to anybody who asks. */
+ * the list until everybody's next heartbeat: nobody may take that for their death, for the leases
+ * are gone as well and would be given to anybody who asks. */
 #define GRACE_PERCENT 22
 #define FAILED_MS 100   /* before a call that failed is made again */
 #define FAILED_TRIES 20 /* of a hand-over's calls, before it is put off */
@@ -319,8 +319,8 @@ static uint64_t name_hash(const char *node)
 	return XXH3_64bits(node, strnlen(node, PLACEMENT_NODE_MAX));
 }
 
-/* Highest random weight. Equal weights, which nobody will see, go to the smaller name, so that every
- * node finds the same owner whatever the order of its list. */
+/* Highest random weight. Equal weights, which nobody will see, go to the smaller name: every node
+ * finds the same owner whatever the order of its list. */
 static unsigned owner_of(const uint64_t *hash, const char (*nodes)[PLACEMENT_NODE_MAX],
 	unsigned count, uint32_t shard)
 {

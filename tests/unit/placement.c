@@ -739,8 +739,8 @@ static void a_stopped_node_is_fenced(void **state)
 	}
 }
 
-/* Cut off, and replaced by one that died since. A node that drove on knows best; one that stood still
- * or was mute does not. */
+/* Cut off, and replaced by one that died since. A node that drove on knows best; one that stood
+ * still or was mute does not. */
 static void who_drove_last_knows_best(void **state)
 {
 	(void)state;
