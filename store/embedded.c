@@ -133,8 +133,8 @@ _Noreturn static void become_server(
 		"--unixsocketperm", "700", "--dir", embedded->folder, "--daemonize", "no", "--save",
 		"", "--appendonly", "no", "--maxmemory-policy", "noeviction",
 		"--stop-writes-on-bgsave-error", "no", "--client-output-buffer-limit", "normal",
-		"64mb", "16mb", "30", "--maxmemory-clients", "10%", "--logfile", "",
-		"--always-show-logo", "no", "--supervised", "no", NULL};
+		"64mb", "16mb", "30", "--maxmemory-clients", "10%", "--stream-node-max-bytes",
+		"65536", "--logfile", "", "--always-show-logo", "no", "--supervised", "no", NULL};
 	/* A group of its own: ^C in the terminal reaches us only, who then end it in good order. */
 	setpgid(0, 0);
 	sigset_t none;

@@ -497,8 +497,20 @@ local function list(keys, args)
 end
 
 -- Writes in place do not grow memory, and renewals must not fail when memory is full: allow-oom.
+-- What a function does is checked against its caller's rights, but Redis 7.0 says so with ERR. Here
+-- it is NOPERM, as for any command.
 local function register(name, callback, flags)
-    redis.register_function{function_name = name, callback = callback, flags = flags}
+    local function guarded(keys, args)
+        local good, reply = pcall(callback, keys, args)
+        local message = type(reply) == 'table' and reply.err or not good and tostring(reply)
+        if not message then
+            return reply
+        elseif message:find('The user executing', 1, true) then
+            message = 'NOPERM ' .. name .. ': this user lacks a command that it needs'
+        end
+        return redis.error_reply(message)
+    end
+    redis.register_function{function_name = name, callback = guarded, flags = flags}
 end
 
 local WRITES, READS = {'allow-oom'}, {'no-writes'}

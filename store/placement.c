@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every shard has a state, at most one thing to do next (`pending`, from `due_ms` on) and perhaps a
- * rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has its bit
- * in one of two lanes, so that a call that finds nothing to do looks at two counts and a time.
+ * Every shard has a state, at most one thing to do next (`pending`, from `due_ms` on) and perhaps
+ * a rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has its
+ * bit in one of two lanes: a call that finds nothing to do looks at two counts and a time.
  *
  * When is our memory said to be the newest although `mine` may not prove it? Only when we drove on
- * without Redis: whoever held the lease meanwhile and lost it knows no more than we. Not after a pause,
- * not after FENCED and not in strict mode: then a lease that was given to somebody else was given
- * while we stood still, his records are newer, and `mine` alone tells.
+ * without Redis: whoever held the lease meanwhile and lost it knows no more than we. Not after a
+ * pause, not after FENCED and not in strict mode: then a lease that was given to somebody else was
+ * given while we stood still, his records are newer, and `mine` alone tells.
  */
 #include "placement.h"
 
@@ -23,9 +23,9 @@
 #define POLL_MS 250       /* between two refusals: the owner may be handing the shard over */
 #define POLL_SLOW_MS 1000 /* likewise after POLL_FAST tries */
 #define POLL_FAST 8
-/* Of the ttl: how long a node that is no more listed is still believed to live. FLUSHALL empties the
- * list until everybody's next heartbeat (a tenth of the ttl): nobody may take that for their death, for
- * the leases are gone as well and would be given to anybody who asks. */
+/* Of the ttl: how long a node that is no more listed is still believed to live. FLUSHALL empties
+ * the list until everybody's next heartbeat: nobody may take that for their death, for the leases are
+ * gone as well and would be given to anybody who asks. */
 #define GRACE_PERCENT 22
 #define FAILED_MS 100   /* before a call that failed is made again */
 #define FAILED_TRIES 20 /* of a hand-over's calls, before it is put off */

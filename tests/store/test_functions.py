@@ -84,6 +84,16 @@ class Library(Case):
         for cause in CAUSES:
             self.redis.fcall_ro("list", ["none"], 0, f"cause={cause}", 1)
 
+    def test_caller_without_rights(self):
+        """NOPERM, whether it is the first inner command that is refused or a later one."""
+        token = self.acquire("a")[1]
+        for rights in ([], ["+hmget"], ["+hmget", "+strlen"]):
+            self.redis("ACL", "SETUSER", "lame", "reset", "on", "nopass", "~*", "+fcall", *rights)
+            with SERVER.connect("lame", "x") as lame:
+                with self.assertRaisesRegex(RedisError, "^NOPERM sipherd_flush: "):
+                    lame.fcall("flush", KEYS.flush(7), "a", token, 7, SLAB, 0, "")
+        self.assertEqual(self.redis("EXISTS", KEYS.slab(7)), 0)
+
     def test_anything_at_all(self):
         """Whatever is called with whatever, the answer is one of ours."""
         print(f"seed {SEED}")

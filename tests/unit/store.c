@@ -46,9 +46,12 @@ static uint64_t real_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* A clock that is frozen holds up everybody who reads it: as good as SIGSTOP for a node's threads. */
 static uint64_t test_now_us(const void *clock)
 {
-	(void)clock;
+	const atomic_bool *frozen = clock;
+	while (frozen != NULL && atomic_load(frozen))
+		usleep(1000);
 	return real_us() + atomic_load(&skipped_us);
 }
 
@@ -129,6 +132,9 @@ struct node {
 	struct churner *churner; /* NULL: the test is the worker */
 	struct store *store;
 	struct image image; /* only the tokens */
+	struct churner_session *sessions;
+	atomic_bool frozen;
+	bool strict;
 	char name[32];
 	unsigned adopts, releases, warnings;
 	char said[400]; /* the last warning */
@@ -184,7 +190,9 @@ static void node_open(struct node *node, const char *name, uint32_t ttl_ms)
 		.mirror = node->mirror,
 		.image = &node->image,
 		.ttl_ms = ttl_ms,
-		.now_us = test_now_us};
+		.strict = node->strict,
+		.now_us = test_now_us,
+		.clock = &node->frozen};
 	const struct store_events events = {node, on_adopt, on_release, on_say};
 	char reason[TARGET_REASON_MAX], url[128];
 	snprintf(node->name, sizeof(node->name), "%s", name);
@@ -199,8 +207,13 @@ static void node_make(struct node *node, uint32_t shards, bool churn)
 	assert_int_equal(
 		mirror_create(&node->mirror, shards * SHARD_PHONES - 77, WORKERS, NULL), 0);
 	node->image.shard = calloc(shards, sizeof(*node->image.shard));
-	const struct churner_config config = {
-		.mirror = node->mirror, .seed = seed++, .now_us = test_now_us, .cpu = -1};
+	node->sessions = calloc(WORKERS * CHURNER_SESSIONS, sizeof(*node->sessions));
+	const struct churner_config config = {.mirror = node->mirror,
+		.seed = seed++,
+		.now_us = test_now_us,
+		.clock = &node->frozen,
+		.cpu = -1,
+		.sessions = node->sessions};
 	if (churn)
 		assert_int_equal(churner_create(&node->churner, &config), 0);
 }
@@ -211,6 +224,7 @@ static void node_free(struct node *node)
 	churner_free(node->churner);
 	mirror_free(node->mirror);
 	free(node->image.shard);
+	free(node->sessions);
 	memset(node, 0, sizeof(*node));
 }
 
@@ -592,6 +606,24 @@ static bool is_split(const struct node *node, uint32_t shards)
 	return driven_by(&node[0]) > 0 && driven_by(&node[1]) > 0;
 }
 
+/* Nobody acted for a phone while another did. */
+static void assert_no_overlap(const struct node *node)
+{
+	for (unsigned i = 0; i < WORKERS * CHURNER_SESSIONS; i++) {
+		const struct churner_session *one = &node[0].sessions[i];
+		for (unsigned j = 0; one->used && j < WORKERS * CHURNER_SESSIONS; j++) {
+			const struct churner_session *two = &node[1].sessions[j];
+			if (two->used && one->shard == two->shard && one->last_us > two->first_us &&
+				two->last_us > one->first_us)
+				fail_msg("shard %u: %llu-%llu and %llu-%llu", one->shard,
+					(unsigned long long)one->first_us,
+					(unsigned long long)one->last_us,
+					(unsigned long long)two->first_us,
+					(unsigned long long)two->last_us);
+		}
+	}
+}
+
 static void assert_nobody_is_driven_twice(const struct node *node, uint32_t shards, unsigned ms)
 {
 	for (unsigned i = 0; i < ms / 2; i++) {
@@ -613,6 +645,7 @@ static void two_nodes_split_and_take_over(void **state)
 	churn(&node[0], 100);
 	node_open(&node[1], "two-0", TTL_MS);
 	assert_nobody_is_driven_twice(node, SHARDS, 600);
+	assert_no_overlap(node);
 	WAIT_UNTIL(is_split(node, SHARDS));
 	churn(&node[1], 200);
 	assert_converges(node, 2);
@@ -634,6 +667,60 @@ static void two_nodes_split_and_take_over(void **state)
 			assert_int_equal(record_last_tried(&node[1].mirror->record[phone]),
 				record_last_tried(&node[0].mirror->record[phone]));
 	}
+}
+
+static void who_wakes_up_late_is_fenced(void **state)
+{
+	(void)state;
+	struct node *const node = nodes;
+	node_make(&node[0], 20, true);
+	node_make(&node[1], 20, true);
+	node_open(&node[0], "one-0", TTL_MS);
+	node_open(&node[1], "two-0", TTL_MS);
+	WAIT_UNTIL(is_split(node, 20));
+	churn(&node[0], 100);
+	churn(&node[1], 100);
+	/* Longer than a lease, and than what counts as a pause. */
+	atomic_store(&node[0].frozen, true);
+	WAIT_UNTIL(driven_by(&node[1]) == 20);
+	spin(700);
+	atomic_store(&node[0].frozen, false);
+	WAIT_UNTIL(status_of(&node[0]).counters.pauses > 0);
+	WAIT_UNTIL(is_split(node, 20));
+	churn(&node[0], 200);
+	WAIT_UNTIL(atomic_load(&node[0].mirror->lease_over_us) > test_now_us(NULL));
+	assert_converges(node, 2);
+	assert_no_overlap(node);
+}
+
+static void strict_is_mute_without_a_lease(void **state)
+{
+	(void)state;
+	struct node *const node = nodes;
+	redis_kill();
+	node_make(node, 4, true);
+	node->strict = true;
+	node_open(node, "one-0", TTL_MS);
+	spin(PLACEMENT_ALONE_MS + 300);
+	assert_int_equal(driven_by(node), 0);
+	redis_start();
+	WAIT_UNTIL(driven_by(node) == 4);
+	churn(node, 100);
+	redis_kill();
+	spin(TTL_MS + 100);
+	assert_true(atomic_load(&node->mirror->lease_over_us) < test_now_us(NULL));
+	struct churner_totals before, after;
+	churner_totals(node->churner, &before);
+	spin(300);
+	churner_totals(node->churner, &after);
+	assert_int_equal(before.transitions, after.transitions);
+	assert_true(before.muted < after.muted);
+	redis_start();
+	WAIT_UNTIL(atomic_load(&node->mirror->lease_over_us) > test_now_us(NULL));
+	churn(node, 100);
+	churner_totals(node->churner, &after);
+	assert_true(before.transitions < after.transitions);
+	assert_converges(node, 1);
 }
 
 static void leaving_gives_everything_back(void **state)
@@ -811,6 +898,8 @@ int main(int argc, char **argv)
 		WITH_REDIS(functions_and_keys_vanish),
 		WITH_REDIS(redis_comes_later),
 		WITH_REDIS(two_nodes_split_and_take_over),
+		WITH_REDIS(who_wakes_up_late_is_fenced),
+		WITH_REDIS(strict_is_mute_without_a_lease),
 		WITH_REDIS(leaving_gives_everything_back),
 		WITH_REDIS(restart_with_and_without_memory),
 		WITH_REDIS(other_fleets_are_not_touched),
