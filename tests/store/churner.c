@@ -13,7 +13,8 @@
 
 #include "../sim/random.h"
 
-#define BURST 256      /* transitions of a round, before anything else is looked at */
+#define BURST 256      /* transitions of a round, before anything else is looked at ... */
+#define BURST_NAP 4096 /* ... and of a round that ends with a nap */
 #define NAP_NS 1000000 /* between rounds */
 #define DEBT_US 100000 /* what a paced worker still makes up for */
 #define PERMILLION 1e-6
