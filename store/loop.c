@@ -126,7 +126,6 @@ static void copy_status(struct store *store, uint64_t now_us)
 	for (uint32_t i = 0; i < store->keys.groups; i++)
 		connected = connected && store->group[i].up;
 	store->counters.connects = router->connects;
-	store->counters.bytes_written = router->bytes_sent;
 	store->counters.time_outs = router->timeouts;
 	store->status_us = now_us;
 	pthread_mutex_lock(&store->shared.lock);
@@ -237,7 +236,7 @@ static void say_error(struct store *store, const redisReply *reply)
 
 void store_fault(struct store *store, enum router_fault fault, const redisReply *reply)
 {
-	if (fault == FAULT_HOLD || fault == FAULT_OTHER) {
+	if ((fault == FAULT_HOLD || fault == FAULT_OTHER) && reply != NULL) {
 		say_error(store, reply);
 		return;
 	}

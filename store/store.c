@@ -319,8 +319,12 @@ int call_send(struct store *store, uint32_t group, router_answer answer, uint64_
 	struct store_call *call = &store->call;
 	const int status = router_call(store->router, group, answer, store, tag, call->count,
 		call->argument, call->length);
-	store->waiting += status == 0;
-	return status;
+	if (status != 0)
+		return status;
+	store->waiting++;
+	for (int i = 0; i < call->count; i++)
+		store->counters.bytes_written += call->length[i];
+	return 0;
 }
 
 void call_answered(struct store *store)

@@ -78,11 +78,12 @@ struct store_shard {
 	uint16_t sweep_record; /* where the sweep goes on; SHARD_PHONES: it is done */
 	uint8_t want;          /* enum placement_kind of the lease call that waits; 0: none */
 	bool want_newest;
-	bool flying;   /* a flush is under way */
-	bool resync;   /* its feed needs a RESYNC line */
-	bool adopted;  /* ADOPT was said, and the herd has not stopped since */
-	bool stopping; /* the herd is to stop ... */
-	bool told;     /* ... and knows */
+	bool flying;    /* a flush is under way */
+	bool resync;    /* its feed needs a RESYNC line */
+	bool rewriting; /* every record from next_record on is dirty */
+	bool adopted;   /* ADOPT was said, and the herd has not stopped since */
+	bool stopping;  /* the herd is to stop ... */
+	bool told;      /* ... and knows */
 	bool lost; /* Redis went away under its lease: it is driven without, unless fence is strict */
 };
 
@@ -92,6 +93,7 @@ struct store_flight {
 	uint32_t shard, next_free, records;
 	uint16_t lines, sweep_from;
 	bool sweep, resync;
+	bool begins_rewrite; /* the first records of a shard that is rewritten whole */
 	uint64_t bits[MIRROR_DIRTY_WORDS];
 };
 

@@ -179,14 +179,18 @@ static void put_back(struct store *store, struct store_flight *flight)
 		shard->dirty_since_us = flight->since_us;
 }
 
-static void confirm(struct store *store, struct store_flight *flight, const redisReply *reply)
+static void confirm(
+	struct store *store, struct store_flight *flight, const redisReply *reply, uint64_t now_us)
 {
+	if (flight->since_us != 0 && now_us - flight->since_us > store->lag_max_us)
+		store->lag_max_us = now_us - flight->since_us;
 	store->shard[flight->shard].hold_us = 0;
 	store->counters.flushes++;
 	store->counters.records_written += flight->records;
 	store->counters.feed_lines += flight->lines;
-	/* The slab was not there: what we left out of this flush, or sent before, is missing. */
-	if (reply->type == REDIS_REPLY_INTEGER && reply->integer == 2)
+	/* The slab was not there: what we sent before or left out is missing, unless this is how a
+	 * rewrite began. */
+	if (reply->type == REDIS_REPLY_INTEGER && reply->integer == 2 && !flight->begins_rewrite)
 		writer_rewrite(store, flight->shard);
 }
 
@@ -201,7 +205,7 @@ static void landed(
 	shard->flying = false;
 	shard->flight_since_us = 0;
 	if (fault == FAULT_NONE) {
-		confirm(store, flight, reply);
+		confirm(store, flight, reply, now_us);
 	} else {
 		put_back(store, flight);
 		when_again(store, flight->shard, fault, now_us);
@@ -268,7 +272,7 @@ static struct store_flight *new_flight(struct store *store, uint32_t shard)
 	flight->shard = shard;
 	flight->since_us = 0;
 	flight->lines = 0;
-	flight->sweep = flight->resync = false;
+	flight->sweep = flight->resync = flight->begins_rewrite = false;
 	return flight;
 }
 
@@ -279,8 +283,10 @@ static void flush_shard(struct store *store, uint32_t index, uint64_t now_us)
 	const uint32_t from = shard->next_record;
 	const uint32_t end = mirror_shard_phones(store->mirror, index);
 	size_t bytes;
-	if (from == 0)
+	if (from == 0) {
 		shard->cycle_us = now_us;
+		flight->begins_rewrite = shard->rewriting;
+	}
 	if (!mirror_take_dirty(store->mirror, index, flight->bits))
 		memset(flight->bits, 0, sizeof(flight->bits));
 	begin_call(store, index);
@@ -305,6 +311,7 @@ static void flush_shard(struct store *store, uint32_t index, uint64_t now_us)
 	else if (to == end)
 		shard->dirty_since_us = shard->cycle_us;
 	shard->next_record = to == end ? 0 : (uint16_t)to;
+	shard->rewriting = shard->rewriting && to != end;
 	shard->due_us = rest || shard->lines > 0 ? now_us : now_us + STORE_FLUSH_US;
 	take_off(store, flight);
 }
@@ -372,9 +379,11 @@ void writer_flush(struct store *store, uint64_t now_us)
 
 void writer_rewrite(struct store *store, uint32_t index)
 {
+	struct store_shard *shard = &store->shard[index];
 	mirror_mark_shard(store->mirror, index);
-	store->shard[index].resync = true;
-	store->shard[index].due_us = 0;
+	shard->next_record = 0;
+	shard->rewriting = shard->resync = true;
+	shard->due_us = 0;
 	store->counters.resyncs++;
 	store->work = true;
 }
