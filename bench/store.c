@@ -363,7 +363,8 @@ static struct storm_result measure_storm(struct bench *b, uint32_t duration_ms)
 
 /* ---- the other way: one HASH per phone ---- */
 
-/* Redis' CPU time per update in us of so many transitions, pipelined, HSET on HASHes that are there. */
+/* Redis' CPU time per update in us of so many transitions: what a record says as fields of a HASH that
+ * is there already, pipelined. */
 static double measure_hashes(struct bench *b, uint32_t updates)
 {
 	const uint64_t begun_us = task_cpu_us(b->redis, b->redis);
