@@ -244,8 +244,9 @@ static void print_totals(const struct picture *p)
 static void print_picture(const struct picture *p)
 {
 	char number[32];
-	printf("fleet %s: %s phones in %u shards of %d, %s\n", p->fleet.fleet,
-		view_number(p->fleet.phones, number), p->fleet.shards, SHARD_PHONES,
+	printf("fleet %s: %s phones, %u shard%s of %d, %s\n", p->fleet.fleet,
+		view_number(p->fleet.phones, number), p->fleet.shards,
+		p->fleet.shards == 1 ? "" : "s", SHARD_PHONES,
 		p->fleet.mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
 	print_nodes(p);
 	print_shards(p);
@@ -282,7 +283,10 @@ static json_t *json_picture(const struct picture *p)
 
 static int print_json(json_t *root, size_t flags)
 {
-	int status = root != NULL && json_dumpf(root, stdout, flags) == 0 && putchar('\n') != EOF
+	int status = root != NULL &&
+				     json_dumpf(root, stdout, flags | JSON_REAL_PRECISION(6)) ==
+					     0 &&
+				     putchar('\n') != EOF
 			     ? EXIT_DONE
 			     : EXIT_HOST;
 	json_decref(root);
@@ -329,10 +333,13 @@ static json_t *json_phone(uint32_t phone, const struct record_view *v)
 static void print_phone(uint32_t phone, const struct record_view *v, const struct reader_lease *l)
 {
 	char when[MONITOR_TIME_MAX];
-	printf("phone %u is %s, registered at %s, last tried %s (%s)\n", phone,
-		monitor_phase(v->phase), monitor_proxy(v->registered, "no proxy"),
-		monitor_proxy(v->last_tried, "none"),
-		v->mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
+	if (v->registered != 0)
+		printf("phone %u is registered at the %s proxy", phone,
+			monitor_proxy(v->registered, ""));
+	else
+		printf("phone %u is %s, its proxy %s", phone, monitor_phase(v->phase),
+			monitor_proxy(v->last_tried, "none yet"));
+	printf(" (%s)\n", v->mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
 	printf("  since           %s, %.1f s ago, by %s (transition %u)\n",
 		monitor_time(v->since_unix_ms, when), ago_s(v->since_unix_ms), cause_word(v->cause),
 		v->transition);

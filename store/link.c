@@ -250,8 +250,9 @@ static void send_out(struct link *link)
 	const ssize_t n = send(link->fd, link->out + link->out_begin,
 		link->out_end - link->out_begin, MSG_NOSIGNAL);
 	if (n < 0) {
+		/* What it said before it closed is still to be read: reading ends the link. */
 		if (errno != EAGAIN && errno != EINTR)
-			link_drop(link, strerror(errno));
+			ev_io_stop(link->loop, &link->writable);
 		return;
 	}
 	link->bytes_sent += (uint64_t)n;

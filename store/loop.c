@@ -236,7 +236,7 @@ static void say_error(struct store *store, const redisReply *reply)
 
 void store_fault(struct store *store, enum router_fault fault, const redisReply *reply)
 {
-	if (fault == FAULT_HOLD || fault == FAULT_OTHER) {
+	if ((fault == FAULT_HOLD || fault == FAULT_OTHER) && reply != NULL) {
 		say_error(store, reply);
 		return;
 	}

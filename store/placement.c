@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every shard has a state, at most one thing to do next (`pending`, from `due_ms` on) and perhaps a
- * rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has its bit
- * in one of two lanes, so that a call that finds nothing to do looks at two counts and a time.
+ * Every shard has a state, at most one thing to do next (`pending`, from `due_ms` on) and perhaps
+ * a rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has
+ * its bit in one of two lanes: a call that finds nothing to do looks at two counts and a time.
  *
  * When is our memory said to be the newest although `mine` may not prove it? Only when we drove on
- * without Redis: whoever held the lease meanwhile and lost it knows no more than we. Not after a pause,
- * not after FENCED and not in strict mode: then a lease that was given to somebody else was given
- * while we stood still, his records are newer, and `mine` alone tells.
+ * without Redis: whoever held the lease meanwhile and lost it knows no more than we. Not after a
+ * pause, not after FENCED and not in strict mode: then a lease that was given to somebody else was
+ * given while we stood still, his records are newer, and `mine` alone tells.
  */
 #include "placement.h"
 
@@ -23,9 +23,9 @@
 #define POLL_MS 250       /* between two refusals: the owner may be handing the shard over */
 #define POLL_SLOW_MS 1000 /* likewise after POLL_FAST tries */
 #define POLL_FAST 8
-/* Of the ttl: how long a node that is no more listed is still believed to live. FLUSHALL empties the
- * list until everybody's next heartbeat (a tenth of the ttl): nobody may take that for their death, for
- * the leases are gone as well and would be given to anybody who asks. */
+/* Of the ttl: how long a node that is no more listed is still believed to live. FLUSHALL empties
+ * the list until everybody's next heartbeat: nobody may take that for their death, for the leases
+ * are gone as well and would be given to anybody who asks. */
 #define GRACE_PERCENT 22
 #define FAILED_MS 100   /* before a call that failed is made again */
 #define FAILED_TRIES 20 /* of a hand-over's calls, before it is put off */
@@ -55,6 +55,7 @@ struct place {
 	bool driven;       /* from ADOPT until placement_stopped */
 	bool told;         /* STOP has been given out */
 	bool right;        /* rendezvous gives it to us */
+	bool anothers;     /* refused last time: somebody has it */
 	bool claim;        /* our memory may be the newest: ask although it is not ours by right */
 	bool stale;        /* the process stood still: our memory may be old */
 	bool again;        /* the call under way is void: ask again after its answer */
@@ -318,8 +319,8 @@ static uint64_t name_hash(const char *node)
 	return XXH3_64bits(node, strnlen(node, PLACEMENT_NODE_MAX));
 }
 
-/* Highest random weight. Equal weights, which nobody will see, go to the smaller name, so that every
- * node finds the same owner whatever the order of its list. */
+/* Highest random weight. Equal weights, which nobody will see, go to the smaller name: every node
+ * finds the same owner whatever the order of its list. */
 static unsigned owner_of(const uint64_t *hash, const char (*nodes)[PLACEMENT_NODE_MAX],
 	unsigned count, uint32_t shard)
 {
@@ -560,7 +561,7 @@ void placement_granted(struct placement *p, uint32_t shard, uint64_t token, bool
 	}
 	s->token = token;
 	s->moved = moved;
-	s->claim = s->stale = false;
+	s->claim = s->stale = s->anothers = false;
 	if (driven)
 		granted_driven(p, shard, newest, now_ms);
 	else
@@ -577,6 +578,7 @@ void placement_refused(struct placement *p, uint32_t shard, uint64_t left_ms, ui
 	const uint64_t poll_ms = tries < POLL_FAST ? POLL_MS : POLL_SLOW_MS;
 	s->retry_ms = now_ms + sooner_of(left_ms + TICK_MS, poll_ms);
 	s->claim = s->stale = false;
+	s->anothers = true;
 	if (driven)
 		begin_stop(p, shard, PLAN_DROP, now_ms);
 	else
@@ -738,10 +740,11 @@ static void begin_alone(struct placement *p, uint32_t group, uint64_t now_ms)
 	p->group[group].alone_ms = NEVER;
 	if (p->strict || p->leaving)
 		return;
-	for (uint32_t shard = group; shard < p->shards; shard += p->groups)
-		if (p->place[shard].state == PLACEMENT_AWAY &&
-			(p->place[shard].right || !p->listed))
+	for (uint32_t shard = group; shard < p->shards; shard += p->groups) {
+		const struct place *s = &p->place[shard];
+		if (s->state == PLACEMENT_AWAY && !s->anothers && (s->right || !p->listed))
 			run_on(p, shard, now_ms);
+	}
 }
 
 /* Look at everything that waits for a time. */

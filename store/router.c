@@ -17,12 +17,14 @@
 #define ASK_S 1.0      /* so long is a call that was told ASK sent to where it was told */
 #define MAP_S 0.5      /* how often a cluster is asked for its map while groups are down */
 #define MAP_SOON_S 0.1 /* when it has just said that the map is old */
+#define MASTER_S 1.0   /* how often the Sentinels are asked whether our master is still theirs */
+#define MASTER_SOON_S 0.02 /* when one has named another: by the next one, too? */
 #define NOWHERE SERVERS_MAX
 
 struct way {
 	struct router *router;
 	struct server *server;
-	struct target_server where; /* of a cluster's node */
+	struct target_server where; /* of a cluster's node, of the Sentinels' master */
 };
 
 /* A call with these keys goes to this way until then: the cluster is moving them. */
@@ -45,7 +47,9 @@ struct router {
 	uint16_t slot[KEYS_GROUPS_MAX + 1];
 	struct ask ask[ASKS];
 	unsigned asks; /* written so far; the oldest goes first */
-	ev_timer map;
+	ev_timer map;  /* CLUSTER: ask for the map. SENTINEL: is it still the master? */
+	bool checking; /* SENTINEL: the scout is out only for that */
+	struct target_server master; /* another one that a Sentinel has named then; port 0: none */
 	char said[TARGET_REASON_MAX + 200]; /* of the cluster as a whole */
 	/* What was said of each group: 0 down, else the tenure of the server that it is up on. */
 	uint64_t told[KEYS_GROUPS_MAX + 1];
@@ -286,6 +290,13 @@ static void reach_unix(struct router *router, struct server *server)
 	link_connect(server_link(server), (const struct sockaddr *)&address, sizeof(address));
 }
 
+/* Also when the scout is out already: its answer is for this now. */
+static void find_master(struct router *router)
+{
+	router->checking = false;
+	scout_ask(router->scout);
+}
+
 static void on_due(void *owner, struct server *server)
 {
 	struct way *way = owner;
@@ -293,7 +304,7 @@ static void on_due(void *owner, struct server *server)
 	if (router->target.kind == TARGET_UNIX)
 		reach_unix(router, server);
 	else if (router->target.kind == TARGET_SENTINEL)
-		scout_ask(router->scout);
+		find_master(router);
 	else
 		link_reach(server_link(server), router->lookup, &way->where);
 }
@@ -302,6 +313,8 @@ static void on_up(void *owner, struct server *server)
 {
 	(void)server;
 	struct way *way = owner;
+	if (way->router->target.kind == TARGET_SENTINEL)
+		ask_map(way->router, MASTER_S);
 	tell(way->router);
 }
 
@@ -310,10 +323,11 @@ static void on_down(void *owner, struct server *server)
 	(void)server;
 	struct way *way = owner;
 	struct router *router = way->router;
-	if (router->target.kind == TARGET_CLUSTER) {
+	/* Sentinels hear of a new master one after the other: the next one may know more. */
+	if (router->scout != NULL)
 		scout_skip(router->scout);
+	if (router->target.kind == TARGET_CLUSTER)
 		ask_map(router, 0);
-	}
 	tell(router);
 }
 
@@ -371,6 +385,31 @@ static uint8_t way_to(struct router *router, const struct target_server *where)
 
 /* --- Sentinel: where the master is --- */
 
+static bool same_server(const struct target_server *a, const struct target_server *b)
+{
+	return a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+/* A master that was replaced may come back as a master, for the ten seconds that Sentinels take to
+ * make it a replica, and whoever writes to it then writes in vain. So they are asked now and then.
+ * Two in a row that name the same other one are believed: one alone may be the last to know. */
+static void check_master(struct router *router, const struct target_server *where)
+{
+	struct way *way = router->way[0];
+	const bool other = !same_server(where, &way->where);
+	const bool again = other && same_server(where, &router->master);
+	memset(&router->master, 0, sizeof(router->master));
+	if (!server_is_up(way->server))
+		return;
+	if (again) {
+		server_again(way->server, "the Sentinels name another master", true);
+		return;
+	}
+	if (other)
+		router->master = *where;
+	ask_map(router, other ? MASTER_SOON_S : MASTER_S);
+}
+
 static bool on_master(void *owner, const struct target_server *asked, const redisReply *reply)
 {
 	(void)asked;
@@ -386,6 +425,11 @@ static bool on_master(void *owner, const struct target_server *asked, const redi
 		return false;
 	where.port = (uint16_t)port;
 	snprintf(where.host, sizeof(where.host), "%s", reply->element[0]->str);
+	if (router->checking) {
+		check_master(router, &where);
+		return true;
+	}
+	router->way[0]->where = where;
 	link_reach(server_link(router->way[0]->server), router->lookup, &where);
 	return true;
 }
@@ -394,6 +438,10 @@ static void on_no_master(void *owner, const char *why)
 {
 	struct router *router = owner;
 	char text[TARGET_REASON_MAX + 200];
+	if (router->checking) {
+		ask_map(router, MASTER_S);
+		return;
+	}
 	snprintf(text, sizeof(text),
 		"no Sentinel names the master (the last one: %s); trying again", why);
 	server_failed(router->way[0]->server, text);
@@ -414,6 +462,13 @@ static void on_map_due(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
 	struct router *router = timer->data;
+	if (router->target.kind == TARGET_SENTINEL) {
+		/* While it is down its own timer asks. */
+		if (!server_is_up(router->way[0]->server))
+			return;
+		router->checking = true;
+		scout_skip(router->scout);
+	}
 	scout_ask(router->scout);
 }
 

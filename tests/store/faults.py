@@ -4,17 +4,20 @@
 not one phone different, no thread stuck, memory flat, workers never blocked.
 
     faults.py --node build/tests/store/store_node [--scenario NAME]... [--seeds N] [--phones N]
-              [--seed S] [--minutes M] [--keep]
+              [--seed S] [--jobs N] [--minutes M] [--keep]
 
 Every run prints its seed first; --seed S --seeds 1 --scenario NAME repeats it. What is asserted is
 that Redis and the records become equal within a generous time; how long it took is printed.
 """
 
 import argparse
+import concurrent.futures
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -137,6 +140,7 @@ class Run:
 
     def finish(self, since):
         """Churn stops, and what is in Redis must be what the nodes have."""
+        self.answered = since
         for node in self.nodes:
             node.ask("pause")
         self.recovery_s = self.recover(since)
@@ -278,10 +282,20 @@ def client_kill(run):
 
 def cut(run):
     run.proxy.cutting = True
-    run.pause(0.5, 2)
+    wanted = run.random.randint(1, 6)
+    until("the connection is cut", lambda: run.proxy.cuts >= wanted, LIMIT_S)
     run.proxy.cutting = False
     run.notes["cuts"] = run.proxy.cuts
     return run.server.wait()
+
+
+def last_tried_is_kept(run, before, node):
+    """Phones that were adopted and did nothing since: each begins where it was."""
+    for shard in range(run.shards):
+        now = node.records(shard)
+        for i in range(0, len(now), nodes.RECORD):
+            assert before[shard][i] >> 2 & 3 == now[i] >> 2 & 3, \
+                f"phone {shard * nodes.SHARD + i // nodes.RECORD} forgot the proxy it last tried"
 
 
 def on_one_server(fault, *options):
@@ -307,16 +321,43 @@ def with_password(run):
     run.finish(since)
 
 
-def with_proxy(run):
+def begin_proxy(run, largest):
     run.one().start()
     run.server.wait()
     path = os.path.join(run.folder, "proxy.sock")
-    run.proxy = Proxy(path, run.server.socket, run.random)
+    run.proxy = Proxy(path, run.server.socket, run.random, largest)
     run.closing.append(run.proxy.close)
-    run.node(target=f"unix:{path}")
+    return run.node(target=f"unix:{path}")
+
+
+def with_proxy(run):
+    node = begin_proxy(run, 3000)
     run.begin_churn()
+    node.ask("rate", run.phones // 10, 0)  # replies must come for one to be cut
+    run.quiet = False
     since = cut(run)
     run.finish(since)
+
+
+def cut_loading(run):
+    """A node that has forgotten everything reads the slabs over a connection that breaks in them."""
+    first = begin_proxy(run, 1500000)
+    run.begin_churn()
+    first.ask("pause")
+    run.recover(time.monotonic())
+    first.ask("mark")
+    run.recover(time.monotonic(), exact=True)
+    before = [first.records(shard) for shard in range(run.shards)]
+    first.ask("leave")
+    first.wait("to be quiet", quiet=1)
+    first.quit()
+    run.nodes.clear()
+    run.memory = {}
+    again = run.node("b", target=f"unix:{run.proxy.path}")
+    since = cut(run)
+    until("every shard is driven again", lambda: len(again.driven()) == run.shards, LIMIT_S)
+    run.finish(since)
+    last_tried_is_kept(run, before, again)
 
 
 def absent(run):
@@ -542,11 +583,7 @@ def restart(run):
     run.memory = {}
     until("every shard is driven again", lambda: len(again.driven()) == run.shards, LIMIT_S)
     run.finish(since)
-    for shard in range(run.shards):
-        now = again.records(shard)
-        for i in range(0, len(now), nodes.RECORD):
-            assert before[shard][i] >> 2 & 3 == now[i] >> 2 & 3, \
-                f"phone {shard * nodes.SHARD + i // nodes.RECORD} forgot the proxy it last tried"
+    last_tried_is_kept(run, before, again)
 
 
 SCENARIOS = {
@@ -565,6 +602,7 @@ SCENARIOS = {
     "client-kill": on_one_server(client_kill),
     "wrong-password": with_password,
     "cut": with_proxy,
+    "cut-loading": cut_loading,
     "absent": absent,
     "absent-long": absent_long,
     "sentinel": sentinel,
@@ -620,6 +658,10 @@ def once(name, scenario, options, seed):
         print(f"ok, equal {run.recovery_s:.3f} s after Redis answered"
               f"{' (no churn)' if run.quiet else ''}; {notes}; took {time.monotonic() - begun:.1f} s",
               flush=True)
+        if run.recovery_s > 2:
+            for node in run.nodes:
+                print(*(f"    {node.name} said {when - run.answered:+.2f} s: {what}"
+                        for when, what in node.said[-12:]), sep="\n")
     except (AssertionError, nodes.Died, OSError, RedisError, ValueError) as error:
         print(f"FAILED: {type(error).__name__}: {error}", flush=True)
         traceback.print_exc(file=sys.stdout)
@@ -639,6 +681,7 @@ def parse(arguments):
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--phones", type=int, default=100000)
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--wrapper", default="", help="words before the node's, as valgrind -q")
@@ -648,23 +691,52 @@ def parse(arguments):
     return options
 
 
+def run_here(options, names, first):
+    """(scenario, seconds until it was equal) of runs under churn that went well, and what failed."""
+    recovered, failed = [], []
+    for name in names:
+        for i in range(options.seeds):
+            good, run = once(name, SCENARIOS.get(name, steady), options, first + i)
+            if not good:
+                failed.append(f"{name} --seed {first + i}")
+            elif not run.quiet:
+                recovered.append((name, run.recovery_s))
+    return recovered, failed
+
+
+def run_beside(options, names, first):
+    """The same, several scenarios at a time, each in a process of its own."""
+    def one(name):
+        words = [sys.executable, os.path.abspath(__file__), "--scenario", name, "--seed", str(first)]
+        for key in ("node", "seeds", "phones"):
+            words += [f"--{key}", str(getattr(options, key))]
+        words += ["--wrapper=" + " ".join(options.wrapper)] + ["--keep"] * options.keep
+        text = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False).stdout
+        print(text.split("\nworst recovery", 1)[0], flush=True)
+        return text
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        text = "\n".join(pool.map(one, names))
+    recovered = [(name, float(seconds)) for name, seconds in re.findall(
+        r"^(\S+) seed \d+ \.\.\. ok, equal (\S+) s after Redis answered;", text, re.MULTILINE)]
+    failed = re.findall(r"^FAILED: --scenario (.*) --seeds 1$", text, re.MULTILINE)
+    runs = len(re.findall(r"^\S+ seed \d+ \.\.\. ok", text, re.MULTILINE)) + len(failed)
+    if runs != len(names) * options.seeds:
+        failed.append(f"{len(names) * options.seeds - runs} runs ended without a result")
+    return recovered, failed
+
+
 def main():
     options = parse(sys.argv[1:])
     if shutil.which("redis-server") is None:
         print("skipped: no redis-server; apt-get install redis-server")
         return 77
     first = options.seed if options.seed is not None else random.SystemRandom().getrandbits(31)
-    failed, worst = [], {}
-    chosen = {"steady": steady} if options.minutes else \
-        {name: SCENARIOS[name] for name in options.scenario or SCENARIOS}
-    for name, scenario in chosen.items():
-        for i in range(1 if options.minutes else options.seeds):
-            good, run = once(name, scenario, options, first + i)
-            if not good:
-                failed.append(f"{name} --seed {first + i}")
-            elif not run.quiet:
-                worst[name] = max(worst.get(name, 0), run.recovery_s)
+    names = ["steady"] if options.minutes else options.scenario or list(SCENARIOS)
+    run = run_beside if options.jobs > 1 else run_here
+    recovered, failed = run(options, names, first)
     print("\nworst recovery under churn, s after Redis answered:")
+    worst = {name: max(seconds for other, seconds in recovered if other == name)
+             for name, _ in recovered}
     for name, seconds in sorted(worst.items(), key=lambda item: -item[1]):
         print(f"  {name:20} {seconds:.3f}")
     for text in failed:

@@ -108,21 +108,71 @@ def pairs(flat):
     return dict(zip(words[::2], words[1::2]))
 
 
-def install(redis, slabs, fleet="f1", phones=25000, node="lab1-0", fields=(), lines=()):
-    """A fleet as one generator would have written it: slabs is {shard: {phone: record}}, lines is
-    [(shard, text)]. Everything goes through the functions. The leases' tokens."""
-    keys, tokens = Keys(fleet), {}
-    redis.fcall("meta", [keys.meta], "schema", 1, "phones", phones, "shard_phones", SHARD_PHONES,
-                "record_bytes", RECORD, "groups", 16, "mode", "asymmetric")
-    for shard, records in slabs.items():
-        tokens[shard] = redis.fcall("acquire", [keys.lease(shard)], node, 0, 10000, 1)[1]
+class Fleet:
+    """A fleet as one generator would have written it, through the functions. slabs is
+    {shard: {phone: record}}."""
+
+    LAYOUT = "0 registered:2 last_tried:2 mode:1 version:3; 1 phase; 2 misses; 3 cause"
+
+    def __init__(self, redis, slabs, name="f1", phones=25000, node="lab1-0", fields=()):
+        self.redis, self.keys, self.node, self.phones = redis, Keys(name), node, phones
+        redis.fcall("meta", [self.keys.meta], "schema", 1, "phones", phones, "shards",
+                    -(-phones // SHARD_PHONES), "shard_phones", SHARD_PHONES, "record_bytes", RECORD,
+                    "groups", 16, "tags", ",".join(f"{group:02}" for group in range(16)),
+                    "mode", 0, "layout", self.LAYOUT)
+        self.tokens = {shard: redis.fcall("acquire", [self.keys.lease(shard)], node, 0, 3600000,
+                                          1)[1] for shard in slabs}
+        for shard, records in slabs.items():
+            self.flush(shard, records)
+        redis.fcall("heartbeat", self.keys.heartbeat(node), node, 10000,
+                    '{"host":"lab1","pid":4711,"version":"1.0.0","start":1795270000000,'
+                    '"shards":%d,"state":"running"}' % len(slabs), *fields)
+
+    def flush(self, shard, records, lines=()):
         runs = [word for phone, data in sorted(records.items())
                 for word in (phone % SHARD_PHONES * RECORD, data)]
-        redis.fcall("flush", keys.flush(shard), node, tokens[shard], shard, SLAB, 0, "", *runs)
-    for shard, text in lines:
-        redis.fcall("flush", keys.flush(shard), node, tokens[shard], shard, SLAB,
-                    text.count("\n") + 1, text)
-    redis.fcall("heartbeat", keys.heartbeat(node), node, 10000,
-                '{"host":"lab1","pid":4711,"version":"1.0.0","state":"running","shards":%d}'
-                % len(slabs), *fields)
-    return tokens
+        size = min(self.phones - shard * SHARD_PHONES, SHARD_PHONES) * RECORD
+        return self.redis.fcall("flush", self.keys.flush(shard), self.node, self.tokens[shard],
+                                shard, size, len(lines), "\n".join(lines), *runs)
+
+
+SINCE = 1795270000000  # 2026-11-21T14:06:40Z
+
+
+def example_record(n):
+    """Phone n of the fleet that docs/redis.md shows."""
+    counts = {"registrations_ok": 3, "keepalives_sent": 40}
+    if n % 10 == 3:
+        return record("redundant", "redundant", cause="registered", transition=5, rtt_100us=31,
+                      since=SINCE + n, failovers=1, keepalives_missed=1, **counts)
+    if n % 100 == 7:
+        return record("none", "redundant", phase="switching", cause="keepalive-silence",
+                      transition=4, since=SINCE + n, failovers=1, keepalives_missed=1, misses=1,
+                      **counts)
+    if n % 1000 == 999:
+        return record("none", "primary", phase="waiting", cause="refused", transition=4,
+                      since=SINCE + n, registrations_failed=1, **counts)
+    return record(transition=3, rtt_100us=28, since=SINCE + n, **counts)
+
+
+EXAMPLE_LINES = [
+    "12307 P>r switching keepalive-silence 4 1795270012307",
+    "12343 P>r switching keepalive-silence 4 1795270006101",
+    "12343 r>r registering due 5 1795270009870",
+    "12343 r>R registered registered 6 1795270012343",
+]
+
+
+def example_fleet(redis):
+    """The fleet that docs/redis.md shows: 25,000 phones, in the middle of a fail-over."""
+    shards = [range(0, 10000), range(10000, 20000), range(20000, 25000)]
+    slabs = {i: {n: example_record(n) for n in phones} for i, phones in enumerate(shards)}
+    slabs[1][12343] = record("redundant", "redundant", cause="registered", transition=6,
+                             rtt_100us=31, since=SINCE + 12343, failovers=1, registrations_ok=3,
+                             keepalives_sent=40, keepalives_missed=1)
+    fleet = Fleet(redis, slabs, fields=(
+        "phones_registered_primary", 22225, "phones_registered_redundant", 2500,
+        "phones_switching_redundant", 250, "phones_waiting_primary", 25, "store_lag_us", 41000))
+    fleet.flush(1, {}, EXAMPLE_LINES)
+    return fleet
+

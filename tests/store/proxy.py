@@ -8,8 +8,8 @@ import threading
 
 
 class Proxy:
-    def __init__(self, path, behind, random):
-        self.path, self.behind, self.random = path, behind, random
+    def __init__(self, path, behind, random, largest=3000):
+        self.path, self.behind, self.random, self.largest = path, behind, random, largest
         self.cutting = False
         self.cuts = 0
         self.ended = False
@@ -37,8 +37,10 @@ class Proxy:
             threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
 
     def _limit(self):
-        """Bytes of replies that pass before a cut: few or many, so that every stage gets its share."""
-        return self.random.choice([self.random.randint(1, 200), self.random.randint(200, 20000)])
+        """Bytes of replies that pass before a cut: few or many, so that logging in, acquiring, flushing
+        and loading get their share."""
+        most = self.random.choice([30, 300, 3000, self.largest])
+        return self.random.randint(1, most)
 
     def _pass(self, client, server):
         left = None

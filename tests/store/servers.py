@@ -19,6 +19,7 @@ its standard input ends.
 """
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,6 +30,7 @@ import time
 
 SKIP = 77
 WAIT_S = 20
+TRIES = 3
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -43,30 +45,24 @@ def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def free_ports(count, most=65535):
-    """Ports of 127.0.0.1 that nobody listens at now, below `most`."""
-    ports = []
-    kept = []
-    while len(ports) < count:
-        listener = socket.socket()
-        listener.bind(('127.0.0.1', 0))
-        kept.append(listener)
-        port = listener.getsockname()[1]
-        if port <= most:
-            ports.append(port)
-            continue
-        # A cluster's bus takes the port 10000 above: look below the ephemeral ports.
-        port = 20000 + (os.getpid() * 7 + len(kept) * 13) % 10000
-        listener = socket.socket()
+def is_free(port):
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(('127.0.0.1', port))
         except OSError:
-            continue
-        kept.append(listener)
-        if port not in ports:
+            return False
+    return True
+
+
+def free_ports(count):
+    """Ports of 127.0.0.1 that nobody listens at now, with the port 10000 above, which a cluster's bus
+    takes. Both are below the ephemeral ports, where any client's may appear at any moment."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(10001, 22000)
+        if port not in ports and is_free(port) and is_free(port + 10000):
             ports.append(port)
-    for listener in kept:
-        listener.close()
     return ports
 
 
@@ -159,16 +155,21 @@ class Servers:
     """What all three have: a folder, servers, an end."""
 
     def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix='sipherd-redis-')
+        self.folder = None
         self.server = []
         self.url = None
 
     def __enter__(self):
-        try:
-            self.begin()
-        except BaseException:
-            self.end()
-            raise
+        for tries in range(TRIES):
+            self.folder = tempfile.mkdtemp(prefix='sipherd-redis-')
+            try:
+                self.begin()
+                return self
+            except BaseException as error:
+                self.end()
+                # Somebody took a port between our look and the start.
+                if tries + 1 == TRIES or not isinstance(error, RuntimeError):
+                    raise
         return self
 
     def __exit__(self, *_):
@@ -180,6 +181,7 @@ class Servers:
     def end(self):
         for server in self.everyone():
             server.kill()
+        self.server = []
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -206,6 +208,7 @@ class Sentinel(Servers):
 
     def begin(self):
         ports = free_ports(5)
+        self.sentinels = []
         common = ['--save', '', '--repl-diskless-sync-delay', '0'] + self.options
         self.server = [
             Server(self.folder, 'master', ports[0], common),
@@ -254,7 +257,7 @@ class Cluster(Servers):
         self.options, self.timeout_ms = options, timeout_ms
 
     def begin(self):
-        ports = free_ports(6, 55535)
+        ports = free_ports(6)
         for i, port in enumerate(ports):
             self.server.append(Server(self.folder, 'node%d' % i, port, [
                 '--save', '', '--cluster-enabled', 'yes', '--cluster-node-timeout',

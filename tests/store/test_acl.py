@@ -107,8 +107,9 @@ class Writer(Case):
 class Monitor(Case):
     def setUp(self):
         super().setUp()
-        fixture.install(self.writer, {1: {10000: record()}, 2: {20000: record()}},
-                        fields=("phones", 2), lines=[(1, "RESYNC")])
+        fleet = fixture.Fleet(self.writer, {1: {10000: record()}, 2: {20000: record()}},
+                              fields=("phones", 2))
+        fleet.flush(1, {}, ["RESYNC"])
 
     def test_everything_a_reader_does(self):
         monitor, slab, feed = self.monitor, KEYS.slab(1), KEYS.feed(1)
@@ -170,6 +171,7 @@ class Others(Case):
             self.assertEqual(setting("maxmemory-policy"), b"noeviction")
             self.assertEqual(setting("stop-writes-on-bgsave-error"), b"no")
             self.assertEqual(setting("maxmemory-clients"), b"10%")
+            self.assertEqual(setting("stream-node-max-bytes"), b"65536")
             self.assertIn(b"normal 67108864 16777216 30",
                           setting("client-output-buffer-limit"))
 
