@@ -280,9 +280,12 @@ const struct fleet_key fleet_keys[] = {
 	{"store", KIND_STORE, UNIT_NONE, 0, FIELD(target), .value = "embedded",
 		.help = "Redis that holds the phones' states and lets generators share them: "
 			"redis://HOST:PORT/DB, unix:PATH, redis+sentinel://HOST,HOST/MASTER, "
-			"redis+cluster://HOST; embedded: a private redis-server; none: no store and "
-			"no image file. USER:PASSWORD@ may stand before the host, or the password in "
-			"the file that SIPHERD_STORE_PASSWORD_FILE names or in SIPHERD_STORE_PASSWORD"},
+			"redis+cluster://HOST; embedded: a private redis-server; none: no store "
+			"and "
+			"no image file. USER:PASSWORD@ may stand before the host, or the password "
+			"in "
+			"the file that SIPHERD_STORE_PASSWORD_FILE names or in "
+			"SIPHERD_STORE_PASSWORD"},
 	{"state", KIND_TEXT, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS, FIELD(state),
 		.value = "", .check = check_folder,
 		.help = "folder of the image file, from which a restarted herd goes on, and of the "
@@ -294,7 +297,8 @@ const struct fleet_key fleet_keys[] = {
 			"lease, strict lets them be silent rather than twice in the network"},
 	{"lease.ttl", KIND_DURATION, UNIT_MS, 0, FIELD(lease_ttl_ms), .low = 1000, .high = 300000,
 		.value = "10s",
-		.help = "a generator that is silent for so long loses its phones to the others; the "
+		.help = "a generator that is silent for so long loses its phones to the others; "
+			"the "
 			"same for all generators of a fleet"},
 
 	{"registrar.realm", KIND_TEXT, UNIT_NONE, FLEET_DERIVED, FIELD(realm), .value = "",

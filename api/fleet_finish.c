@@ -400,7 +400,7 @@ static void derive_state(struct fleet *fleet)
 	if (fleet_given(fleet, "state"))
 		return;
 	if (geteuid() == 0)
-		length = snprintf(text, sizeof(text), "/var/lib/sipherd");
+		length = snprintf(text, sizeof(text), FLEET_STATE_ROOT);
 	else if (state != NULL && state[0] == '/')
 		length = snprintf(text, sizeof(text), "%s/sipherd", state);
 	else if (home != NULL && home[0] == '/')

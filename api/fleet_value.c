@@ -659,12 +659,12 @@ static void append_servers(char *out, size_t *used, const struct target *target)
 /* A URL that reads back to the same, but for user and password. */
 static void text_of_store(const struct target *target, char *out)
 {
-	static const char *const begin[] = {"embedded", "none", "redis://", "unix:",
-		"redis+sentinel://", "redis+cluster://"};
+	static const char *const begin[] = {
+		"embedded", "none", "redis://", "unix:", "redis+sentinel://", "redis+cluster://"};
 	bool is_unix = target->kind == TARGET_UNIX;
 	const char *db = is_unix ? "?db=" : "/", *path = is_unix ? target->path : "";
-	size_t used = (size_t)snprintf(out, FLEET_VALUE_MAX, "%s%s", begin[target->kind],
-		path[0] == '/' ? "//" : "");
+	size_t used = (size_t)snprintf(
+		out, FLEET_VALUE_MAX, "%s%s", begin[target->kind], path[0] == '/' ? "//" : "");
 	append_encoded(out, &used, path);
 	append_servers(out, &used, target);
 	if (target->kind == TARGET_SENTINEL) {

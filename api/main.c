@@ -5,22 +5,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "arguments.h"
+#include "export.h"
 #include "fleet.h"
+#include "monitor.h"
 #include "options.h"
 #include "run.h"
 #include "view.h"
-
-static void on_error(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "error: %s\n", message);
-}
-
-static void on_warning(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "warning: %s\n", message);
-}
 
 static int cannot_write(const char *path, int error)
 {
@@ -74,13 +65,12 @@ static int write_import(struct fleet *fleet, const char *output)
 static int import(const struct options *options)
 {
 	struct fleet fleet;
-	const struct fleet_report report = {NULL, on_error, on_warning};
 	int status = fleet_import(
-		&fleet, options->arguments.item, options->arguments.count, &report);
+		&fleet, options->arguments.item, options->arguments.count, &arguments_report);
 	for (size_t i = 0; i < options->set.count && status == 0; i++)
-		status = fleet_set(&fleet, options->set.item[i], &report);
+		status = fleet_set(&fleet, options->set.item[i], &arguments_report);
 	if (status == 0 && options->set.count > 0)
-		status = fleet_finish(&fleet, &report);
+		status = fleet_finish(&fleet, &arguments_report);
 	status = status == 0 ? write_import(&fleet, options->output) : EXIT_USAGE;
 	if (status == EXIT_DONE)
 		fprintf(stderr, "%zu file%s read, %u unknown keys ignored\n",
@@ -114,6 +104,10 @@ int main(int argc, char **argv)
 		status = run_demo(&options);
 	else if (options.command == COMMAND_REGISTRAR)
 		status = run_registrar(&options);
+	else if (options.command == COMMAND_FLEET)
+		status = run_monitor(&options);
+	else if (options.command == COMMAND_EXPORT)
+		status = run_export(&options);
 	else
 		status = import(&options);
 	options_free(&options);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "arguments.h"
 #include "image.h"
 #include "view.h"
 
@@ -23,20 +24,6 @@ struct picture {
 	struct reader_lease *lease; /* [fleet.shards] */
 	json_t *totals;
 };
-
-static void on_error(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "error: %s\n", message);
-}
-
-static void on_warning(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "warning: %s\n", message);
-}
-
-static const struct fleet_report report_to_stderr = {.error = on_error, .warning = on_warning};
 
 /* --- Words --- */
 
@@ -77,19 +64,6 @@ static double ago_s(uint64_t unix_ms)
 }
 
 /* --- Where it is --- */
-
-int monitor_options(
-	const struct options *options, struct fleet *fleet, const struct fleet_report *report)
-{
-	int status = 0;
-	bool from_environment = options->store_from_environment;
-	if (options->store != NULL)
-		status = fleet_set_option(fleet, "store", options->store,
-			from_environment ? "SIPHERD_STORE" : "--store", from_environment, report);
-	if (options->state != NULL && status == 0)
-		status = fleet_set_option(fleet, "state", options->state, "--state", false, report);
-	return status;
-}
 
 int monitor_pointer(const struct fleet *fleet, unsigned slot, char *out, size_t size)
 {
@@ -270,8 +244,9 @@ static void print_totals(const struct picture *p)
 static void print_picture(const struct picture *p)
 {
 	char number[32];
-	printf("fleet %s: %s phones in %u shards of %d, %s\n", p->fleet.fleet,
-		view_number(p->fleet.phones, number), p->fleet.shards, SHARD_PHONES,
+	printf("fleet %s: %s phones, %u shard%s of %d, %s\n", p->fleet.fleet,
+		view_number(p->fleet.phones, number), p->fleet.shards,
+		p->fleet.shards == 1 ? "" : "s", SHARD_PHONES,
 		p->fleet.mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
 	print_nodes(p);
 	print_shards(p);
@@ -308,7 +283,10 @@ static json_t *json_picture(const struct picture *p)
 
 static int print_json(json_t *root, size_t flags)
 {
-	int status = root != NULL && json_dumpf(root, stdout, flags) == 0 && putchar('\n') != EOF
+	int status = root != NULL &&
+				     json_dumpf(root, stdout, flags | JSON_REAL_PRECISION(6)) ==
+					     0 &&
+				     putchar('\n') != EOF
 			     ? EXIT_DONE
 			     : EXIT_HOST;
 	json_decref(root);
@@ -355,10 +333,13 @@ static json_t *json_phone(uint32_t phone, const struct record_view *v)
 static void print_phone(uint32_t phone, const struct record_view *v, const struct reader_lease *l)
 {
 	char when[MONITOR_TIME_MAX];
-	printf("phone %u is %s, registered at %s, last tried %s (%s)\n", phone,
-		monitor_phase(v->phase), monitor_proxy(v->registered, "no proxy"),
-		monitor_proxy(v->last_tried, "none"),
-		v->mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
+	if (v->registered != 0)
+		printf("phone %u is registered at the %s proxy", phone,
+			monitor_proxy(v->registered, ""));
+	else
+		printf("phone %u is %s, its proxy %s", phone, monitor_phase(v->phase),
+			monitor_proxy(v->last_tried, "none yet"));
+	printf(" (%s)\n", v->mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
 	printf("  since           %s, %.1f s ago, by %s (transition %u)\n",
 		monitor_time(v->since_unix_ms, when), ago_s(v->since_unix_ms), cause_word(v->cause),
 		v->transition);
@@ -519,7 +500,6 @@ static int follow(struct reader *reader, const struct options *options)
 
 static int read_arguments(const struct options *options, struct fleet *fleet)
 {
-	int status = 0;
 	bool file = options->arguments.count > 0;
 	fleet_defaults(fleet);
 	if (file == (options->fleet != NULL) || (!file && options->store == NULL)) {
@@ -532,17 +512,11 @@ static int read_arguments(const struct options *options, struct fleet *fleet)
 		return EXIT_USAGE;
 	}
 	if (file)
-		status = fleet_read(fleet, options->arguments.item[0], &report_to_stderr);
-	else
-		status = fleet_set_option(
-			fleet, "fleet", options->fleet, "--fleet", false, &report_to_stderr);
-	if (status == 0)
-		status = monitor_options(options, fleet, &report_to_stderr);
-	for (size_t i = 0; i < options->set.count && status == 0; i++)
-		status = fleet_set(fleet, options->set.item[i], &report_to_stderr);
-	if (status == 0 && file)
-		status = fleet_finish(fleet, &report_to_stderr);
-	return status == 0 ? EXIT_DONE : EXIT_USAGE;
+		return arguments_read(options, fleet);
+	if (fleet_set_option(fleet, "fleet", options->fleet, "--fleet", false, &arguments_report) !=
+		0)
+		return EXIT_USAGE;
+	return arguments_apply(options, fleet, false);
 }
 
 int run_monitor(const struct options *options)

@@ -20,10 +20,6 @@ int monitor_pointer(const struct fleet *fleet, unsigned slot, char *out, size_t 
 /* Open the fleet's store for looking, wherever it is. An exit code, after a message. */
 int monitor_open(const struct fleet *fleet, struct reader **out);
 
-/* Keys that stand as options: --store, --state. 0 or -EINVAL after messages. */
-int monitor_options(
-	const struct options *options, struct fleet *fleet, const struct fleet_report *report);
-
 /* Words for parts of a record; whatever is in it, some word comes back. */
 const char *monitor_proxy(unsigned value, const char *none);
 const char *monitor_phase(unsigned phase);

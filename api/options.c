@@ -67,7 +67,8 @@ static const struct option_row rows[] = {
 		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
 		"commas; those of /etc/resolv.conf without it"},
 	{"store", "URL", ON_STORE, VALUE_TEXT, FIELD(store),
-		"the store instead of the fleet file's; a URL with a password only in SIPHERD_STORE, "
+		"the store instead of the fleet file's; a URL with a password only in "
+		"SIPHERD_STORE, "
 		"which ps does not show"},
 	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO), VALUE_TEXT, FIELD(state),
 		"folder of the image file and the embedded store instead of the fleet file's; the "
@@ -81,7 +82,8 @@ static const struct option_row rows[] = {
 	{"json", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(json),
 		"as JSON (schema sipherd.fleet/1); the feed as one object per line"},
 	{"csv", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(csv),
-		"comma-separated with a header: index, user, address, port, registered, last_tried, "
+		"comma-separated with a header: index, user, address, port, registered, "
+		"last_tried, "
 		"phase, since (UTC), proxy (where it is registered, else tried last)"},
 	{"sipp", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(sipp),
 		"SIPp's injection format: SEQUENTIAL, then user;auth name;password;domain;proxy's "
@@ -139,7 +141,8 @@ static const struct command_row commands[COMMANDS] = {
 	[COMMAND_IMPORT] = {"import", "PHONE.cfg...",
 		"write a fleet file from configuration files of phones", 1, OPTIONS_LIST_MAX},
 	[COMMAND_FLEET] = {"fleet", "[FLEET.yaml]",
-		"look into the store: generators, shards, totals, one phone, the feed; no generator "
+		"look into the store: generators, shards, totals, one phone, the feed; no "
+		"generator "
 		"needs to run",
 		0, 1},
 	[COMMAND_EXPORT] = {"export", "FLEET.yaml",

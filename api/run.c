@@ -3,13 +3,16 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
+#include "arguments.h"
 #include "check.h"
+#include "peek.h"
 #include "resolve.h"
 #include "schedule.h"
 #include "summary.h"
@@ -18,8 +21,11 @@
 #define TICK_S 0.1
 #define RESOLVE_MS 5000
 #define NEIGHBOURS_MS 3000
-#define DEMO_MS 24000 /* primary away from 6 to 14 s, everybody back well before the end */
-#define DRAIN_S 3.0   /* Expires 0 waits at most 1 s, plus the time to send them all */
+#define DEMO_PHONE 417
+#define DEMO_MS 24000  /* primary away from 6 to 14 s, everybody back well before the end */
+#define DRAIN_S 3.0    /* Expires 0 waits at most 1 s, plus the time to send them all */
+#define LEAVE_S 3.0    /* for the last flushes, and to give the leases back */
+#define SETTLE_TICKS 5 /* without news of shards, before they are told */
 
 /* One run from start to summary. */
 struct run {
@@ -31,10 +37,16 @@ struct run {
 	struct resolver *resolver;
 	struct schedule schedule;
 	struct view view;
+	struct share share;
 	struct tally tally;
 	struct wire_snapshot now, at_stop;
-	uint64_t start_us, stop_us; /* of the ramp; of HERD_STOP, 0 while running */
-	uint64_t end_us;            /* of --for; UINT64_MAX without */
+	uint64_t start_us, stop_us;   /* of the ramp; of HERD_STOP, 0 while running */
+	uint64_t leave_us;            /* of share_leave, 0 before */
+	uint64_t end_us;              /* of --for; UINT64_MAX without */
+	uint32_t here_now, here_told; /* phones driven here: at the last tick, in the last event */
+	unsigned settled;             /* ticks since they changed */
+	bool drained, live, demo;
+	char shown[PEEK_MAX]; /* demo: one phone, as redis-cli saw it */
 	uint32_t next_second;
 	unsigned signals;
 	unsigned unresolved; /* bit per proxy whose name has no address yet */
@@ -47,38 +59,6 @@ struct run {
 static double elapsed_s(const struct run *run)
 {
 	return (double)(int64_t)(run->now.now_us - run->start_us) / 1e6;
-}
-
-static void on_error(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "error: %s\n", message);
-}
-
-static void on_warning(void *context, const char *message)
-{
-	(void)context;
-	fprintf(stderr, "warning: %s\n", message);
-}
-
-static const struct fleet_report run_report = {.error = on_error, .warning = on_warning};
-
-/* What the command line and the environment say of the fleet's keys. */
-static int apply_sets(const struct options *options, struct fleet *fleet)
-{
-	int status = 0;
-	for (size_t i = 0; i < options->set.count && status == 0; i++)
-		status = fleet_set(fleet, options->set.item[i], &run_report);
-	if (status == 0 && options->set.count > 0)
-		status = fleet_finish(fleet, &run_report);
-	return status == 0 ? EXIT_DONE : EXIT_USAGE;
-}
-
-static int read_fleet(const struct options *options, struct fleet *fleet)
-{
-	if (fleet_read(fleet, options->arguments.item[0], &run_report) != 0)
-		return EXIT_USAGE;
-	return apply_sets(options, fleet);
 }
 
 static uint64_t random_word(void)
@@ -267,12 +247,51 @@ static int resolve_names(struct run *run)
 
 /* --- While it runs --- */
 
+static void look(struct run *run)
+{
+	wire_snapshot(run->wire, &run->now);
+	if (run->config.roles & WIRE_HERD)
+		share_only_ours(&run->share, &run->now.population);
+}
+
+static void on_say(void *context, bool warning, const char *message)
+{
+	struct run *run = context;
+	if (!run->live)
+		fprintf(stderr, "%s%s\n", warning ? "warning: " : "", message);
+	else
+		view_event(&run->view, elapsed_s(run), "%s%s", warning ? "warning: " : "", message);
+}
+
+/* With several generators, figures are of the phones driven here. */
+static void follow_share(struct run *run)
+{
+	char here[32], all[32], line[SHARE_WORDS_MAX + 300] = "";
+	const uint32_t phones = run->share.phones;
+	share_update(&run->share);
+	if (run->share.mirror != NULL)
+		share_line(&run->share, line, sizeof(line));
+	view_share(&run->view, phones, line);
+	run->settled = phones == run->here_now ? run->settled + 1 : 0;
+	run->here_now = phones;
+	if (run->settled < SETTLE_TICKS || phones == run->here_told || run->stop_us != 0)
+		return;
+	if (phones != run->fleet.phones || run->here_told != 0)
+		view_event(&run->view, elapsed_s(run),
+			"%s of the fleet's %s phones are driven here; the figures are of these",
+			view_number(phones, here), view_number(run->fleet.phones, all));
+	run->here_told = phones;
+}
+
 static void begin_stop(struct run *run)
 {
 	if (run->stop_us != 0)
 		return;
 	run->at_stop = run->now;
 	run->stop_us = run->now.now_us;
+	if (run->demo && share_socket(&run->share) != NULL)
+		peek_phone(share_socket(&run->share), run->fleet.name, DEMO_PHONE, run->shown);
+	share_stop(&run->share);
 	wire_command(run->wire, &(struct herd_command){.kind = HERD_STOP});
 }
 
@@ -334,20 +353,37 @@ static void follow_reboots(struct run *run, uint64_t now_ms)
 	}
 }
 
+/* Phones off, then the store told and left, then the end. */
+static void follow_stop(struct run *run)
+{
+	const uint64_t now_us = run->now.now_us;
+	if (run->leave_us == 0 &&
+		(run->now.quiet || now_us - run->stop_us > (uint64_t)(DRAIN_S * 1e6))) {
+		run->drained = run->now.quiet;
+		run->leave_us = now_us;
+		share_leave(&run->share);
+	}
+	if (run->leave_us != 0 &&
+		(share_is_quiet(&run->share) || now_us - run->leave_us > (uint64_t)(LEAVE_S * 1e6)))
+		ev_break(run->loop, EVBREAK_ALL);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	(void)events;
+	(void)loop, (void)events;
 	struct run *run = timer->data;
-	wire_snapshot(run->wire, &run->now);
+	look(run);
 	uint64_t run_us = run->now.now_us - run->start_us;
 	bool second = run_us >= (uint64_t)run->next_second * 1000000;
 	if (second) {
 		tally_add(&run->tally, &run->now, run->start_us);
 		run->next_second = (uint32_t)(run_us / 1000000) + 1;
 	}
+	follow_share(run);
+	if (second)
+		share_publish(&run->share, &run->now);
 	if (run->stop_us != 0) {
-		if (run->now.quiet || run->now.now_us - run->stop_us > (uint64_t)(DRAIN_S * 1e6))
-			ev_break(loop, EVBREAK_ALL);
+		follow_stop(run);
 		return;
 	}
 	follow_faults(run, run_us / 1000);
@@ -382,11 +418,26 @@ static int host_error(const struct wire_error *error)
 	return EXIT_HOST;
 }
 
+/* The herd begins: on its own, or with what the store gives it. */
+static int begin(struct run *run)
+{
+	follow_faults(run, 0); /* what is wrong from the start is wrong before the first phone */
+	if (!(run->config.roles & WIRE_HERD))
+		return EXIT_DONE;
+	return share_start(&run->share, run->wire, run->loop, run->config.link.kind != WIRE_MEMORY);
+}
+
 /* From an opened wire to the end of the loop. */
-static int live(struct run *run, uint32_t phones)
+static int live(struct run *run)
 {
 	struct wire_error error = {""};
-	int status = wire_open(&run->wire, &run->config, &error);
+	int status = EXIT_DONE;
+	if (run->config.roles & WIRE_HERD)
+		status = share_open(&run->share, &run->fleet, run->config.workers, run, on_say);
+	if (status != EXIT_DONE)
+		return status;
+	run->config.herd.mirror = run->share.mirror;
+	status = wire_open(&run->wire, &run->config, &error);
 	if (status != 0)
 		return status == -EINVAL ? (host_error(&error), EXIT_USAGE) : host_error(&error);
 	if (wire_start(run->wire, &error) != 0)
@@ -397,18 +448,21 @@ static int live(struct run *run, uint32_t phones)
 	if ((run->config.roles & WIRE_HERD) &&
 		wire_wait_neighbours(run->wire, NEIGHBOURS_MS, &error) != 0)
 		fprintf(stderr, "warning: %s\n", error.message);
-	view_open(&run->view, stdout, phones);
-	wire_snapshot(run->wire, &run->now);
+	view_open(&run->view, stdout, 0);
+	run->live = true;
+	look(run);
 	run->tally.last = run->now;
 	run->start_us = run->now.now_us;
 	run->next_second = 1;
 	run->end_us = run->options->for_ms == OPTIONS_NOT_GIVEN
 			      ? UINT64_MAX
 			      : run->start_us + run->options->for_ms * 1000;
-	follow_faults(run, 0); /* what is wrong from the start is wrong before the first phone */
-	wire_command(run->wire, &(struct herd_command){.kind = HERD_START});
+	status = begin(run);
+	if (status != EXIT_DONE)
+		return status;
 	watch(run);
-	wire_snapshot(run->wire, &run->now);
+	share_end(&run->share);
+	look(run);
 	view_close(&run->view);
 	return EXIT_DONE;
 }
@@ -421,14 +475,15 @@ static int finish(struct run *run, const char *command, time_t started)
 		.seed = run->config.herd.seed,
 		.started = started,
 		.ended = time(NULL),
-		.drained = run->now.quiet,
+		.drained = run->drained,
 		.link = wire_description(run->wire),
 		.proxy = run->config.proxy,
 		.duration_s = (double)(run->stop_us - run->start_us) / 1e6,
 		.roles = run->config.roles,
 		.at_stop = &run->at_stop,
 		.end = &run->now,
-		.tally = &run->tally};
+		.tally = &run->tally,
+		.share = &run->share};
 	summary_print(&summary, stdout);
 	if (run->options->summary != NULL) {
 		int status = summary_write(&summary, run->options->summary);
@@ -449,8 +504,10 @@ static int finish(struct run *run, const char *command, time_t started)
 
 static void run_close(struct run *run)
 {
+	share_end(&run->share);
 	if (run->wire != NULL)
 		wire_close(run->wire);
+	share_close(&run->share);
 	resolver_close(run->resolver);
 	tally_free(&run->tally);
 	fleet_free(&run->fleet);
@@ -473,7 +530,7 @@ int run_check(const struct options *options)
 	struct run *run = run_new(options);
 	if (run == NULL)
 		return EXIT_HOST;
-	int status = read_fleet(options, &run->fleet);
+	int status = arguments_read(options, &run->fleet);
 	if (status == EXIT_DONE)
 		status = configure_fleet(run);
 	if (status == EXIT_DONE)
@@ -488,13 +545,13 @@ int run_fleet(const struct options *options)
 	if (run == NULL)
 		return EXIT_HOST;
 	time_t started = time(NULL);
-	int status = read_fleet(options, &run->fleet);
+	int status = arguments_read(options, &run->fleet);
 	if (status == EXIT_DONE)
 		status = configure_fleet(run);
 	if (status == EXIT_DONE)
 		status = resolve_names(run);
 	if (status == EXIT_DONE)
-		status = live(run, run->fleet.phones);
+		status = live(run);
 	if (status == EXIT_DONE)
 		status = finish(run, "run", started);
 	run_close(run);
@@ -521,6 +578,8 @@ static int judge_demo(const struct run *run, int status)
 {
 	const struct wire_snapshot *s = &run->at_stop;
 	uint32_t home = s->population.phones[PHONE_REGISTERED][PROXY_PRIMARY];
+	if (run->shown[0] != '\0')
+		printf("\nWhat anybody could see of one phone a moment ago:\n%s", run->shown);
 	/* Stopped before its story is over: nothing to judge. */
 	if (run->signals > 0 || run->options->for_ms < DEMO_MS)
 		return EXIT_DONE;
@@ -535,32 +594,59 @@ static int judge_demo(const struct run *run, int status)
 	return EXIT_DEMO_FAILED;
 }
 
+static int tell_demo(struct run *run, time_t started)
+{
+	printf("1,000 phones of the 400HD kind and two built-in registrars, all in this "
+	       "process.\nShort timers for a short demo: keep-alive every 2 s (real: 60 s), "
+	       "silence after 1 s (32 s),\nup to 1 s before a switch (10 s). The primary crashes "
+	       "at 6 s and returns at 14 s.\n");
+	int status = live(run);
+	return status == EXIT_DONE ? judge_demo(run, finish(run, "demo", started)) : status;
+}
+
+static int demo_in(const struct options *options)
+{
+	struct run *run = run_new(options);
+	if (run == NULL)
+		return EXIT_HOST;
+	time_t started = time(NULL);
+	run->demo = true;
+	int status = fleet_parse(
+		&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &arguments_report);
+	status = status == 0 ? arguments_apply(options, &run->fleet, true) : EXIT_USAGE;
+	if (status == EXIT_DONE)
+		status = configure_fleet(run);
+	if (status == EXIT_DONE)
+		status = tell_demo(run, started);
+	run_close(run);
+	return status;
+}
+
+static int remove_one(const char *path, const struct stat *what, int kind, struct FTW *at)
+{
+	(void)what, (void)kind, (void)at;
+	return remove(path);
+}
+
+/* A demo begins with nothing and leaves nothing, unless it is told where to keep it. */
 int run_demo(const struct options *given)
 {
 	struct options options = *given;
+	char folder[] = "/tmp/sipherd-demo-XXXXXX";
 	if (options.for_ms == OPTIONS_NOT_GIVEN)
 		options.for_ms = DEMO_MS;
 	if (options.fault.count == 0)
 		options.fault.item[options.fault.count++] = "primary:crash@6s-14s";
-	struct run *run = run_new(&options);
-	if (run == NULL)
+	if (options.state != NULL)
+		return demo_in(&options);
+	options.state = mkdtemp(folder);
+	if (options.state == NULL) {
+		fprintf(stderr, "sipherd: cannot make a folder in /tmp: %s. Name one by --state.\n",
+			strerror(errno));
 		return EXIT_HOST;
-	time_t started = time(NULL);
-	int status = fleet_parse(&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &run_report);
-	status = status == 0 ? apply_sets(&options, &run->fleet) : EXIT_USAGE;
-	if (status == EXIT_DONE)
-		status = configure_fleet(run);
-	if (status == EXIT_DONE) {
-		printf("1,000 phones of the 400HD kind and two built-in registrars, all in this "
-		       "process.\nShort timers for a short demo: keep-alive every 2 s (real: 60 "
-		       "s), "
-		       "silence after 1 s (32 s),\nup to 1 s before a switch (10 s). The primary "
-		       "crashes at 6 s and returns at 14 s.\n");
-		status = live(run, run->fleet.phones);
 	}
-	if (status == EXIT_DONE)
-		status = judge_demo(run, finish(run, "demo", started));
-	run_close(run);
+	int status = demo_in(&options);
+	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return status;
 }
 
@@ -600,8 +686,8 @@ static int registrar_identities(const struct options *o, struct fleet *fleet)
 		/* The fleet's own reader of users files. */
 		fleet_defaults(fleet);
 		snprintf(set, sizeof(set), "users=%s", o->users);
-		return fleet_set(fleet, set, &run_report) == 0 &&
-				       fleet_finish(fleet, &run_report) == 0
+		return fleet_set(fleet, set, &arguments_report) == 0 &&
+				       fleet_finish(fleet, &arguments_report) == 0
 			       ? EXIT_DONE
 			       : EXIT_USAGE;
 	}
@@ -660,7 +746,7 @@ int run_registrar(const struct options *options)
 	time_t started = time(NULL);
 	int status = configure_registrars(run);
 	if (status == EXIT_DONE)
-		status = live(run, 1);
+		status = live(run);
 	if (status == EXIT_DONE)
 		status = finish(run, "registrar", started);
 	run_close(run);

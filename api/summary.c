@@ -146,6 +146,13 @@ static void print_registrars(const struct wire_snapshot *end, FILE *out)
 				a[i], b[i]);
 }
 
+/* Without the mirror, which is told with the store. */
+static uint64_t herd_memory_of(const struct summary *summary)
+{
+	const struct mirror *mirror = summary->share->mirror;
+	return summary->end->herd_memory - (mirror != NULL ? mirror_memory(mirror) : 0);
+}
+
 void summary_print(const struct summary *summary, FILE *out)
 {
 	struct summary_verdict verdict;
@@ -159,8 +166,9 @@ void summary_print(const struct summary *summary, FILE *out)
 	if (!(summary->roles & WIRE_HERD))
 		return;
 	fprintf(out, "memory  %.1f MB for phones, timers and templates, %.0f bytes per phone\n",
-		(double)summary->end->herd_memory / 1e6,
-		(double)summary->end->herd_memory / (double)summary->fleet->phones);
+		(double)herd_memory_of(summary) / 1e6,
+		(double)herd_memory_of(summary) / (double)summary->fleet->phones);
+	share_print(summary->share, out);
 	if (!summary->drained)
 		fprintf(out, "stopped before all phones were quiet\n");
 	if (verdict.no_answer)
@@ -301,7 +309,8 @@ static void add_herd(json_t *root, const struct summary *summary)
 			json_histogram(&h->registration_us), "lateness",
 			json_histogram(&h->lateness_us)));
 	json_object_set_new(root, "timeline", json_timeline(summary->tally));
-	json_object_set_new(root, "memory_bytes", count(end->herd_memory));
+	json_object_set_new(root, "memory_bytes", count(herd_memory_of(summary)));
+	json_object_set_new(root, "store", share_json(summary->share));
 }
 
 static void add_registrars(json_t *root, const struct summary *summary)

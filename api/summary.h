@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "fleet.h"
+#include "share.h"
 #include "tally.h"
 
 /* Lateness beyond which round-trip times and rates say more about us than about the proxies. */
@@ -31,6 +32,7 @@ struct summary {
 	const struct wire_snapshot *at_stop; /* phones as they were before they were stopped */
 	const struct wire_snapshot *end;     /* counters when all was over */
 	const struct tally *tally;
+	const struct share *share; /* NULL for registrar */
 };
 
 struct summary_verdict {

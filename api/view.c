@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define SILENCE_S 5 /* longest time without a line where there is no terminal */
@@ -56,6 +57,12 @@ void view_event(struct view *view, double at_s, const char *format, ...)
 	fflush(view->out);
 }
 
+void view_share(struct view *view, uint32_t phones, const char *store)
+{
+	view->phones = phones;
+	snprintf(view->store, sizeof(view->store), "%s", store);
+}
+
 /* Announce when a proxy has its first phone, half of them, all of them, none any more. */
 static void tell_levels(struct view *view, const struct wire_snapshot *now, double at_s)
 {
@@ -63,10 +70,10 @@ static void tell_levels(struct view *view, const struct wire_snapshot *now, doub
 	for (int p = 0; p < PROXIES; p++) {
 		uint32_t here = now->population.phones[PHONE_REGISTERED][p];
 		const char *name = proxy_name((enum proxy)p);
-		uint8_t level = here == view->phones          ? LEVEL_ALL
+		uint8_t level = here == 0                     ? LEVEL_NONE
+				: here == view->phones        ? LEVEL_ALL
 				: here * 2ull >= view->phones ? LEVEL_HALF
-				: here > 0                    ? LEVEL_FIRST
-							      : LEVEL_NONE;
+							      : LEVEL_FIRST;
 		if (level > view->level[p]) {
 			if (level == LEVEL_ALL)
 				view_event(view, at_s, "all %s phones registered at the %s proxy",
@@ -112,11 +119,16 @@ static void line(struct view *view, const char *format, ...) __attribute__((form
 
 static void line(struct view *view, const char *format, ...)
 {
+	char text[640];
+	struct winsize size = {0};
 	va_list arguments;
 	va_start(arguments, format);
-	vfprintf(view->out, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	fputs("\033[K\n", view->out);
+	/* A line that wraps would be two, and the block would walk up the screen. */
+	ioctl(fileno(view->out), TIOCGWINSZ, &size);
+	fprintf(view->out, "%.*s\033[K\n", size.ws_col > 1 ? size.ws_col - 1 : (int)sizeof(text),
+		text);
 	view->drawn++;
 }
 
@@ -155,6 +167,8 @@ static void draw(struct view *view, const struct tally_second *s, const struct w
 	line(view, "  lateness p99.9 %.2f ms  not sent %" PRIu64 "  busy %.0f %%",
 		histogram_quantile(&now->histograms.lateness_us, 0.999) / 1e3, tally_not_sent(now),
 		busiest(now) * 100);
+	if (view->store[0] != '\0')
+		line(view, "  store: %s", view->store);
 	fflush(view->out);
 }
 

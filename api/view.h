@@ -14,7 +14,8 @@
 struct view {
 	FILE *out;
 	bool terminal;
-	uint32_t phones;
+	uint32_t phones;          /* driven here; may change while it runs */
+	char store[400];          /* how the store is, one line; empty: it is not shown */
 	unsigned drawn;           /* lines of the block on the terminal */
 	float said_s;             /* when the last line was written */
 	struct tally_second said; /* what it said */
@@ -26,6 +27,9 @@ void view_open(struct view *view, FILE *out, uint32_t phones);
 /* Something happened: one line with its time. */
 void view_event(struct view *view, double at_s, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* How many phones are driven here from now on, and how the store is. */
+void view_share(struct view *view, uint32_t phones, const char *store);
 
 /* Look at the newest picture; called ten times a second. second_over: a second of the time line has
  * just been completed. */

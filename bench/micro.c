@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the engine costs per message: build an OPTIONS, scan a 200, run a whole keep-alive through
- * herd and registrar in one thread without any wire, and the memory of a phone. Each figure stands
+ * What the engine costs per message: build an OPTIONS, scan a 200, publish a transition, run a whole
+ * keep-alive through herd and registrar in one thread without any wire, and the memory of a phone. Each figure stands
  * beside a plain copy of the same bytes measured in the same run.
  */
 #include <stdio.h>
@@ -184,7 +184,7 @@ static void print_result(const char *name, struct sample_result r, double copy_n
 		r.noisy ? ", NOISY" : "", unit);
 }
 
-static void bench_face_to_face(struct fixture *f, uint32_t phones, double copy_ns)
+static void bench_face_to_face(struct fixture *f, uint32_t phones, bool mirrored, double copy_ns)
 {
 	struct face_to_face face = {.plan = &f->plan};
 	struct herd_output out = {&face, herd_buffer};
@@ -195,6 +195,8 @@ static void bench_face_to_face(struct fixture *f, uint32_t phones, double copy_n
 		.seed = 1,
 		.server = "bench"};
 	config_make(f, phones, 1000);
+	if (mirrored && mirror_create(&f->config.mirror, phones, 1, NULL) != 0)
+		exit(1);
 	face.to_registrar = calloc(QUEUE, sizeof(struct datagram));
 	face.to_herd = calloc(QUEUE, sizeof(struct datagram));
 	face.registrar = registrar_create(&registrar, &answers);
@@ -205,7 +207,8 @@ static void bench_face_to_face(struct fixture *f, uint32_t phones, double copy_n
 	while (population->phones[PHONE_REGISTERED][PROXY_PRIMARY] < phones)
 		pump(&face, 500);
 	char name[80];
-	snprintf(name, sizeof(name), "keep-alive, herd and registrar, %u phones", phones);
+	snprintf(name, sizeof(name), "keep-alive, herd and registrar, %u phones%s", phones,
+		mirrored ? ", mirror" : "");
 	print_result(name, sampler_run(sample_transactions, &face, BATCH, SAMPLES), copy_ns,
 		"build, scan, answer, scan, state, timer");
 	printf("%-52s %8.1f bytes\n", "memory per phone, everything included",
@@ -213,9 +216,48 @@ static void bench_face_to_face(struct fixture *f, uint32_t phones, double copy_n
 	if (herd_counters(face.herd)->not_sent > 0 || herd_counters(face.herd)->response_late > 0)
 		printf("warning: the run was not clean\n");
 	herd_free(face.herd);
+	mirror_free(f->config.mirror);
 	registrar_free(face.registrar);
 	free(face.to_registrar);
 	free(face.to_herd);
+}
+
+struct publisher {
+	struct fixture *f;
+	struct mirror *mirror;
+	struct mirror_line *line;
+};
+
+static void sample_publish(void *context)
+{
+	struct publisher *p = context;
+	static uint32_t next;
+	for (uint32_t i = 0; i < BATCH; i++) {
+		const uint32_t phone = p->f->order[next++ % PHONES];
+		struct record_view view;
+		record_load(&p->mirror->record[phone], &view);
+		view.version = RECORD_VERSION;
+		view.phase = PHONE_SWITCHING;
+		view.last_tried = 2;
+		view.transition++;
+		view.since_unix_ms = 1700000000000 + next;
+		mirror_publish(p->mirror, 0, phone, &view, 4);
+	}
+	p->f->sink += mirror_take_lines(p->mirror, 0, p->line, BATCH);
+}
+
+static void bench_publish(struct fixture *f, double copy_ns)
+{
+	struct publisher p = {.f = f, .line = calloc(BATCH, sizeof(*p.line))};
+	if (p.line == NULL || mirror_create(&p.mirror, PHONES, 1, NULL) != 0)
+		exit(1);
+	print_result("publish, 1 M phones in random order",
+		sampler_run(sample_publish, &p, BATCH, SAMPLES), copy_ns,
+		"record, dirty bit, feed line written and taken");
+	if (mirror_lines_dropped(p.mirror, 0) > 0)
+		printf("warning: the run was not clean\n");
+	mirror_free(p.mirror);
+	free(p.line);
 }
 
 int main(void)
@@ -240,8 +282,10 @@ int main(void)
 		"SIP text, all fields");
 	print_result("scan one 200 OK of Kamailio", sampler_run(sample_scan, &f, BATCH, SAMPLES),
 		copy.median_ns, "complete");
-	bench_face_to_face(&f, 100000, copy.median_ns);
-	bench_face_to_face(&f, 1000000, copy.median_ns);
+	bench_publish(&f, copy.median_ns);
+	bench_face_to_face(&f, 100000, false, copy.median_ns);
+	bench_face_to_face(&f, 1000000, false, copy.median_ns);
+	bench_face_to_face(&f, 1000000, true, copy.median_ns);
 	messages_free(f.messages);
 	identity_free(f.identities);
 	free(f.order);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pack.h"
 #include "token.h"
 
 #define REALMS 16
@@ -24,6 +25,18 @@ struct realm {
 	uint8_t ha2[DIGEST_BYTES_MAX]; /* of REGISTER and the one digest URI */
 };
 
+/* Where texts go that do not fit the area. */
+struct long_text {
+	uint16_t nonce, opaque;
+	char text[CREDENTIALS_LONG];
+};
+
+/* A nonce and its opaque, taken out of where they are kept. */
+struct texts {
+	size_t nonce, opaque;
+	char text[CREDENTIALS_LONG]; /* one behind the other */
+};
+
 struct credentials {
 	struct digest_context *digest;
 	const struct identity_set *identities;
@@ -32,7 +45,7 @@ struct credentials {
 	uint8_t realms;
 	char uri[260];
 	struct realm realm[REALMS];
-	char *long_text; /* CREDENTIALS_LONG bytes per phone, untouched until needed */
+	struct long_text *long_text; /* one per phone, untouched until needed */
 };
 
 struct credentials *credentials_create(
@@ -50,7 +63,7 @@ struct credentials *credentials_create(
 	memcpy(c->uri + 4, domain, length);
 	c->uri_length = (uint16_t)(length + 4);
 	c->digest = digest_open();
-	c->long_text = calloc(phones ? phones : 1, CREDENTIALS_LONG);
+	c->long_text = calloc(phones ? phones : 1, sizeof(*c->long_text));
 	if (c->digest == NULL) {
 		credentials_free(c);
 		return NULL;
@@ -72,22 +85,36 @@ uint64_t credentials_memory(const struct credentials *c)
 	return sizeof(*c);
 }
 
-/* Where a proxy's nonce and opaque are kept. */
-static char *text_of(struct credentials *c, const struct credentials_owner *owner, enum proxy proxy)
+static unsigned width_of(const struct phone_auth *auth, enum proxy proxy)
 {
-	struct phone_auth *auth = owner->auth;
-	if (auth->long_proxy == 1 + proxy)
-		return c->long_text + (size_t)owner->local * CREDENTIALS_LONG;
-	if (proxy == PROXY_PRIMARY || auth->long_proxy == 1 + PROXY_PRIMARY)
-		return auth->area;
-	return auth->area + auth->nonce_length[PROXY_PRIMARY] + auth->opaque_length[PROXY_PRIMARY];
+	return PACK_WIDTH_MIN +
+	       (proxy == PROXY_PRIMARY ? auth->width_primary : auth->width_redundant);
 }
 
 static size_t area_used(const struct phone_auth *auth, enum proxy proxy)
 {
 	if (auth->long_proxy == 1 + proxy)
 		return 0;
-	return (size_t)auth->nonce_length[proxy] + auth->opaque_length[proxy];
+	return pack_bytes((size_t)auth->nonce_length[proxy] + auth->opaque_length[proxy],
+		width_of(auth, proxy));
+}
+
+/* A proxy's nonce and opaque. */
+static void load(const struct credentials *c, const struct credentials_owner *owner,
+	enum proxy proxy, struct texts *out)
+{
+	const struct phone_auth *auth = owner->auth;
+	if (auth->long_proxy == 1 + proxy) {
+		const struct long_text *kept = &c->long_text[owner->local];
+		out->nonce = kept->nonce;
+		out->opaque = kept->opaque;
+		memcpy(out->text, kept->text, out->nonce + out->opaque);
+		return;
+	}
+	const size_t before = proxy == PROXY_PRIMARY ? 0 : area_used(auth, PROXY_PRIMARY);
+	out->nonce = auth->nonce_length[proxy];
+	out->opaque = auth->opaque_length[proxy];
+	pack_read(out->text, auth->area + before, out->nonce + out->opaque, width_of(auth, proxy));
 }
 
 static void forget(struct phone_auth *auth, enum proxy proxy)
@@ -109,17 +136,46 @@ void credentials_forget(struct phone_auth *auth)
 	forget(auth, PROXY_REDUNDANT);
 }
 
+/* Write a nonce to the area, where there is room for it. */
+static void keep_packed(
+	struct phone_auth *auth, enum proxy proxy, const struct texts *texts, unsigned width)
+{
+	const size_t length = texts->nonce + texts->opaque, bytes = pack_bytes(length, width);
+	uint8_t *into = auth->area;
+	if (proxy == PROXY_PRIMARY)
+		memmove(into + bytes, into, area_used(auth, PROXY_REDUNDANT));
+	else
+		into += area_used(auth, PROXY_PRIMARY);
+	pack_write(into, texts->text, length, width);
+	auth->nonce_length[proxy] = (uint8_t)texts->nonce;
+	auth->opaque_length[proxy] = (uint8_t)texts->opaque;
+	if (proxy == PROXY_PRIMARY)
+		auth->width_primary = (width - PACK_WIDTH_MIN) & 3;
+	else
+		auth->width_redundant = (width - PACK_WIDTH_MIN) & 3;
+}
+
+static void keep_long(struct credentials *c, const struct credentials_owner *owner,
+	enum proxy proxy, const struct texts *texts)
+{
+	struct long_text *kept = &c->long_text[owner->local];
+	kept->nonce = (uint16_t)texts->nonce;
+	kept->opaque = (uint16_t)texts->opaque;
+	memcpy(kept->text, texts->text, texts->nonce + texts->opaque);
+	owner->auth->long_proxy = (1 + proxy) & 3;
+	owner->auth->nonce_length[proxy] = 1;
+}
+
 /* Keep a nonce. HA1 goes first when room is short, then the other proxy's nonce unless it is busy,
  * then the long region is used. */
 static int keep(struct credentials *c, const struct credentials_owner *owner, enum proxy proxy,
-	const struct digest_challenge *challenge, bool busy)
+	const struct texts *texts, bool busy)
 {
 	struct phone_auth *auth = owner->auth;
-	enum proxy other = proxy == PROXY_PRIMARY ? PROXY_REDUNDANT : PROXY_PRIMARY;
-	size_t nonce = challenge->nonce.length, opaque = challenge->opaque.length;
-	size_t need = nonce + opaque;
-	if (nonce == 0 || need > CREDENTIALS_LONG)
-		return -ENOSPC;
+	const enum proxy other = proxy == PROXY_PRIMARY ? PROXY_REDUNDANT : PROXY_PRIMARY;
+	const size_t length = texts->nonce + texts->opaque;
+	const unsigned width = pack_width(texts->text, length);
+	const size_t need = pack_bytes(length, width);
 	forget(auth, proxy);
 	if (need > CREDENTIALS_AREA && c->long_text == NULL)
 		return -ENOSPC;
@@ -134,27 +190,29 @@ static int keep(struct credentials *c, const struct credentials_owner *owner, en
 		if (!busy)
 			forget(auth, other);
 	}
-	char *into;
-	if (need + area_used(auth, other) > CREDENTIALS_AREA) {
-		auth->long_proxy = (uint8_t)(1 + proxy);
-		into = c->long_text + (size_t)owner->local * CREDENTIALS_LONG;
-	} else if (proxy == PROXY_PRIMARY) {
-		into = auth->area;
-		memmove(auth->area + need, auth->area, area_used(auth, other));
-	} else {
-		into = auth->area + area_used(auth, PROXY_PRIMARY);
-	}
-	memcpy(into, challenge->nonce.text, nonce);
-	if (opaque > 0)
-		memcpy(into + nonce, challenge->opaque.text, opaque);
-	auth->nonce_length[proxy] = (uint16_t)nonce;
-	auth->opaque_length[proxy] = (uint16_t)opaque;
+	if (need + area_used(auth, other) > CREDENTIALS_AREA)
+		keep_long(c, owner, proxy, texts);
+	else
+		keep_packed(auth, proxy, texts, width);
 	auth->nonce_count[proxy] = 0;
 	/* HA1 lives at the end of the area and may just have been overwritten. */
 	size_t used = area_used(auth, PROXY_PRIMARY) + area_used(auth, PROXY_REDUNDANT);
 	if (auth->ha1_realm != 0 &&
 		used + digest_bytes(c->realm[auth->ha1_realm - 1].algorithm) > CREDENTIALS_AREA)
 		auth->ha1_realm = 0;
+	return 0;
+}
+
+/* The nonce and opaque of a challenge, together; -ENOSPC: none, or more than anybody needs. */
+static int texts_of(const struct digest_challenge *challenge, struct texts *out)
+{
+	out->nonce = challenge->nonce.length;
+	out->opaque = challenge->opaque.length;
+	if (out->nonce == 0 || out->nonce + out->opaque > CREDENTIALS_LONG)
+		return -ENOSPC;
+	memcpy(out->text, challenge->nonce.text, out->nonce);
+	if (out->opaque > 0)
+		memcpy(out->text + out->nonce, challenge->opaque.text, out->opaque);
 	return 0;
 }
 
@@ -222,7 +280,10 @@ int credentials_challenge(struct credentials *c, const struct credentials_owner 
 	int realm = realm_of(c, &best, best_proxy);
 	if (realm < 0)
 		return realm;
-	int status = keep(c, owner, proxy, &best, busy);
+	struct texts texts;
+	int status = texts_of(&best, &texts);
+	if (status == 0)
+		status = keep(c, owner, proxy, &texts, busy);
 	if (status != 0)
 		return status;
 	owner->auth->realm[proxy] = (uint8_t)(realm + 1);
@@ -237,7 +298,7 @@ static void ha1_of(struct credentials *c, const struct credentials_owner *owner,
 	struct phone_auth *auth = owner->auth;
 	const struct realm *r = &c->realm[realm - 1];
 	size_t bytes = digest_bytes(r->algorithm);
-	char *kept = auth->area + CREDENTIALS_AREA - bytes;
+	uint8_t *kept = auth->area + CREDENTIALS_AREA - bytes;
 	if (auth->ha1_realm == realm) {
 		memcpy(out, kept, bytes);
 		return;
@@ -277,13 +338,13 @@ size_t credentials_header(struct credentials *c, const struct credentials_owner 
 	if (auth->nonce_length[proxy] == 0)
 		return 0;
 	const struct realm *r = &c->realm[auth->realm[proxy] - 1];
-	const char *nonce = text_of(c, owner, proxy);
-	size_t nonce_length = auth->nonce_length[proxy], opaque_length = auth->opaque_length[proxy];
+	struct texts texts;
+	load(c, owner, proxy, &texts);
 	uint8_t ha1[DIGEST_BYTES_MAX];
 	char name[IDENTITY_TEXT_MAX], response[DIGEST_HEX_MAX], nc[8];
 	ha1_of(c, owner, auth->realm[proxy], ha1);
 	size_t response_length = digest_response(c->digest, r->algorithm, ha1, r->ha2,
-		(struct digest_text){nonce, nonce_length}, r->qop, auth->nonce_count[proxy],
+		(struct digest_text){texts.text, texts.nonce}, r->qop, auth->nonce_count[proxy],
 		(struct digest_text){cnonce, 8}, response);
 	hex8_write(auth->nonce_count[proxy], nc);
 	struct pen pen = {out};
@@ -294,7 +355,7 @@ size_t credentials_header(struct credentials *c, const struct credentials_owner 
 	PUT(&pen, "\", realm=\"");
 	put(&pen, r->text, r->length);
 	PUT(&pen, "\", nonce=\"");
-	put(&pen, nonce, nonce_length);
+	put(&pen, texts.text, texts.nonce);
 	PUT(&pen, "\", uri=\"");
 	put(&pen, c->uri, c->uri_length);
 	PUT(&pen, "\", response=\"");
@@ -310,9 +371,9 @@ size_t credentials_header(struct credentials *c, const struct credentials_owner 
 		PUT(&pen, "\", nc=");
 		put(&pen, nc, 8);
 	}
-	if (opaque_length > 0) {
+	if (texts.opaque > 0) {
 		PUT(&pen, ", opaque=\"");
-		put(&pen, nonce + nonce_length, opaque_length);
+		put(&pen, texts.text + texts.nonce, texts.opaque);
 		PUT(&pen, "\"");
 	}
 	PUT(&pen, "\r\n");

@@ -4,7 +4,7 @@
  *
  * The cold record holds, per proxy, the nonce (with its opaque) last given and how often it was
  * used, and HA1 when there is room, all in one small area: a refresh then needs no round trip and
- * one hash less. Realms are few and shared by the whole slice. Challenges too long for the area go
+ * one hash less. Texts are packed (pack.h), so that the nonces of common proxies fit. Realms are few and shared by the whole slice. Challenges too long for the area go
  * to a reserved region that costs no memory until a proxy sends such; nothing is allocated later.
  */
 #ifndef SIPHERD_CREDENTIALS_H
@@ -19,7 +19,7 @@
 #include "phone.h"
 #include "scan.h"
 
-#define CREDENTIALS_AREA 80
+#define CREDENTIALS_AREA 44
 #define CREDENTIALS_LONG 512        /* bytes of nonce and opaque that can be kept at all */
 #define CREDENTIALS_HEADER_MAX 1400 /* bytes of one Authorization header, CRLF included */
 
@@ -27,14 +27,18 @@ struct phone_auth {
 	uint32_t expires_s;       /* raised by 423 at the active proxy, see PHONE_RAISED_EXPIRES */
 	uint32_t unregister_cseq; /* of the Expires 0 in flight */
 	uint16_t nonce_count[PROXIES];
-	uint16_t nonce_length[PROXIES]; /* 0: none */
-	uint16_t opaque_length[PROXIES];
+	uint8_t nonce_length[PROXIES]; /* 0: none; 1 where the long region knows better */
+	uint8_t opaque_length[PROXIES];
 	uint8_t realm[PROXIES];      /* 1 + index of the realm, 0: none */
 	uint8_t ha1_realm;           /* 1 + realm that the kept HA1 belongs to, 0: none kept */
-	uint8_t long_proxy;          /* 1 + proxy whose texts are in the long region, 0: none */
-	char area[CREDENTIALS_AREA]; /* nonce, opaque of primary, of redundant, HA1 at the end */
+	uint8_t long_proxy : 2;      /* 1 + proxy whose texts are in the long region, 0: none */
+	uint8_t width_primary : 2;   /* of its packed text, less PACK_WIDTH_MIN */
+	uint8_t width_redundant : 2; /* likewise */
+	uint8_t area
+		[CREDENTIALS_AREA]; /* nonce with opaque of primary, of redundant, packed; HA1 at
+					   the end */
 };
-static_assert(sizeof(struct phone_auth) == 104, "cold record");
+static_assert(sizeof(struct phone_auth) == 64, "a phone's cold record is one cache line");
 
 struct credentials;
 

@@ -22,16 +22,16 @@ static uint32_t slice_size(const struct herd_config *config)
 	return (config->fleet_phones - config->first - 1) / config->stride + 1;
 }
 
-/* Each record in a cache line of its own, zero, and none of it touched before it is used: memory of
- * phones that another generator drives costs nothing. */
-static void take_phones(struct herd *herd, uint32_t n)
+#define LINE 64 /* bytes of a cache line, and of a record */
+
+/* n records, each in a cache line of its own, zero, and none of them touched before it is used:
+ * memory of phones that another generator drives costs nothing. */
+static void *take_records(uint32_t n, void **block)
 {
-	herd->phone_block = calloc((size_t)n + 1, sizeof(struct phone));
-	if (herd->phone_block == NULL)
-		return;
-	const uintptr_t at = ((uintptr_t)herd->phone_block + sizeof(struct phone) - 1) /
-			     sizeof(struct phone) * sizeof(struct phone);
-	herd->phone = (struct phone *)at;
+	*block = calloc((size_t)n + 1, LINE);
+	if (*block == NULL)
+		return NULL;
+	return (void *)(((uintptr_t)*block + LINE - 1) / LINE * LINE);
 }
 
 int herd_create(
@@ -52,8 +52,9 @@ int herd_create(
 	herd_shards_empty(herd);
 	herd->record = config->mirror != NULL ? config->mirror->record : NULL;
 	pacer_set(&herd->pacer, config->ramp_per_s);
-	take_phones(herd, n);
-	herd->auth = calloc(n, sizeof(struct phone_auth));
+	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
+	herd->phone = take_records(n, &herd->phone_block);
+	herd->auth = take_records(n, &herd->auth_block);
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
 	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
 	herd->wheel = wheel_create(herd->timers, 0);
@@ -94,7 +95,7 @@ void herd_free(struct herd *herd)
 	wheel_free(herd->wheel);
 	if (herd->auth != NULL && herd->shard != NULL)
 		wipe(herd);
-	free(herd->auth);
+	free(herd->auth_block);
 	free(herd->phone_block);
 	free(herd->shard);
 	free(herd);

@@ -32,6 +32,7 @@ struct herd_shard {
 	uint64_t begin_us;       /* of the ADOPT that it waits with, and the phone which that */
 	uint32_t first;          /* begins with */
 	uint32_t previous, next; /* in the list */
+	uint32_t end;            /* LEAVING: local index behind the last phone that was started */
 	uint8_t state;           /* enum shard_state */
 	bool again;              /* adopted again before it was left */
 	bool touched;            /* its phones' memory has been used */
@@ -50,8 +51,8 @@ struct herd {
 	uint64_t stride_inverse; /* 2^40 / stride rounded up: exact for 32-bit indices and stride <=
 				    16 */
 	struct phone *phone;
-	void *phone_block; /* what holds them */
 	struct phone_auth *auth;
+	void *phone_block, *auth_block; /* what holds them */
 	struct wheel *wheel;
 	uint32_t timers; /* entries the wheel has room for, however they are spread */
 	struct messages *messages;

@@ -101,8 +101,13 @@ static void release_shard(struct herd *herd, uint32_t shard)
 	s->again = false;
 	if (s->state == SHARD_AWAY || s->state == SHARD_LEAVING)
 		return;
-	if (s->state == SHARD_WAITING)
+	s->end = shard_first_local(herd, shard + 1);
+	if (s->state == SHARD_WAITING) {
+		/* Whom the ramp has not reached needs no end. */
+		s->end = herd->adopting.head == shard ? herd->next_start
+						      : shard_first_local(herd, shard);
 		stop_waiting(herd, shard);
+	}
 	const bool alone = herd->leaving.head == NOBODY;
 	s->state = SHARD_LEAVING;
 	list_push(herd, &herd->leaving, shard);
@@ -207,7 +212,7 @@ uint32_t herd_advance_leaving(struct herd *herd, uint32_t budget)
 	const struct occasion occasion = {.planned_us = herd->now_us};
 	while (herd->leaving.head != NOBODY && done < budget) {
 		done++;
-		if (herd->next_leave == shard_first_local(herd, herd->leaving.head + 1)) {
+		if (herd->next_leave == herd->shard[herd->leaving.head].end) {
 			leave_ended(herd);
 			continue;
 		}

@@ -17,7 +17,8 @@ static_assert(sizeof(struct chunk) == 64, "a chunk is one cache line");
 struct wheel {
 	uint32_t now_ms; /* the next slot to be visited */
 	uint32_t entries;
-	uint32_t free; /* first unused chunk, linked through next */
+	uint32_t free;  /* first chunk given back, linked through next */
+	uint32_t fresh; /* chunks used so far: memory behind them has never been touched */
 	uint32_t chunks;
 	struct chunk *chunk;
 	uint64_t occupied[WORDS]; /* one bit per slot, so that empty time costs nothing */
@@ -40,8 +41,7 @@ struct wheel *wheel_create(uint32_t entries, uint32_t now_ms)
 	}
 	wheel->now_ms = now_ms;
 	wheel->chunks = (uint32_t)chunks;
-	for (uint32_t i = 0; i < wheel->chunks; i++)
-		wheel->chunk[i].next = i + 1 < wheel->chunks ? i + 1 : NO_CHUNK;
+	wheel->free = NO_CHUNK;
 	for (uint32_t i = 0; i < WHEEL_SLOTS; i++)
 		wheel->head[i] = NO_CHUNK;
 	return wheel;
@@ -55,6 +55,15 @@ void wheel_free(struct wheel *wheel)
 	free(wheel);
 }
 
+static uint32_t take_chunk(struct wheel *wheel)
+{
+	const uint32_t chunk = wheel->free;
+	if (chunk == NO_CHUNK)
+		return wheel->fresh < wheel->chunks ? wheel->fresh++ : NO_CHUNK;
+	wheel->free = wheel->chunk[chunk].next;
+	return chunk;
+}
+
 bool wheel_add(struct wheel *wheel, uint32_t index, uint32_t at_ms, uint32_t *queued_ms)
 {
 	uint32_t ahead = at_ms - wheel->now_ms;
@@ -65,10 +74,9 @@ bool wheel_add(struct wheel *wheel, uint32_t index, uint32_t at_ms, uint32_t *qu
 	uint32_t at = wheel->now_ms + ahead, slot = at % WHEEL_SLOTS;
 	uint32_t head = wheel->head[slot];
 	if (head == NO_CHUNK || wheel->chunk[head].count == CHUNK_ENTRIES) {
-		uint32_t fresh = wheel->free;
+		const uint32_t fresh = take_chunk(wheel);
 		if (fresh == NO_CHUNK)
 			return false;
-		wheel->free = wheel->chunk[fresh].next;
 		wheel->chunk[fresh].next = head;
 		wheel->chunk[fresh].count = 0;
 		wheel->head[slot] = head = fresh;

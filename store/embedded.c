@@ -42,23 +42,22 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* The program's path, first in PATH, then where packages put it. Looked for before fork, so that a
- * missing one is an answer and not the end of a child. */
+/* The program's path, by PATH, or where packages put it when there is none. Looked for before fork, so
+ * that a missing one is an answer and not the end of a child. */
 static bool find_server(char path[PATH_MAX])
 {
-	const char *const lists[] = {getenv("PATH"), "/usr/bin:/usr/local/bin:/usr/sbin"};
-	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-		for (const char *at = lists[i]; at != NULL && *at != '\0';) {
-			const size_t length = strcspn(at, ":");
-			/* Only absolute folders: nothing is run because of where we stand. */
-			if (*at == '/' &&
-				snprintf(path, PATH_MAX, "%.*s/" SERVER, (int)length, at) <
-					PATH_MAX &&
-				access(path, X_OK) == 0)
-				return true;
-			at += length;
-			at += *at == ':';
-		}
+	const char *at = getenv("PATH");
+	if (at == NULL)
+		at = "/usr/bin:/usr/local/bin:/usr/sbin";
+	while (*at != '\0') {
+		const size_t length = strcspn(at, ":");
+		/* Only absolute folders: nothing is run because of where we stand. */
+		if (*at == '/' &&
+			snprintf(path, PATH_MAX, "%.*s/" SERVER, (int)length, at) < PATH_MAX &&
+			access(path, X_OK) == 0)
+			return true;
+		at += length;
+		at += *at == ':';
 	}
 	return false;
 }
@@ -133,8 +132,8 @@ _Noreturn static void become_server(
 		"--unixsocketperm", "700", "--dir", embedded->folder, "--daemonize", "no", "--save",
 		"", "--appendonly", "no", "--maxmemory-policy", "noeviction",
 		"--stop-writes-on-bgsave-error", "no", "--client-output-buffer-limit", "normal",
-		"64mb", "16mb", "30", "--maxmemory-clients", "10%", "--logfile", "",
-		"--always-show-logo", "no", "--supervised", "no", NULL};
+		"64mb", "16mb", "30", "--maxmemory-clients", "10%", "--stream-node-max-bytes",
+		"65536", "--logfile", "", "--always-show-logo", "no", "--supervised", "no", NULL};
 	/* A group of its own: ^C in the terminal reaches us only, who then end it in good order. */
 	setpgid(0, 0);
 	sigset_t none;

@@ -19,11 +19,12 @@ local VERSION = 1
 local RECORD_BYTES = 32
 local RECORD_VERSION = 1
 local SHARD_PHONES = 10000
-local FEED_ENTRIES = '10000'   -- of each group's feed, roughly
+local FEED_ENTRIES = 10000     -- of each group's feed, roughly,
+local FEED_BYTES = 8388608     -- and fewer when they are long: nobody stops a feed at maxmemory
 local DAY_MS = 86400000        -- what ts:ID keeps
 local FORGET_MS = 3600000      -- a node silent for so long is forgotten
 local TTL_MAX_MS = 3600000
-local SLABS_MAX = 128          -- of one sipherd_count, which holds up all other callers
+local SLABS_MAX = 16           -- of one sipherd_count, at 1.2 ms each, while all others wait
 local PAIRS_MAX = 1000         -- fields of one call; unpack() ends at about 8000 values
 
 local PROXIES = {[0] = 'none', 'primary', 'redundant', '?'}
@@ -102,15 +103,17 @@ local function acquire(keys, args)
     local now_ms = math.floor(us / 1000)
     local anothers = owner ~= '' and owner ~= node and expires_ms > now_ms
     -- Our memory is the newest: the same tenure, or Redis lost what came after; or the present
-    -- lease was given in ignorance of ours, after a rollback to an old snapshot.
-    local newest = mine > 0 and (mine >= token or mine > base)
+    -- lease was given in ignorance of ours, after a rollback to an old snapshot; or it was given to
+    -- this very memory and the reply was lost, which may happen any number of times.
+    local again = owner == node and mine > 0 and mine >= base
+    local newest = again or (mine > 0 and (mine >= token or mine > base))
     if anothers and not newest then
         return {0, owner, expires_ms - now_ms}
     end
     newest = newest or args[4] == '1'
     local previous = previous_owner(owner, last, node, mine, token)
     local since = owner == node and lease[5] or integer(now_ms)
-    base = math.max(token, mine)
+    base = again and mine or math.max(token, mine)
     token = math.max(token + 1, mine + 1, us)
     redis.call('HSET', keys[1], 'owner', node, 'token', integer(token), 'base', integer(base),
         'exp', integer(now_ms + ttl), 'since', since, 'last', previous)
@@ -171,7 +174,7 @@ end
 local function wrong_run(args, slab_bytes)
     for i = 7, #args, 2 do
         local offset, length = tonumber(args[i]), #args[i + 1]
-        if not offset or offset < 0 or offset % RECORD_BYTES ~= 0 then
+        if args[i] ~= '0' and not args[i]:find('^[1-9]%d*$') or offset % RECORD_BYTES ~= 0 then
             return 'an offset is a multiple of 32'
         elseif length == 0 or length % RECORD_BYTES ~= 0 then
             return 'data is one or more records of 32 bytes'
@@ -222,8 +225,9 @@ local function flush(keys, args)
         redis.call('SETRANGE', slab, args[i], args[i + 1])
     end
     if args[5] ~= '0' then
-        redis.call('XADD', keys[3], 'MAXLEN', '~', FEED_ENTRIES, '*', 's', args[3], 'n', args[5],
-            'd', args[6])
+        local entries = math.min(FEED_ENTRIES, math.floor(FEED_BYTES / (#args[6] + 1)))
+        redis.call('XADD', keys[3], 'MAXLEN', '~', entries, '*', 's', args[3], 'n', args[5], 'd',
+            args[6])
     end
     return reply
 end
@@ -495,8 +499,20 @@ local function list(keys, args)
 end
 
 -- Writes in place do not grow memory, and renewals must not fail when memory is full: allow-oom.
+-- What a function does is checked against its caller's rights, but Redis 7.0 says so with ERR. Here
+-- it is NOPERM, as for any command.
 local function register(name, callback, flags)
-    redis.register_function{function_name = name, callback = callback, flags = flags}
+    local function guarded(keys, args)
+        local good, reply = pcall(callback, keys, args)
+        local message = type(reply) == 'table' and reply.err or not good and tostring(reply)
+        if not message then
+            return reply
+        elseif message:find('The user executing', 1, true) then
+            message = 'NOPERM ' .. name .. ': this user lacks a command that it needs'
+        end
+        return redis.error_reply(message)
+    end
+    redis.register_function{function_name = name, callback = guarded, flags = flags}
 end
 
 local WRITES, READS = {'allow-oom'}, {'no-writes'}

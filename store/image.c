@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One page of header, a fixed table of tokens, then the records as one array; every part begins on
- * a page of its own. The table is as large as the largest fleet needs, so that a fleet of another size
- * is only a longer or shorter file.
+ * a page of its own. The table is as large as the largest fleet needs, so that a fleet of another
+ * size is only a longer or shorter file.
  *
- * The blocks are reserved when the file is made (posix_fallocate): a write to a mapped hole of a full
- * disk would be SIGBUS in the middle of a worker. Reserving takes no longer than making a hole
+ * The blocks are reserved when the file is made (posix_fallocate): a write to a mapped hole of a
+ * full disk would be SIGBUS in the middle of a worker. Reserving takes no longer than making a hole
  * where the file system has extents, and the error comes now, to be told with its remedy.
  */
 #include "image.h"
@@ -212,8 +212,8 @@ static int reserve(struct image *image, char reason[IMAGE_REASON_MAX])
 		image->path, strerror(error));
 }
 
-/* The file was a larger fleet's: tokens beyond ours go, so that they cannot come back when the fleet
- * grows again. */
+/* The file was a larger fleet's: tokens beyond ours go, so that they cannot come back when the
+ * fleet grows again. */
 static int forget(struct image *image, uint32_t shards_before, char reason[IMAGE_REASON_MAX])
 {
 	static const struct image_shard none;

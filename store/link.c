@@ -250,8 +250,9 @@ static void send_out(struct link *link)
 	const ssize_t n = send(link->fd, link->out + link->out_begin,
 		link->out_end - link->out_begin, MSG_NOSIGNAL);
 	if (n < 0) {
+		/* What it said before it closed is still to be read: reading ends the link. */
 		if (errno != EAGAIN && errno != EINTR)
-			link_drop(link, strerror(errno));
+			ev_io_stop(link->loop, &link->writable);
 		return;
 	}
 	link->bytes_sent += (uint64_t)n;
@@ -495,12 +496,23 @@ static void put_text(struct link *link, const char *text, size_t length)
 	link->out_end += length + 2;
 }
 
-int link_call(struct link *link, bool windowed, const struct link_call *call, int argc,
-	const char **argv, const size_t *argv_length)
+static size_t most_bytes(int argc, const size_t *argv_length)
 {
 	size_t bytes = NUMBER_MAX;
 	for (int i = 0; i < argc; i++)
 		bytes += argv_length[i] + NUMBER_MAX + 2;
+	return bytes;
+}
+
+bool link_fits(const struct link *link, int argc, const size_t *argv_length)
+{
+	return most_bytes(argc, argv_length) <= link_room(link);
+}
+
+int link_call(struct link *link, bool windowed, const struct link_call *call, int argc,
+	const char **argv, const size_t *argv_length)
+{
+	const size_t bytes = most_bytes(argc, argv_length);
 	if (link->state != LINK_OPEN || link->doomed || link->calls == RING)
 		return -EAGAIN;
 	if (windowed && bytes > link_room(link))

@@ -66,7 +66,8 @@ int link_call(struct link *link, bool windowed, const struct link_call *call, in
 	const char **argv, const size_t *argv_length);
 
 bool link_is_open(const struct link *link);
-size_t link_room(const struct link *link);         /* bytes of the window that are free */
+size_t link_room(const struct link *link); /* bytes of the window that are free */
+bool link_fits(const struct link *link, int argc, const size_t *argv_length);
 uint64_t link_bytes_sent(const struct link *link); /* since it was created */
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Every shard has a state, at most one thing to do next (`pending`, from `due_ms` on) and perhaps a
- * rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has its bit
- * in one of two lanes, so that a call that finds nothing to do looks at two counts and a time.
+ * Every shard has a state, at most one thing to do next (`pending`, from `due_ms` on) and perhaps
+ * a rewrite. A shard with nothing pending waits for an answer or is at rest. What is due now has
+ * its bit in one of two lanes: a call that finds nothing to do looks at two counts and a time.
  *
  * When is our memory said to be the newest although `mine` may not prove it? Only when we drove on
- * without Redis: whoever held the lease meanwhile and lost it knows no more than we. Not after a pause,
- * not after FENCED and not in strict mode: then a lease that was given to somebody else was given
- * while we stood still, his records are newer, and `mine` alone tells.
+ * without Redis: whoever held the lease meanwhile and lost it knows no more than we. Not after a
+ * pause, not after FENCED and not in strict mode: then a lease that was given to somebody else was
+ * given while we stood still, his records are newer, and `mine` alone tells.
  */
 #include "placement.h"
 
@@ -23,6 +23,10 @@
 #define POLL_MS 250       /* between two refusals: the owner may be handing the shard over */
 #define POLL_SLOW_MS 1000 /* likewise after POLL_FAST tries */
 #define POLL_FAST 8
+/* Of the ttl: how long a node that is no more listed is still believed to live. FLUSHALL empties
+ * the list until everybody's next heartbeat: nobody may take that for their death, for the leases
+ * are gone as well and would be given to anybody who asks. */
+#define GRACE_PERCENT 22
 #define FAILED_MS 100   /* before a call that failed is made again */
 #define FAILED_TRIES 20 /* of a hand-over's calls, before it is put off */
 
@@ -51,10 +55,15 @@ struct place {
 	bool driven;       /* from ADOPT until placement_stopped */
 	bool told;         /* STOP has been given out */
 	bool right;        /* rendezvous gives it to us */
-	bool foreign;      /* it was another's since we last drove it, as far as we know */
+	bool anothers;     /* refused last time: somebody has it */
 	bool claim;        /* our memory may be the newest: ask although it is not ours by right */
 	bool stale;        /* the process stood still: our memory may be old */
 	bool again;        /* the call under way is void: ask again after its answer */
+};
+
+struct known {
+	char name[PLACEMENT_NODE_MAX];
+	uint64_t dead_ms; /* missing from the list, and dead from then on; NEVER: listed */
 };
 
 struct group {
@@ -69,7 +78,6 @@ struct placement {
 	uint32_t ttl_ms;
 	bool strict, leaving;
 	bool listed; /* the live nodes are known */
-	bool lonely; /* and it is us only */
 	uint64_t created_ms;
 	uint64_t unlisted_ms;         /* without a list by then, we take it that we are alone */
 	uint64_t hand_over_ms;        /* none is begun before */
@@ -80,6 +88,9 @@ struct placement {
 	uint64_t *misplaced; /* ours by lease, another's by right */
 	struct place *place;
 	struct group *group;
+	unsigned nodes;   /* known, ourselves included */
+	uint64_t bury_ms; /* the first dead_ms of them */
+	struct known known[PLACEMENT_NODES_MAX];
 	char node[PLACEMENT_NODE_MAX];
 };
 
@@ -239,6 +250,20 @@ static void begin_stop(struct placement *p, uint32_t shard, enum plan plan, uint
 		become(p, shard, PLACEMENT_STOPPING, PLACEMENT_STOP, now_ms, now_ms);
 }
 
+/* True when it was not known. */
+static bool get_to_know(struct placement *p, const char *name)
+{
+	for (unsigned i = 0; i < p->nodes; i++)
+		if (strncmp(p->known[i].name, name, PLACEMENT_NODE_MAX) == 0)
+			return false;
+	if (p->nodes == PLACEMENT_NODES_MAX)
+		return false;
+	struct known *known = &p->known[p->nodes++];
+	*known = (struct known){.dead_ms = NEVER};
+	memcpy(known->name, name, strnlen(name, PLACEMENT_NODE_MAX - 1));
+	return true;
+}
+
 int placement_create(struct placement **out, uint32_t shards, uint32_t groups, const char *node,
 	uint32_t ttl_ms, bool strict, uint64_t now_ms)
 {
@@ -266,6 +291,8 @@ int placement_create(struct placement **out, uint32_t shards, uint32_t groups, c
 	for (uint32_t g = 0; g < groups; g++)
 		p->group[g].alone_ms = now_ms + PLACEMENT_ALONE_MS;
 	strncpy(p->node, node, sizeof(p->node) - 1);
+	get_to_know(p, p->node);
+	p->bury_ms = NEVER;
 	*out = p;
 	return 0;
 }
@@ -292,8 +319,8 @@ static uint64_t name_hash(const char *node)
 	return XXH3_64bits(node, strnlen(node, PLACEMENT_NODE_MAX));
 }
 
-/* Highest random weight. Equal weights, which nobody will see, go to the smaller name, so that every
- * node finds the same owner whatever the order of its list. */
+/* Highest random weight. Equal weights, which nobody will see, go to the smaller name: every node
+ * finds the same owner whatever the order of its list. */
 static unsigned owner_of(const uint64_t *hash, const char (*nodes)[PLACEMENT_NODE_MAX],
 	unsigned count, uint32_t shard)
 {
@@ -323,10 +350,9 @@ unsigned placement_owner(const char (*nodes)[PLACEMENT_NODE_MAX], unsigned count
 static void set_right(struct placement *p, uint32_t shard, bool right, uint64_t now_ms)
 {
 	struct place *s = &p->place[shard];
-	if (!right && !s->driven)
-		s->foreign = true;
-	if (s->right == right)
-		return;
+	if (!right && !s->claim && (s->state == PLACEMENT_AWAY || s->state == PLACEMENT_ASKING))
+		if (s->right == right)
+			return;
 	s->right = right;
 	if (s->state == PLACEMENT_AWAY)
 		settle_away(p, shard, now_ms, now_ms);
@@ -334,24 +360,66 @@ static void set_right(struct placement *p, uint32_t shard, bool right, uint64_t 
 		arm(p, shard, now_ms);
 }
 
+/* Rendezvous over all nodes that are believed to live. */
+static void set_rights(struct placement *p, uint64_t now_ms)
+{
+	char names[PLACEMENT_NODES_MAX][PLACEMENT_NODE_MAX];
+	uint64_t hash[PLACEMENT_NODES_MAX];
+	unsigned self = 0;
+	for (unsigned i = 0; i < p->nodes; i++) {
+		memcpy(names[i], p->known[i].name, sizeof(names[i]));
+		hash[i] = name_hash(names[i]);
+		if (strcmp(names[i], p->node) == 0)
+			self = i;
+	}
+	for (uint32_t shard = 0; shard < p->shards; shard++)
+		set_right(p, shard, owner_of(hash, names, p->nodes, shard) == self, now_ms);
+}
+
+/* Nodes that have not been listed for long enough are dead. When the next one may be is noted. */
+static bool bury(struct placement *p, uint64_t now_ms)
+{
+	const unsigned before = p->nodes;
+	p->bury_ms = NEVER;
+	for (unsigned i = 0; i < p->nodes;) {
+		struct known *known = &p->known[i];
+		if (now_ms >= known->dead_ms) {
+			*known = p->known[--p->nodes];
+			continue;
+		}
+		p->bury_ms = sooner_of(p->bury_ms, known->dead_ms);
+		i++;
+	}
+	p->soonest_ms = sooner_of(p->soonest_ms, p->bury_ms);
+	return p->nodes != before;
+}
+
+static bool listed(const char (*nodes)[PLACEMENT_NODE_MAX], unsigned count, const char *name)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strncmp(nodes[i], name, PLACEMENT_NODE_MAX) == 0)
+			return true;
+	return false;
+}
+
 void placement_nodes(struct placement *p, const char (*nodes)[PLACEMENT_NODE_MAX], unsigned count,
 	uint64_t now_ms)
 {
-	uint64_t hash[PLACEMENT_NODES_MAX];
-	unsigned self = PLACEMENT_NODES_MAX;
 	count = count < PLACEMENT_NODES_MAX ? count : PLACEMENT_NODES_MAX;
-	for (unsigned i = 0; i < count; i++) {
-		hash[i] = name_hash(nodes[i]);
-		if (strncmp(nodes[i], p->node, PLACEMENT_NODE_MAX) == 0)
-			self = i;
-	}
-	/* A list without us says nothing about what we should do. */
-	if (self == PLACEMENT_NODES_MAX)
-		return;
+	bool changed = !p->listed;
 	p->listed = true;
-	p->lonely = count == 1;
-	for (uint32_t shard = 0; shard < p->shards; shard++)
-		set_right(p, shard, owner_of(hash, nodes, count, shard) == self, now_ms);
+	for (unsigned i = 0; i < p->nodes; i++) {
+		struct known *known = &p->known[i];
+		if (strcmp(known->name, p->node) == 0 || listed(nodes, count, known->name))
+			known->dead_ms = NEVER;
+		else if (known->dead_ms == NEVER)
+			known->dead_ms = now_ms + (uint64_t)p->ttl_ms * GRACE_PERCENT / 100;
+	}
+	changed |= bury(p, now_ms);
+	for (unsigned i = 0; i < count; i++)
+		changed |= get_to_know(p, nodes[i]);
+	if (changed)
+		set_rights(p, now_ms);
 }
 
 static void shard_down(struct placement *p, uint32_t shard, uint64_t now_ms)
@@ -377,10 +445,15 @@ static void shard_down(struct placement *p, uint32_t shard, uint64_t now_ms)
 		/* Not released: still ours as far as anybody knows. */
 		run_on(p, shard, now_ms);
 		return;
+	case PLACEMENT_RELEASING:
+		/* It may have been carried out. If nobody took over before Redis lost it all, what we
+		 * remember is the newest there is. */
+		s->claim = !p->leaving;
+		break;
 	default:
-		/* A release under way may have been carried out. */
-		settle_away(p, shard, now_ms, now_ms);
+		break;
 	}
+	settle_away(p, shard, now_ms, now_ms);
 }
 
 void placement_group_down(struct placement *p, uint32_t group, uint64_t now_ms)
@@ -390,7 +463,7 @@ void placement_group_down(struct placement *p, uint32_t group, uint64_t now_ms)
 		return;
 	g->up = false;
 	/* What we were just asking for when Redis went away has nobody, if we are the only one. */
-	if (p->lonely) {
+	if (p->nodes == 1) {
 		g->alone_ms = now_ms + PLACEMENT_ALONE_MS;
 		p->soonest_ms = sooner_of(p->soonest_ms, g->alone_ms);
 	}
@@ -443,16 +516,6 @@ static void granted_asking(struct placement *p, uint32_t shard, bool newest, uin
 {
 	struct place *s = &p->place[shard];
 	const bool wanted = s->right && !p->leaving;
-	/* Nobody had it, says Redis, but somebody else had: Redis has forgotten the leases. Their owner
-	 * is told within a third of the ttl and takes back what is his. */
-	if (wanted && s->foreign && !s->moved) {
-		s->foreign = false;
-		s->newest = newest;
-		become(p, shard, PLACEMENT_LOADING, newest ? PLACEMENT_ACQUIRE : PLACEMENT_LOAD,
-			now_ms + p->ttl_ms / 3, now_ms);
-		return;
-	}
-	s->newest = false;
 	if (newest) {
 		s->mine = s->token;
 		s->rewrite = true;
@@ -498,7 +561,7 @@ void placement_granted(struct placement *p, uint32_t shard, uint64_t token, bool
 	}
 	s->token = token;
 	s->moved = moved;
-	s->claim = s->stale = false;
+	s->claim = s->stale = s->anothers = false;
 	if (driven)
 		granted_driven(p, shard, newest, now_ms);
 	else
@@ -515,7 +578,7 @@ void placement_refused(struct placement *p, uint32_t shard, uint64_t left_ms, ui
 	const uint64_t poll_ms = tries < POLL_FAST ? POLL_MS : POLL_SLOW_MS;
 	s->retry_ms = now_ms + sooner_of(left_ms + TICK_MS, poll_ms);
 	s->claim = s->stale = false;
-	s->foreign = true;
+	s->anothers = true;
 	if (driven)
 		begin_stop(p, shard, PLAN_DROP, now_ms);
 	else
@@ -555,11 +618,9 @@ void placement_flushed(struct placement *p, uint32_t shard, uint64_t now_ms)
 
 void placement_released(struct placement *p, uint32_t shard, uint64_t now_ms)
 {
-	struct place *s = &p->place[shard];
-	if (s->state != PLACEMENT_RELEASING || s->pending != PLACEMENT_NOTHING)
-		return;
-	s->foreign = !s->right;
-	settle_away(p, shard, now_ms, now_ms);
+	const struct place *s = &p->place[shard];
+	if (s->state == PLACEMENT_RELEASING && s->pending == PLACEMENT_NOTHING)
+		settle_away(p, shard, now_ms, now_ms);
 }
 
 /* Redis answers, but not to this: nobody drives the shard meanwhile, so there is an end to it. */
@@ -679,21 +740,21 @@ static void begin_alone(struct placement *p, uint32_t group, uint64_t now_ms)
 	p->group[group].alone_ms = NEVER;
 	if (p->strict || p->leaving)
 		return;
-	for (uint32_t shard = group; shard < p->shards; shard += p->groups)
-		if (p->place[shard].state == PLACEMENT_AWAY &&
-			(p->place[shard].right || !p->listed))
+	for (uint32_t shard = group; shard < p->shards; shard += p->groups) {
+		const struct place *s = &p->place[shard];
+		if (s->state == PLACEMENT_AWAY && !s->anothers && (s->right || !p->listed))
 			run_on(p, shard, now_ms);
+	}
 }
 
 /* Look at everything that waits for a time. */
 static void wake(struct placement *p, uint64_t now_ms)
 {
 	p->soonest_ms = NEVER;
-	if (!p->listed && now_ms >= p->unlisted_ms)
-		for (uint32_t shard = 0; shard < p->shards; shard++)
-			set_right(p, shard, true, now_ms);
-	else if (!p->listed)
-		p->soonest_ms = p->unlisted_ms;
+	if (bury(p, now_ms) || (!p->listed && now_ms >= p->unlisted_ms))
+		set_rights(p, now_ms);
+	if (!p->listed && now_ms < p->unlisted_ms)
+		p->soonest_ms = sooner_of(p->soonest_ms, p->unlisted_ms);
 	for (uint32_t g = 0; g < p->groups; g++) {
 		if (p->group[g].alone_ms <= now_ms)
 			begin_alone(p, g, now_ms);
@@ -733,7 +794,6 @@ static void give_out(
 	} else if (out->kind == PLACEMENT_ADOPT) {
 		out->moved = s->moved;
 		s->driven = true;
-		s->foreign = false;
 	} else if (out->kind == PLACEMENT_STOP) {
 		s->told = true;
 	} else if (out->kind == PLACEMENT_RELEASE) {

@@ -14,6 +14,10 @@
  *   means stop driving at once.
  * - After Redis (or this process) was away, leases of others that look expired are left alone for a
  *   third of the ttl, so that their owners can renew first.
+ * - A node that is no more in the list is believed to live for another 22 % of the ttl, two heartbeats
+ *   and a little: FLUSHALL empties the list and the leases at once, and is nobody's death.
+ * - Refused, we ask again when the lease is over, but four times a second at least (once, after some
+ *   tries): its owner may be handing the shard over.
  * - We ask only for shards that rendezvous gives us. A shard that is ours by lease but not by
  *   rendezvous is handed over, at most PLACEMENT_HANDOVERS at a time, once its rightful node is live.
  */

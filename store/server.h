@@ -10,7 +10,7 @@
 #include "target.h"
 
 #define SERVER_LIBRARY 1 /* version of functions.lua */
-#define SERVER_NAME_MAX (TARGET_PATH_MAX + 160)
+#define SERVER_NAME_MAX 320
 
 struct server;
 

@@ -19,14 +19,14 @@ if [ "${2-}" = stop ]; then
     exit
 fi
 begin
-settings=$(cd "$(dirname "$0")" && pwd -P)/sipherd.conf
 first=${2-7100}
 
 rm -f "$dir"/node-*/nodes.conf # of an earlier cluster; no data were kept either
 servers=
 for n in 1 2 3 4 5 6; do
-    start_node node-$n $((first + n - 1)) "$settings" --save '' --repl-diskless-sync-delay 0 \
-        --cluster-enabled yes --cluster-node-timeout "${NODE_TIMEOUT_MS-2000}"
+    start_node node-$n $((first + n - 1)) "$(settings node-$n)" --save '' \
+        --repl-diskless-sync-delay 0 --cluster-enabled yes \
+        --cluster-node-timeout "${NODE_TIMEOUT_MS-2000}"
     servers="$servers 127.0.0.1:$((first + n - 1))"
 done
 # shellcheck disable=SC2086 # six words

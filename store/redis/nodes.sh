@@ -12,12 +12,18 @@ answers() {
     redis-cli -p "$port" ping >/dev/null 2>&1
 }
 
+# settings NAME: a configuration of its own, since a fail-over makes Redis rewrite that file.
+settings() {
+    mkdir -p "$dir/$1"
+    echo "include \"$(cd "$(dirname "$0")" && pwd -P)/sipherd.conf\"" >"$dir/$1/redis.conf"
+    echo "$dir/$1/redis.conf"
+}
+
 # start_node NAME PORT [redis-server arguments]: waits until it answers.
 start_node() {
     name=$1 port=$2
     shift 2
     ! answers || fail "port $port is taken: name another first port"
-    mkdir -p "$dir/$name"
     redis-server "$@" --bind 127.0.0.1 --port "$port" --daemonize yes --dir "$dir/$name" \
         --logfile "$dir/$name/redis.log" --pidfile "$dir/$name/redis.pid" >/dev/null
     wait_until 10 "$name does not answer on port $port: see $dir/$name/redis.log" answers

@@ -18,11 +18,10 @@ if [ "${2-}" = stop ]; then
     exit
 fi
 begin
-settings=$(cd "$(dirname "$0")" && pwd -P)/sipherd.conf
 first=${2-7000}
 
-start_node master "$first" "$settings" --save '' --repl-diskless-sync-delay 0
-start_node replica $((first + 1)) "$settings" --save '' --repl-diskless-sync-delay 0 \
+start_node master "$first" "$(settings master)" --save '' --repl-diskless-sync-delay 0
+start_node replica $((first + 1)) "$(settings replica)" --save '' --repl-diskless-sync-delay 0 \
     --replicaof "127.0.0.1 $first"
 for n in 1 2 3; do
     mkdir -p "$dir/sentinel-$n"

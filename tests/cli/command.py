@@ -28,8 +28,12 @@ def environment(**more):
 
 
 def sipherd(*arguments, env=None, timeout=60, **more):
-    return subprocess.run([SIPHERD, *arguments], capture_output=True, text=True, timeout=timeout,
-                          env=environment(**(env or {})), check=False, **more)
+    """With a state folder of its own, so that no run goes on where another one ended."""
+    with tempfile.TemporaryDirectory() as state:
+        own = {} if arguments[:1] == ("demo",) else {"SIPHERD_STATE": state}
+        return subprocess.run([SIPHERD, *arguments], capture_output=True, text=True,
+                              timeout=timeout, env=environment(**{**own, **(env or {})}),
+                              check=False, **more)
 
 
 class Case(unittest.TestCase):

@@ -7,7 +7,7 @@ import subprocess
 
 from command import DONE, FLEET, USAGE, Case, main, sipherd
 
-COMMANDS = ("run", "check", "demo", "registrar", "import", "help")
+COMMANDS = ("run", "check", "demo", "registrar", "import", "fleet", "export", "help")
 
 
 class Help(Case):
@@ -85,6 +85,21 @@ class WrongUse(Case):
          "--password"),
         (("registrar", "--vlan", "4095"), "between 1 and 4094"),
         (("registrar", "--capacity", "11M"), "--capacity"),
+        (("fleet",), "--fleet"),
+        (("fleet", "--store", "redis://h"), "--fleet"),
+        (("fleet", "--fleet", "f"), "--store"),
+        (("fleet", "a.yaml", "--fleet", "f"), "--fleet"),
+        (("fleet", "--store", "redis://h", "--fleet", "a b"), "--fleet"),
+        (("fleet", "--store", "mysql://h", "--fleet", "f"), "redis://HOST"),
+        (("fleet", "--store", "none", "--fleet", "f"), "store: none"),
+        (("fleet", "--store", "redis://h", "--fleet", "f", "--for", "1s"), "--feed"),
+        (("fleet", "--store", "redis://h", "--fleet", "f", "--phone", "10M"), "--phone"),
+        (("fleet", "--store", "redis://:very-secret@h", "--fleet", "f"), "SIPHERD_STORE"),
+        (("check", "a.yaml", "--state", ""), "--state"),
+        (("demo", "--store", "none"), "--store"),
+        (("export", "a.yaml"), "--sipp"),
+        (("export", "a.yaml", "--csv", "--sipp"), "--sipp"),
+        (("export", "a.yaml", "--csv", "--secrets"), "--secrets"),
     )
 
     def test_exit_2_and_a_message_that_names_it(self):

@@ -19,7 +19,9 @@ class Demo(Case):
              r"half of the phones registered at the redundant",
              r"all 1,000 phones registered at the redundant", r"primary proxy serves again",
              r"first phone registered at the primary",
-             r"all 1,000 phones registered at the primary",
+             r"all 1,000 phones registered at the primary", r"--- demo",
+             r"redis-cli -s \S+ FCALL_RO sipherd_show 1 'sipherd:\{demo\.00\}:s:0000' 417",
+             r"\nphone\t417\nregistered\tprimary\n", r"\nfailovers\t1\n",
              r"went to the redundant proxy and came back")
 
     def test_it_tells_the_story_and_ends_well(self):
@@ -32,6 +34,9 @@ class Demo(Case):
             found = re.compile(line).search(done.stdout, at)
             self.assertIsNotNone(found, f"'{line}' is missing in\n{done.stdout}")
             at = found.end()
+        self.assertNotIn(re.search(r"unix:(/\S+)/sipherd-redis", done.stdout).group(1),
+                         [os.path.join("/tmp", name) for name in os.listdir("/tmp")],
+                         "the demo left its folder behind")
         self.assertNotIn("\033", done.stdout, "control sequences where there is no terminal")
         with open(summary, encoding="utf-8") as file:
             phones = json.load(file)["phones"]
@@ -53,7 +58,8 @@ class Ends(Case):
     def start(self, *arguments):
         fleet = self.write("fleet.yaml", FLEET)
         return subprocess.Popen([SIPHERD, "run", fleet, *arguments], stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, env=environment())
+                                stderr=subprocess.STDOUT, text=True,
+                                env=environment(SIPHERD_STATE=os.path.join(self.folder, "state")))
 
     def signal_after(self, process, text, number):
         """Read until the text comes, then send the signal; returns what was read."""

@@ -20,6 +20,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct lab {
+	struct mirror *mirror; /* or NULL */
 	struct herd *herd;
 	uint64_t now_us;
 	uint8_t last[DATAGRAM_MAX]; /* request emitted last, answered by the script */
@@ -120,13 +121,28 @@ static void answer(struct lab *lab, struct script *script)
 
 static void command(struct lab *lab, struct script *script)
 {
-	static const uint8_t kinds[] = {
-		HERD_REBOOT, HERD_POWER_CUT, HERD_REBOOT, HERD_DISABLE_REDUNDANCY, HERD_STOP};
-	struct herd_command c = {.kind = kinds[next_byte(script) % 5],
+	static const uint8_t kinds[] = {HERD_REBOOT, HERD_POWER_CUT, HERD_REBOOT,
+		HERD_DISABLE_REDUNDANCY, HERD_STOP, HERD_ADOPT, HERD_RELEASE};
+	struct herd_command c = {.kind = kinds[next_byte(script) % 7],
 		.first = next_byte(script) % PHONES,
 		.count = PHONES,
 		.delay_ms = next_byte(script)};
 	herd_command(lab->herd, &c, lab->now_us);
+}
+
+/* What the mirror says of a phone that has ever been driven is what the phone is. */
+static void check_records(const struct lab *lab)
+{
+	for (uint32_t i = 0; lab->mirror != NULL && i < PHONES; i++) {
+		const struct phone *phone = herd_phone(lab->herd, i);
+		struct record_view view;
+		record_load(&lab->mirror->record[i], &view);
+		if (phone->epoch == 0)
+			continue;
+		require_that(view.phase == phone->state && view.misses == phone->misses &&
+				     view.last_tried == 1 + phone_active(phone),
+			"the record is the phone");
+	}
 }
 
 static void check_books(const struct lab *lab)
@@ -143,6 +159,7 @@ static void check_books(const struct lab *lab)
 				     c->options_abandoned <=
 			     c->options_sent,
 		"an OPTIONS ends once");
+	check_records(lab);
 }
 
 static void step(struct lab *lab, struct script *script)
@@ -221,8 +238,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(identity_patterns(&identities, "u{n}", NULL, "p", PHONES, &error) != 0 ||
 			address_plan_parse("10.20.0.0/24", &plan) != 0))
 		abort();
-	configure(&config, next_byte(&script));
+	const uint8_t choice = next_byte(&script);
+	configure(&config, choice);
 	memset(&lab, 0, sizeof(lab));
+	if (choice & 128 && mirror_create(&lab.mirror, PHONES, 1, NULL) != 0)
+		abort();
+	config.mirror = lab.mirror;
 	lab.last_phone = NOTHING;
 	if (herd_create(&lab.herd, &config, &(struct herd_output){&lab, buffer}) != 0)
 		abort();
@@ -230,5 +251,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (script.at < script.end)
 		step(&lab, &script);
 	herd_free(lab.herd);
+	mirror_free(lab.mirror);
 	return 0;
 }

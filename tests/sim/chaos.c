@@ -21,7 +21,7 @@ struct chaos {
 	struct sim_config config;
 	struct sim *sim;
 	struct random random;
-	bool disabled;
+	bool disabled, away;
 };
 
 #define PICK(random, ...)                             \
@@ -189,9 +189,18 @@ static void random_reboots(struct chaos *chaos)
 		count, PICK(random, 0, 500, 5000));
 }
 
+/* To another generator, and back from there. */
+static void hand_over(struct chaos *chaos)
+{
+	chaos->away = !chaos->away;
+	sim_command(chaos->sim, chaos->away ? HERD_RELEASE : HERD_ADOPT, 0, UINT32_MAX, 0);
+}
+
 static void random_action(struct chaos *chaos)
 {
 	struct random *random = &chaos->random;
+	if (chaos->away || random_chance(random, 80000))
+		hand_over(chaos);
 	switch (random_below(random, 12)) {
 	case 0:
 	case 1:
@@ -239,6 +248,8 @@ static void heal(struct chaos *chaos)
 	for (int p = 0; p < PROXIES; p++)
 		sim_faults(chaos->sim, (enum proxy)p, &none);
 	sim_paths(chaos->sim, &quick);
+	if (chaos->away)
+		hand_over(chaos);
 	/* Transactions to both proxies run out, switches and retries take effect, the primary
 	 * answers often enough, and every binding is refreshed once. */
 	uint64_t wait = 4 * (herd->timers.no_response_ms + herd->switch_delay_ms) / 1000 + 40;

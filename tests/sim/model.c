@@ -48,6 +48,7 @@ struct shadow {
 	uint8_t stales;      /* free stale=true used */
 	bool again;          /* the Expires 0 was challenged and sent again */
 	bool restarting;     /* a command took it down and it is to start again */
+	bool away;           /* another generator's */
 	uint32_t restart_ms; /* ... at the latest */
 };
 
@@ -205,6 +206,9 @@ struct model *model_create(
 	assert_non_null(model->phone);
 	for (uint32_t i = 0; i < config->fleet_phones; i++)
 		model->phone[i].fresh[0] = model->phone[i].fresh[1] = true;
+	for (uint32_t i = 0; model->enabled && config->mirror && i < config->fleet_phones; i++)
+		if (record_last_tried(&config->mirror->record[i]) == 1 + PROXY_REDUNDANT)
+			model->phone[i].active = PROXY_REDUNDANT;
 	return model;
 }
 
@@ -521,7 +525,7 @@ static void take_down(
 	if (goodbye)
 		p->permits |= PERMIT_UNREGISTER;
 	enter(p, PHONE_OFF, ms_of(now_us));
-	p->restarting = command->kind != HERD_STOP;
+	p->restarting = command->kind != HERD_STOP && command->kind != HERD_RELEASE;
 	p->restart_ms = ms_of(now_us) + command->delay_ms;
 	if (goodbye && command->delay_ms < UNREGISTER_WAIT_MS)
 		p->restart_ms = ms_of(now_us) + UNREGISTER_WAIT_MS;
@@ -551,9 +555,13 @@ void model_command(struct model *model, const struct herd_command *command, uint
 		expire(model, i, now_us, true);
 		if (command->kind == HERD_DISABLE_REDUNDANCY)
 			p->active = PROXY_PRIMARY;
+		if (command->kind == HERD_RELEASE || command->kind == HERD_ADOPT)
+			p->away = command->kind == HERD_RELEASE;
 		/* A phone that the ramp has not reached or that is off already has nothing to end. */
 		bool off = model->source.record(model->source.context, i)->state == PHONE_OFF;
-		if (command->kind != HERD_START && (!off || command->kind == HERD_STOP))
+		bool starts = command->kind == HERD_START || command->kind == HERD_ADOPT;
+		bool ends = command->kind == HERD_STOP || command->kind == HERD_RELEASE;
+		if (!starts && (!off || ends))
 			take_down(model, i, command, now_us);
 	}
 }
@@ -653,7 +661,7 @@ static void check_boot(struct model *model, const struct datagram *d)
 {
 	struct shadow *p = &model->phone[d->phone];
 	const struct phone *record = model->source.record(model->source.context, d->phone);
-	bool expected = p->restarting || (model->started && !model->stopped);
+	bool expected = !p->away && (p->restarting || (model->started && !model->stopped));
 	if (!expected)
 		model_violated(model, d->phone, d->now_us, "a phone that is off sends a REGISTER");
 	if (p->restarting && time_before(p->restart_ms, ms_of(d->now_us)))
@@ -911,7 +919,8 @@ void model_verify(struct model *model, uint32_t phone, uint64_t now_us)
 	if (!same_state(p, r))
 		model_violated(model, phone, now_us, "state is %s and must be %s",
 			phone_state_name(r->state), phone_state_name(p->state));
-	if (p->active != phone_active(r))
+	/* Before its first boot a phone has not recalled anything. */
+	if (r->epoch != 0 && !p->away && p->active != phone_active(r))
 		model_violated(model, phone, now_us, "invariant 4: active is %s without a switch",
 			proxy_name(phone_active(r)));
 	if (p->state != PHONE_OFF && p->epoch != r->epoch)

@@ -9,9 +9,13 @@
 #include <cmocka.h>
 
 #include "queue.h"
+#include "witness.h"
+
+#define UNIX_START_US 1700000000123456ull
 
 /* A datagram just written by a herd or a registrar, before it travels. */
 struct emission {
+	uint64_t looked; /* what its phone's record said meanwhile */
 	uint32_t phone, block;
 	uint16_t length;
 	uint8_t proxy;
@@ -36,6 +40,8 @@ struct sim {
 	struct sim_path path[PROXIES][SIM_DIRECTIONS];
 	struct registrar_faults faults[PROXIES];
 	struct model *model;
+	struct mirror *mirror;
+	struct witness *witness;
 	struct queue *queue;
 	struct random random;
 	struct emissions sent, answered;
@@ -101,7 +107,8 @@ static uint8_t *emit(struct sim *sim, struct emissions *emissions, uint32_t phon
 		assert_non_null(emissions->item);
 	}
 	uint32_t block = queue_block_take(sim->queue);
-	emissions->item[emissions->count++] = (struct emission){phone, block, length, proxy};
+	emissions->item[emissions->count++] = (struct emission){
+		witness_look(sim->witness, phone), phone, block, length, proxy};
 	return queue_block(sim->queue, block);
 }
 
@@ -172,6 +179,7 @@ static void create_herds(struct sim *sim)
 		struct herd_config config = sim->config.herd;
 		config.first = i;
 		config.stride = sim->config.slices;
+		config.worker = i;
 		assert_int_equal(herd_create(&sim->herd[i], &config, &output), 0);
 	}
 }
@@ -212,8 +220,15 @@ struct sim *sim_create(const struct sim_config *config)
 	herd->secret = random_next(&sim->random);
 	set_proxies(sim, herd);
 	sim->queue = queue_create();
+	assert_int_equal(
+		mirror_create(&sim->mirror, herd->fleet_phones, config->slices, config->records),
+		0);
+	atomic_store(&sim->mirror->unix_start_us, UNIX_START_US);
+	herd->mirror = sim->mirror;
 	struct model_source source = {sim, model_record, model_contact, model_look};
 	sim->model = model_create(herd, &source, config->seed);
+	struct witness_source phones = {sim, model_record};
+	sim->witness = witness_create(sim->mirror, herd, &phones, sim->model);
 	create_herds(sim);
 	create_registrars(sim);
 	const char *traced = getenv("SIM_TRACE");
@@ -228,6 +243,8 @@ void sim_free(struct sim *sim)
 	for (int p = 0; p < PROXIES; p++)
 		registrar_free(sim->registrar[p]);
 	model_free(sim->model);
+	witness_free(sim->witness);
+	mirror_free(sim->mirror);
 	queue_free(sim->queue);
 	identity_free(sim->identities);
 	free(sim->sent.item);
@@ -291,12 +308,16 @@ static void flush_sent(struct sim *sim)
 			model_violated(sim->model, e->phone, sim->now_us,
 				"a phone sends what is no SIP message");
 		model_sent(sim->model, &d);
+		witness_sent(sim->witness, &d, e->looked);
 		if (sim->config.hooks.sent)
 			sim->config.hooks.sent(sim->config.hooks.context, &d);
 		travel(sim, e, SIM_OUT);
 	}
-	for (uint32_t i = 0; i < sim->sent.count; i++)
+	witness_event(sim->witness, UINT32_MAX, sim->now_us);
+	for (uint32_t i = 0; i < sim->sent.count; i++) {
 		model_verify(sim->model, sim->sent.item[i].phone, sim->now_us);
+		witness_event(sim->witness, sim->sent.item[i].phone, sim->now_us);
+	}
 	sim->sent.count = 0;
 }
 
@@ -347,6 +368,7 @@ static void at_phone(struct sim *sim, const struct event *event)
 		text, event->length, sim->now_us);
 	flush_sent(sim);
 	model_verify(sim->model, event->phone, sim->now_us);
+	witness_event(sim->witness, event->phone, sim->now_us);
 }
 
 static void happen(struct sim *sim, const struct event *event)
@@ -362,6 +384,7 @@ static void happen(struct sim *sim, const struct event *event)
 		break;
 	default:
 		model_verify(sim->model, event->phone, sim->now_us);
+		witness_event(sim->witness, event->phone, sim->now_us);
 	}
 	if (event->block != QUEUE_NO_BLOCK)
 		queue_block_give(sim->queue, event->block);
@@ -438,8 +461,11 @@ void sim_run_for(struct sim *sim, uint64_t us)
 void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, uint32_t count,
 	uint32_t delay_ms)
 {
-	struct herd_command command = {
-		.kind = (uint8_t)kind, .first = first, .count = count, .delay_ms = delay_ms};
+	struct herd_command command = {.kind = (uint8_t)kind,
+		.first = first,
+		.count = count,
+		.delay_ms = delay_ms,
+		.begin_us = sim->now_us};
 	/* What is due up to this moment comes before the command. */
 	advance_herds(sim);
 	model_command(sim->model, &command, sim->now_us);
@@ -509,6 +535,11 @@ void sim_unreachable(struct sim *sim, uint32_t phone, enum proxy proxy)
 
 /* ---- looking at it ---- */
 
+struct mirror *sim_mirror(const struct sim *sim)
+{
+	return sim->mirror;
+}
+
 struct model *sim_model(const struct sim *sim)
 {
 	return sim->model;
@@ -571,6 +602,9 @@ void sim_check(struct sim *sim)
 	struct herd_counters counters = sim_counters(sim);
 	model_count(sim->model, &counters, sim->now_us);
 	check_population(sim);
+	witness_sweep(sim->witness, &counters, sim->now_us);
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		assert_int_equal(mirror_lines_dropped(sim->mirror, i), 0);
 }
 
 void sim_check_registered(struct sim *sim, enum proxy proxy)
@@ -601,4 +635,5 @@ void sim_finish(struct sim *sim)
 	for (uint32_t i = 0; i < sim->config.slices; i++)
 		assert_true(herd_is_quiet(sim->herd[i]));
 	assert_int_equal(queue_blocks(sim->queue), 0);
+	assert_true(witness_seen(sim->witness) >= sim->config.herd.fleet_phones);
 }

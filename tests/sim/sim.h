@@ -50,6 +50,8 @@ struct sim_config {
 	bool passwords;  /* phones have credentials */
 	bool ipv6;
 	bool jump; /* from event to event instead of every millisecond */
+	/* Of an earlier run, to be gone on with; NULL: new ones. They must outlive the simulator. */
+	struct phone_record *records;
 	uint64_t seed;
 };
 
@@ -82,6 +84,7 @@ void sim_unreachable(struct sim *sim, uint32_t phone, enum proxy proxy);
 
 /* "user@host:port" of a phone's Contact. */
 void sim_contact(const struct sim *sim, uint32_t phone, char *out, size_t size);
+struct mirror *sim_mirror(const struct sim *sim);
 struct model *sim_model(const struct sim *sim);
 const struct phone *sim_phone(const struct sim *sim, uint32_t phone);
 const struct registrar *sim_registrar(const struct sim *sim, enum proxy proxy);

@@ -5,14 +5,16 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../sim/random.h"
 
-#define BURST 256      /* transitions of a round, before anything else is looked at */
+#define BURST 256      /* transitions of a round, before anything else is looked at ... */
+#define BURST_NAP 4096 /* ... and of a round that ends with a nap */
 #define NAP_NS 1000000 /* between rounds */
 #define DEBT_US 100000 /* what a paced worker still makes up for */
 #define PERMILLION 1e-6
@@ -41,7 +43,6 @@ struct worker {
 	uint32_t driven_count;
 	uint32_t *session;      /* [shards]: 1 + the open one, 0 none */
 	uint32_t sessions_used; /* of this worker's part */
-	uint64_t naps;
 	/* Control thread writes, the worker reads. */
 	_Atomic uint8_t *wanted; /* [shards] */
 	_Atomic uint32_t wanted_generation, order_generation;
@@ -49,7 +50,8 @@ struct worker {
 	uint32_t wanted_seen, order_seen;
 	_Atomic bool paused, storming;
 	_Atomic uint64_t transitions_done, keepalives_done, rounds, muted, adoptions, releases;
-	_Atomic uint64_t publish_ns, publishes, late_us, switches;
+	_Atomic uint64_t publish_ns, publishes, late_us, naps;
+	_Atomic int task; /* its id of the kernel; 0: not running yet */
 };
 
 struct churner {
@@ -364,30 +366,35 @@ static uint32_t random_phone(struct worker *worker)
 	       workers * random_below(&worker->random, (end - first + workers - 1) / workers);
 }
 
+static uint32_t burst_of(const struct worker *worker)
+{
+	return worker->churner->config.poll ? BURST : BURST_NAP;
+}
+
 /* How many are due now; what lies too far back is let go. */
-static uint32_t flow_due(struct flow *flow, uint64_t now_us)
+static uint32_t flow_due(struct flow *flow, uint32_t burst, uint64_t now_us)
 {
 	if (flow->per_us <= 0)
 		return 0;
 	const uint64_t due = (uint64_t)((double)(now_us - flow->begun_us) * flow->per_us);
 	if (due < flow->done)
 		return 0;
-	const uint64_t debt_max = (uint64_t)(flow->per_us * DEBT_US) + BURST;
+	const uint64_t debt_max = (uint64_t)(flow->per_us * DEBT_US) + burst;
 	if (due - flow->done > debt_max)
 		flow->done = due - debt_max;
 	const uint64_t n = due - flow->done;
-	return n < BURST ? (uint32_t)n : BURST;
+	return n < burst ? (uint32_t)n : burst;
 }
 
 static void flow_round(struct worker *worker, uint64_t now_us)
 {
 	if (worker->driven_count == 0)
 		return;
-	uint32_t n = flow_due(&worker->transitions, now_us);
+	uint32_t n = flow_due(&worker->transitions, burst_of(worker), now_us);
 	worker->transitions.done += n;
 	while (n-- > 0)
 		act(worker, random_phone(worker), false);
-	n = flow_due(&worker->keepalives, now_us);
+	n = flow_due(&worker->keepalives, burst_of(worker), now_us);
 	worker->keepalives.done += n;
 	while (n-- > 0)
 		keepalive(worker, random_phone(worker));
@@ -412,7 +419,8 @@ static void storm_round(struct worker *worker, uint64_t now_us)
 	const uint64_t plan_us = storm->begun_us + storm->done * storm->duration_us / storm->total;
 	if (due > storm->done && now_us - plan_us > atomic_load(&worker->late_us))
 		atomic_store(&worker->late_us, now_us - plan_us);
-	for (int n = 0; n < BURST && storm->done < due; n++, storm->done++) {
+	const uint32_t burst = burst_of(worker);
+	for (uint32_t n = 0; n < burst && storm->done < due; n++, storm->done++) {
 		const uint32_t phone = worker->index +
 				       storm->position * (uint32_t)worker->churner->workers;
 		if (is_driven(worker, phone / SHARD_PHONES))
@@ -497,24 +505,16 @@ static void *worker_main(void *context)
 	struct worker *worker = context;
 	struct churner *churner = worker->churner;
 	uint32_t storm_seen = 0;
-	struct rusage begun, now;
 	if (churner->config.cpu >= 0)
 		bind_cpu(churner->config.cpu);
-	getrusage(RUSAGE_THREAD, &begun);
+	atomic_store(&worker->task, gettid());
 	while (!atomic_load_explicit(&churner->end, memory_order_acquire)) {
 		round_once(worker, &storm_seen);
 		if (churner->config.poll)
 			continue;
 		nanosleep(&(struct timespec){0, NAP_NS}, NULL);
-		worker->naps++;
-		getrusage(RUSAGE_THREAD, &now);
-		const uint64_t switches = (uint64_t)(now.ru_nvcsw - begun.ru_nvcsw);
-		atomic_store(
-			&worker->switches, switches > worker->naps ? switches - worker->naps : 0);
+		count(&worker->naps, 1);
 	}
-	getrusage(RUSAGE_THREAD, &now);
-	if (churner->config.poll)
-		atomic_store(&worker->switches, (uint64_t)(now.ru_nvcsw - begun.ru_nvcsw));
 	return NULL;
 }
 
@@ -647,6 +647,21 @@ void churner_resume(struct churner *churner)
 	atomic_store_explicit(&churner->pause, false, memory_order_release);
 }
 
+/* How often the worker gave up its processor, as the kernel counted. */
+static uint64_t voluntary_switches(const struct worker *worker)
+{
+	char path[64], line[128];
+	unsigned long long switches = 0;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", atomic_load(&worker->task));
+	FILE *file = fopen(path, "r");
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		sscanf(line, "voluntary_ctxt_switches: %llu", &switches);
+	if (file != NULL)
+		fclose(file);
+	const uint64_t naps = atomic_load(&worker->naps);
+	return switches > naps ? switches - naps : 0;
+}
+
 void churner_totals(const struct churner *churner, struct churner_totals *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -660,7 +675,7 @@ void churner_totals(const struct churner *churner, struct churner_totals *out)
 		out->releases += atomic_load(&worker->releases);
 		out->publish_ns += atomic_load(&worker->publish_ns);
 		out->publishes += atomic_load(&worker->publishes);
-		out->switches += atomic_load(&worker->switches);
+		out->switches += voluntary_switches(worker);
 		if (atomic_load(&worker->late_us) > out->late_us)
 			out->late_us = atomic_load(&worker->late_us);
 	}

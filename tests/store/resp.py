@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A small Redis client (RESP2, one blocking connection) of our own, so that these tests need nothing
-but the standard library, and see replies as they are on the wire."""
+"""A small Redis client (RESP2, one blocking connection) of our own, so that these tests need
+nothing but the standard library, and see replies as they are on the wire."""
 
 import socket
 
@@ -15,15 +15,19 @@ class RedisError(Exception):
 
 class Redis:
     """Commands as redis("SET", "key", 1): arguments are str, bytes or int, replies are int, bytes,
-    None or lists of these. +OK and the like come as str. Error replies are raised; inside lists, and
-    from pipeline(), they are returned."""
+    None or lists of these. +OK and the like come as str. Error replies are raised; inside lists,
+    and from pipeline(), they are returned."""
 
     def __init__(self, where, port=None, timeout=10):
         """where: path of a unix socket; or a host, with a port."""
         if port is None:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout)
-            self.socket.connect(where)
+            try:
+                self.socket.connect(where)
+            except OSError:
+                self.socket.close()
+                raise
         else:
             self.socket = socket.create_connection((where, port), timeout)
         self.stream = self.socket.makefile("rb")
@@ -58,8 +62,13 @@ class Redis:
         if kind == b":":
             return int(text)
         size = int(text)
+        if kind == b"$" and size >= 0:
+            data = self.stream.read(size + 2)
+            if len(data) < size + 2:
+                raise ConnectionError("the server closed the connection")
+            return data[:-2]
         if kind == b"$":
-            return None if size < 0 else self.stream.read(size + 2)[:-2]
+            return None
         if kind == b"*":
             return None if size < 0 else [self.read() for _ in range(size)]
         raise ValueError(f"not RESP2: {line!r}")

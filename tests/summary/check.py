@@ -31,7 +31,9 @@ def run(sipherd, folder, *arguments):
     with open(fleet, "w", encoding="utf-8") as file:
         file.write(FLEET)
     command = [sipherd, "run", fleet, "--for", "6s", "--seed", "7", "--summary", out, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    with tempfile.TemporaryDirectory() as state:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
+                              env={**os.environ, "SIPHERD_STATE": state})
     # 5: this machine was too slow to keep the schedule, which the summary then has to say.
     assert done.returncode in (0, 5), f"exit {done.returncode}: {done.stderr}"
     with open(out, encoding="utf-8") as file:
@@ -60,6 +62,12 @@ def add_up(summary, phones):
         assert counters["failover_" + cause] == count
     for cause, count in summary["switches"]["to_primary"].items():
         assert counters["failback_" + cause] == count
+    store = summary["store"]
+    assert (store["kind"] == "embedded") == ("redis" in store), store
+    if "redis" in store:
+        redis = store["redis"]
+        assert redis["shards"] == redis["driven"] == redis["nodes"] == 1, redis
+        assert redis["counters"]["records_written"] >= phones, redis
     seconds = [record["at_s"] for record in summary["timeline"]]
     assert seconds == sorted(seconds) and 1 <= len(seconds) <= 8, seconds
     assert sum(record["failovers"] for record in summary["timeline"]) <= sum(
@@ -79,6 +87,8 @@ def refuse_wrong(validator, summary):
     wrong(lambda s: s["fleet"].update(password="x"))
     wrong(lambda s: s["histograms"]["lateness"]["cells_us"].append([1]))
     wrong(lambda s: s.update(surprise=1))
+    wrong(lambda s: s.pop("store"))
+    wrong(lambda s: s["store"].update(kind="mysql"))
 
 
 def main(sipherd, schema_path):

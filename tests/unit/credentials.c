@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Credentials: what is kept of challenges in 104 bytes, and that the header verifies. */
+/* Credentials: what is kept of challenges in 64 bytes, and that the header verifies. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,14 +100,42 @@ static void answers_verify_and_survive(void **state)
 	struct fixture f;
 	make(&f, "pw-{user}");
 	assert_false(credentials_ready(&f.auth, PROXY_PRIMARY));
-	assert_int_equal(
-		challenge_md5(&f, PROXY_PRIMARY, false, "nonce-of-the-primary-32-chars..."), 0);
+	/* As registrars write them: two of these are kept side by side. */
+	static const char primary[] = "5d41402abc4b2a76b9719d911017c592";
+	static const char redundant[] = "Zl7n0mZe5qRXX8jxqYVvbVwU";
+	assert_int_equal(challenge_md5(&f, PROXY_PRIMARY, false, primary), 0);
 	assert_true(credentials_ready(&f.auth, PROXY_PRIMARY));
-	verify(&f, PROXY_PRIMARY, DIGEST_MD5, "nonce-of-the-primary-32-chars...");
-	assert_int_equal(challenge_md5(&f, PROXY_REDUNDANT, false, "nonce-of-the-redundant"), 0);
-	verify(&f, PROXY_REDUNDANT, DIGEST_MD5, "nonce-of-the-redundant");
-	verify(&f, PROXY_PRIMARY, DIGEST_MD5, "nonce-of-the-primary-32-chars...");
+	verify(&f, PROXY_PRIMARY, DIGEST_MD5, primary);
+	assert_int_equal(challenge_md5(&f, PROXY_REDUNDANT, false, redundant), 0);
+	verify(&f, PROXY_REDUNDANT, DIGEST_MD5, redundant);
+	verify(&f, PROXY_PRIMARY, DIGEST_MD5, primary);
 	unmake(&f);
+}
+
+/* Nonces of common proxies stay in the record, HA1 beside all but the longest. */
+static void common_nonces_need_no_long_region(void **state)
+{
+	static const struct {
+		const char *nonce;
+		bool with_ha1;
+	} common[] = {
+		{"5d41402abc4b2a76b9719d911017c592", true},                /* hexadecimal MD5 */
+		{"d1a2b3c4-0000-4abc-9def-0123456789ab", true},            /* a UUID */
+		{"Zl7n0mZe5qRXX8jxqYVvbVwUQ5dJ9x0a", true},                /* base64 of 24 bytes */
+		{"1700000000/5d41402abc4b2a76b9719d911017c592", true},     /* time and MD5 */
+		{"Zl7n0mZe5qRXX8jxqYVvbVwUQ5dJ9x0aZl7n0mZe5qRXX8", false}, /* of 35 bytes */
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
+		struct fixture f;
+		make(&f, "pw-{user}");
+		assert_int_equal(challenge_md5(&f, PROXY_PRIMARY, false, common[i].nonce), 0);
+		verify(&f, PROXY_PRIMARY, DIGEST_MD5, common[i].nonce);
+		verify(&f, PROXY_PRIMARY, DIGEST_MD5, common[i].nonce);
+		assert_int_equal(f.auth.long_proxy, 0);
+		assert_int_equal(f.auth.ha1_realm != 0, common[i].with_ha1);
+		unmake(&f);
+	}
 }
 
 static void strongest_supported_wins(void **state)
@@ -175,9 +203,12 @@ static void area_never_mixes_texts(void **state)
 		enum proxy proxy = x & 1, other = !proxy;
 		bool busy = (x & 2) && credentials_ready(&f.auth, other);
 		size_t length = 1 + (x >> 8) % ((x & 12) ? 60 : CREDENTIALS_LONG);
+		/* Digits, letters, or whatever may stand in quotes: packed in different ways. */
+		const char low = (x & 48) == 0 ? '0' : (x & 48) == 16 ? 'A' : '#';
+		const uint32_t span = low == '0' ? 10 : low == 'A' ? 26 : 50;
 		char fresh[CREDENTIALS_LONG + 1];
 		for (size_t i = 0; i < length; i++)
-			fresh[i] = (char)('a' + (x >> (i % 16)) % 26);
+			fresh[i] = (char)(low + (x >> (i % 16)) % span);
 		fresh[length] = '\0';
 		int status = challenge_md5(&f, proxy, busy, fresh);
 		assert_true(status == 0 || (status == -ENOSPC && busy));
@@ -197,6 +228,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers_verify_and_survive),
+		cmocka_unit_test(common_nonces_need_no_long_region),
 		cmocka_unit_test(strongest_supported_wins),
 		cmocka_unit_test(no_password_no_answer),
 		cmocka_unit_test(realms_are_bounded),

@@ -222,6 +222,66 @@ static void no_change_is_lost(void **state)
 	mirror_free(mirror);
 }
 
+#define PAIRS 50000u
+
+struct pairs {
+	struct mirror *mirror;
+	_Atomic uint32_t told[2]; /* transitions that the reader has copied, of phones 0 and 1 */
+	_Atomic uint32_t passes;  /* times the reader has looked */
+	uint32_t lost;
+};
+
+/* Two changes shortly after another, so that the reader has often just taken the first one's bit when
+ * the second is set, and is about to go through the rest of the shard: both must be seen. */
+static void *write_pairs(void *context)
+{
+	struct pairs *pairs = context;
+	for (uint32_t i = 1; i <= PAIRS; i++) {
+		publish(pairs->mirror, 0, 0, (uint16_t)i);
+		for (volatile uint32_t pause = i * 7919 % 1000; pause > 0; pause--)
+			;
+		publish(pairs->mirror, 0, 1, (uint16_t)i);
+		const uint32_t pass = atomic_load(&pairs->passes);
+		bool seen, late;
+		do {
+			sched_yield();
+			late = atomic_load(&pairs->passes) - pass >= 4;
+			seen = atomic_load(&pairs->told[0]) == i &&
+			       atomic_load(&pairs->told[1]) == i;
+		} while (!seen && !late);
+		pairs->lost += !seen;
+	}
+	atomic_store(&pairs->passes, UINT32_MAX / 2);
+	return NULL;
+}
+
+static void the_second_of_two_is_seen(void **state)
+{
+	(void)state;
+	static struct mirror_line line[64];
+	struct pairs pairs = {.mirror = create(10000, 1)};
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, write_pairs, &pairs), 0);
+	while (atomic_load(&pairs.passes) < UINT32_MAX / 2) {
+		uint64_t bits[MIRROR_DIRTY_WORDS] = {0};
+		mirror_take_dirty(pairs.mirror, 0, bits);
+		for (uint32_t i = 0; i < 2; i++) {
+			struct record_view view;
+			if (!(bits[0] >> i & 1))
+				continue;
+			record_load(&pairs.mirror->record[i], &view);
+			atomic_store(&pairs.told[i], view.transition);
+		}
+		while (mirror_take_lines(pairs.mirror, 0, line, 64) > 0)
+			;
+		atomic_fetch_add(&pairs.passes, 1);
+		sched_yield();
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(pairs.lost, 0);
+	mirror_free(pairs.mirror);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +291,7 @@ int main(void)
 		cmocka_unit_test(marking_a_shard_marks_its_phones_only),
 		cmocka_unit_test(a_full_ring_counts_what_it_drops),
 		cmocka_unit_test(no_change_is_lost),
+		cmocka_unit_test(the_second_of_two_is_seen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

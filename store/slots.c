@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool set_host(const char *host, size_t length, const struct target_server *asked,
+	struct target_server *out)
+{
+	if (length == 0) {
+		memcpy(out->host, asked->host, sizeof(out->host));
+		return true;
+	}
+	/* "?": the node has not been told its name yet. */
+	if (length >= sizeof(out->host) || (length == 1 && host[0] == '?') ||
+		memchr(host, '\0', length) != NULL)
+		return false;
+	memcpy(out->host, host, length);
+	out->host[length] = '\0';
+	return true;
+}
+
+/* [HOST, PORT, ...] */
+static bool server_of(
+	const redisReply *node, const struct target_server *asked, struct target_server *out)
+{
+	if (node->type != REDIS_REPLY_ARRAY || node->elements < 2)
+		return false;
+	const redisReply *host = node->element[0], *port = node->element[1];
+	if (port->type != REDIS_REPLY_INTEGER || port->integer < 1 || port->integer > UINT16_MAX)
+		return false;
+	*out = (struct target_server){.port = (uint16_t)port->integer};
+	if (host->type == REDIS_REPLY_NIL)
+		return set_host("", 0, asked, out);
+	return host->type == REDIS_REPLY_STRING && set_host(host->str, host->len, asked, out);
+}
+
+/* [FIRST, LAST, MASTER, REPLICA...] */
+static bool is_range(const redisReply *range)
+{
+	return range->type == REDIS_REPLY_ARRAY && range->elements >= 3 &&
+	       range->element[0]->type == REDIS_REPLY_INTEGER &&
+	       range->element[1]->type == REDIS_REPLY_INTEGER;
+}
+
+bool slots_master(const redisReply *slots, uint16_t slot, const struct target_server *asked,
+	struct target_server *out)
+{
+	if (slots->type != REDIS_REPLY_ARRAY)
+		return false;
+	for (size_t i = 0; i < slots->elements; i++) {
+		const redisReply *range = slots->element[i];
+		if (is_range(range) && range->element[0]->integer <= slot &&
+			slot <= range->element[1]->integer)
+			return server_of(range->element[2], asked, out);
+	}
+	return false;
+}
+
+void slots_each(const redisReply *slots, const struct target_server *asked,
+	void (*each)(void *context, const struct target_server *server), void *context)
+{
+	struct target_server server;
+	if (slots->type != REDIS_REPLY_ARRAY)
+		return;
+	for (size_t r = 0; r < slots->elements; r++) {
+		const redisReply *range = slots->element[r];
+		for (size_t i = 2; is_range(range) && i < range->elements; i++)
+			if (server_of(range->element[i], asked, &server))
+				each(context, &server);
+	}
+}
+
+bool slots_redirect(const char *error, const struct target_server *asked, struct target_server *out)
+{
+	const char *slot = strchr(error, ' ');
+	const char *host = slot != NULL ? strchr(slot + 1, ' ') : NULL;
+	const char *colon = host != NULL ? strrchr(host, ':') : NULL;
+	if (colon == NULL)
+		return false;
+	char *end;
+	const unsigned long port = strtoul(colon + 1, &end, 10);
+	if (end == colon + 1 || *end != '\0' || port < 1 || port > UINT16_MAX)
+		return false;
+	*out = (struct target_server){.port = (uint16_t)port};
+	return set_host(host + 1, (size_t)(colon - host - 1), asked, out);
+}
