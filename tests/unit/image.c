@@ -351,6 +351,9 @@ int main(void)
 			records_and_tokens_come_back, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(
 			killed_writer_loses_nothing, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(the_file_is_the_node, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(
+			strangers_may_not_write_to_the_folder, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(
 			two_processes_have_a_slot_each, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(
