@@ -193,6 +193,7 @@ class Lab:
         # What a run leaves for the next one stays here, and nothing from outside gets in.
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("SIPHERD_")}
+        self.environment["SIPHERD_HTTP"] = "none"
         self.environment["SIPHERD_STATE"] = os.path.join(self.folder, "state")
         self.vlan_on = False
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
