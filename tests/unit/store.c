@@ -435,13 +435,17 @@ static void feed_tells_each_transition(void **state)
 	publish(node, 4, 1, 1, PHONE_REGISTERED, RECORD_REGISTERED, 2, 1700000000002);
 	publish(node, 4, 0, 2, PHONE_SWITCHING, RECORD_KEEPALIVE_SILENCE, 3, 1700000000003);
 	publish(node, 4, 2, 2, PHONE_REGISTERED, RECORD_REGISTERED, 65535, 1700000000004);
+	/* The longest words there are. */
+	publish(node, 9922, 0, 0, PHONE_REGISTERING, RECORD_KEEPALIVE_SILENCE, 10000,
+		1700000000004);
 	WAIT_UNTIL(is_calm(node));
-	assert_int_equal(status_of(node).counters.feed_lines, 4);
+	assert_int_equal(status_of(node).counters.feed_lines, 5);
 	read_feed(0, text, sizeof(text));
 	const char *expected = "4 ->p registering start 1 1700000000001\n"
 			       "4 p>P registered registered 2 1700000000002\n"
 			       "4 P>r switching keepalive-silence 3 1700000000003\n"
 			       "4 r>R registered registered 65535 1700000000004\n"
+			       "9922 ->- registering keepalive-silence 10000 1700000000004\n"
 			       "RESYNC\n"; /* the slab was not there before */
 	const char *found = strstr(text, "4 ->p");
 	assert_non_null(found);
