@@ -134,6 +134,8 @@ class Embedded(Case):
         self.assertIn("the last phone is 49", done.stderr)
 
     def export(self, fleet, env):
+        done = self.exits(sipherd("export", fleet, "--csv", "-o", "/dev/full", env=env), HOST)
+        self.assertIn("could not be written whole: No space left", done.stderr)
         said = self.exits(sipherd("export", fleet, "--csv", env=env), DONE).stdout
         rows = list(csv.DictReader(said.splitlines()))
         self.assertEqual(len(rows), 50)
