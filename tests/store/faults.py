@@ -157,8 +157,9 @@ class Run:
         produced = status["transitions"]
         told = status["feed_lines"] + status["feed_dropped"]
         assert told == produced, f"{produced} transitions, but {told} lines were sent or counted"
-        # A few come from page faults; one per round would be a worker that waits for something.
-        assert status["switches"] <= 20 + status["rounds"] // 1000, \
+        # Page faults that meet the kernel's lock of the address space make some; a worker that waits
+        # for the store would do so in every other round.
+        assert status["switches"] <= 100 + status["rounds"] // 100, \
             f"a worker gave up the processor {status['switches']} times beside its naps"
         self.notes["switches"] = max(status["switches"], self.notes.get("switches", 0))
         self.notes["late_ms"] = max(status["late_us"] / 1000, self.notes.get("late_ms", 0))
