@@ -861,6 +861,30 @@ static void refusals_pass(void **state)
 	assert_converges(node, 1);
 }
 
+/* One group is refused for ever, all others are written: that is said once, not at every turn. */
+static void what_is_wrong_is_said_once(void **state)
+{
+	(void)state;
+	struct node *const node = nodes;
+	char key[KEY_MAX];
+	node_make(node, 6, true);
+	node_open(node, "one-0", TTL_MS);
+	WAIT_UNTIL(driven_by(node) == 6);
+	WAIT_UNTIL(is_calm(node));
+	const unsigned before = node->warnings;
+	redisContext *redis = redis_connect();
+	keys_feed(&keys, 0, key);
+	freeReplyObject(ask(redis, "DEL %s", key));
+	freeReplyObject(ask(redis, "SET %s x", key));
+	churn(node, 1000);
+	assert_int_equal(node->warnings, before + 1);
+	assert_non_null(strstr(node->said, "WRONGTYPE"));
+	freeReplyObject(ask(redis, "DEL %s", key));
+	redisFree(redis);
+	WAIT_UNTIL(status_of(node).trouble[0] == '\0');
+	assert_converges(node, 1);
+}
+
 static void closing_never_waits(void **state)
 {
 	(void)state;
@@ -909,6 +933,7 @@ int main(int argc, char **argv)
 		WITH_REDIS(other_fleets_are_not_touched),
 		WITH_REDIS(who_stood_still_is_mute_until_asked),
 		WITH_REDIS(refusals_pass),
+		WITH_REDIS(what_is_wrong_is_said_once),
 		WITH_REDIS(closing_never_waits),
 	};
 	cmocka_set_test_filter(argc > 2 ? argv[2] : NULL);
