@@ -61,6 +61,21 @@ class Run:
         self.process.communicate()
 
 
+def holds(text):
+    """JSON of `sipherd fleet`, read back and compared with its schema."""
+    told = json.loads(text)
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError:
+        return told
+    path = os.path.join(os.path.dirname(TESTS), "docs", "sipherd.fleet-1.schema.json")
+    with open(path, encoding="utf-8") as file:
+        schema = json.load(file)
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(told)
+    return told
+
+
 def gone(pid):
     """The process has ended, or is only waiting to be reaped by whoever runs this machine."""
     try:
@@ -91,7 +106,7 @@ class Embedded(Case):
 
     def look(self, fleet, env):
         def totals():
-            told = json.loads(self.exits(sipherd("fleet", fleet, "--json", env=env), DONE).stdout)
+            told = holds(self.exits(sipherd("fleet", fleet, "--json", env=env), DONE).stdout)
             self.assertEqual(told["schema"], "sipherd.fleet/1")
             return told if told["totals"].get("phones_registered_primary") == 50 else None
         told = servers.wait(totals, "the node has said how many phones it has")
@@ -110,7 +125,7 @@ class Embedded(Case):
         said = self.exits(sipherd("fleet", fleet, "--phone", "49", env=env), DONE).stdout
         self.assertIn("phone 49 is registered at the primary proxy (asymmetric)", said)
         self.assertRegex(said, r"driven by +\S+ \(shard 0, its lease has")
-        told = json.loads(sipherd("fleet", fleet, "--phone", "49", "--json", env=env).stdout)
+        told = holds(sipherd("fleet", fleet, "--phone", "49", "--json", env=env).stdout)
         self.assertEqual(told["phone"]["last_tried"], "primary")
         self.assertEqual(told["phone"]["cause"], "registered")
         done = self.exits(sipherd("fleet", fleet, "--phone", "50", env=env), USAGE)
@@ -141,7 +156,7 @@ class Embedded(Case):
         run.wait_for(ALL_THERE)
         done = self.exits(sipherd("fleet", fleet, "--feed", "--json", "--for", "7s",
                                   env={"SIPHERD_STATE": run.state}), DONE)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        lines = [holds(line) for line in done.stdout.splitlines()]
         away = {line["phone"] for line in lines if line.get("cause") == "keepalive-silence"}
         self.assertEqual(away, set(range(50)), "each phone left the primary, and the feed said so")
         landed = {line["phone"] for line in lines if line.get("to_registered") and

@@ -51,7 +51,8 @@ class Herd:
             prefixes = lab_room.TAP_PREFIX if link == "tap" else lab_room.HERD_PREFIX
             self.prefix = prefixes[mode][version]
         self.keys = {"period": "2s", "no_response": "1s", "expires": "3600s", "ramp": "5000/s",
-                     "t1": None, "retry": None, "unregister": None, "proxies": None, "ttl": None}
+                     "t1": None, "retry": None, "unregister": None, "proxies": None, "ttl": None,
+                     "first": None}
         self.keys.update(keys)
         self.process = None
         self.summary = None
@@ -96,6 +97,7 @@ class Herd:
                                       for side in lab_room.SIDES}
         shown = {side: f"[{address}]:5060" if ":" in address else f"{address}:5060"
                  for side, address in proxies.items()}
+        first = f", first: {keys['first']}" if keys["first"] else ""
         enabled = "" if self.mode != "off" else ", enabled: 0"
         registration = f"expires: {keys['expires']}"
         if keys["retry"]:
@@ -116,7 +118,7 @@ class Herd:
             *self._store(),
             f'proxies: {{ primary: "{shown[PRIMARY]}", redundant: "{shown[REDUNDANT]}" }}',
             f"redundancy: {{ mode: {MODE_WORD[self.mode]}, switch_delay: 0s{enabled} }}",
-            f"keepalive: {{ period: {keys['period']} }}",
+            f"keepalive: {{ period: {keys['period']}{first} }}",
             f"registration: {{ {registration} }}",
             f"timers: {{ {timers} }}",
             f"ramp: {keys['ramp']}",
@@ -133,8 +135,6 @@ class Herd:
     def _store(self):
         """Without `store` the default holds, a Redis of its own."""
         lines = [f"store: {self.store}"] if self.store else []
-        if self.state:
-            lines.append(f"state: {self.state}")
         if self.keys["ttl"]:
             lines.append(f"lease: {{ ttl: {self.keys['ttl']} }}")
         return lines
@@ -147,6 +147,8 @@ class Herd:
             os.unlink(self.summary_path)
         argv = [self.sipherd, "run", path, "--for", f"{seconds}s", "--summary", self.summary_path,
                 "--seed", "1", *arguments]
+        if self.state:
+            argv += ["--state", self.state]
         # af_xdp wants bpffs, and `ip netns exec` mounts a fresh /sys without it.
         prepare = ("mount -t bpf bpf /sys/fs/bpf"
                    if self.link == "af_xdp" else None)
