@@ -65,10 +65,13 @@ def need(*tools):
         raise Skip("not installed: " + ", ".join(missing))
 
 
-def as_host(name, argv):
-    """The command as it would run on a machine of this name."""
-    need("unshare", "hostname")
-    return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *argv]
+def as_host(name, disk, argv):
+    """The command as it would run on a machine of this name, with a /var/lib of its own. Only within a
+    namespace: there, mounts are nobody else's."""
+    need("unshare", "hostname", "mount")
+    os.makedirs(disk, exist_ok=True)
+    prepare = 'hostname "$0" && mount --bind "$1" /var/lib && shift && unset SIPHERD_STATE && exec "$@"'
+    return ["unshare", "--uts", "sh", "-c", prepare, name, disk, *argv]
 
 
 def wait_until(what, probe, seconds, interval=0.25):
