@@ -338,6 +338,31 @@ class Given(Case):
             told = json.load(file)
         self.assertEqual(told["datagrams"]["planned"], 0)
 
+    def test_the_least_rights_suffice(self):
+        with open(os.path.join(os.path.dirname(TESTS), "store", "redis", "sipherd.acl"),
+                  encoding="utf-8") as file:
+            users = [line for line in file if line.startswith("user ")]
+        acl = self.write("users.acl", "".join(users).replace(
+            "WRITER-PASSWORD", "very-secret-w").replace("MONITOR-PASSWORD", "very-secret-m"))
+        redis = self.start("--aclfile", acl)
+        fleet = self.write("fleet.yaml", FAST + QUICK)
+        run = Run(self, fleet, "--store", redis.url.replace("unix:", "unix://sipherd-writer@"),
+                  env={"SIPHERD_STORE_PASSWORD": "very-secret-w"})
+        run.wait_for(ALL_THERE)
+        look = (fleet, "--store", redis.url.replace("unix:", "unix://sipherd-monitor@"))
+        env = {"SIPHERD_STORE_PASSWORD": "very-secret-m"}
+
+        def registered():
+            done = sipherd("fleet", *look, "--json", env=env)
+            return json.loads(done.stdout or "{}").get("totals", {}).get(
+                "phones_registered_primary") == 50
+        servers.wait(registered, "the monitor sees them")
+        self.exits(sipherd("fleet", *look, "--phone", "7", env=env), DONE)
+        self.exits(sipherd("export", *look, "--csv", env=env), DONE)
+        done = self.exits(sipherd("fleet", *look, "--feed", "--for", "300ms", env=env), DONE)
+        self.assertEqual(done.stderr, "")
+        self.assertNotIn("very-secret", run.stop())
+
     def test_monitors_say_what_is_missing(self):
         redis = self.start()
         done = sipherd("fleet", "--store", redis.url, "--fleet", "other")

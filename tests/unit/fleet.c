@@ -734,7 +734,8 @@ static void random_value(const struct fleet_key *key, char *out, size_t size)
 		snprintf(out, size, "%s",
 			PICK("none", "embedded", "redis://a.example", "redis://[::1]:7000/3",
 				"unix:/tmp/a%20b%3Fc", "unix:/x?db=4",
-				"redis+sentinel://a:1,b.example/main/2", "redis+cluster://10.0.0.1:7001"));
+				"redis+sentinel://a:1,b.example/main/2",
+				"redis+cluster://10.0.0.1:7001"));
 		return;
 	case KIND_GATEWAY:
 		snprintf(out, size, "%s", PICK("", "10.0.0.1", "fe80::1, 10.0.0.1"));
