@@ -289,8 +289,9 @@ const struct fleet_key fleet_keys[] = {
 	{"state", KIND_TEXT, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS, FIELD(state),
 		.value = "", .check = check_folder,
 		.help = "folder of the image file, from which a restarted herd goes on, and of the "
-			"embedded store; not given: /var/lib/sipherd for root, else "
-			"$XDG_STATE_HOME/sipherd or ~/.local/state/sipherd"},
+			"embedded store; not given: /dev/shm/sipherd, with -UID for others than "
+			"root. A folder on a disk outlives the host's restart, but workers wait "
+			"for the disk now and then"},
 	{"fence", KIND_CHOICE, UNIT_NONE, 0, FIELD(fence_strict), .value = "run-on",
 		.words = "run-on=0 strict=1",
 		.help = "while the store cannot be reached: run-on drives the phones without a "

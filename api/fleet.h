@@ -21,7 +21,7 @@
 
 #define FLEET_TEXT_MAX 256
 #define FLEET_KEYS_MAX 64
-#define FLEET_STATE_ROOT "/var/lib/sipherd" /* where root's herds keep their state */
+#define FLEET_STATE "/dev/shm/sipherd" /* where root's herds keep their state */
 
 struct fleet_proxy {
 	char host[FLEET_TEXT_MAX]; /* name or literal, no brackets; empty: none */

@@ -392,23 +392,17 @@ static void make_plans(struct fleet *fleet, struct fleet_messages *messages)
 
 /* The store */
 
+/* In memory that survives processes: workers write to the image file, and on a disk's file system
+ * each of its pages makes them wait again and again while it is written back. */
 static void derive_state(struct fleet *fleet)
 {
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-	char text[FLEET_TEXT_MAX];
-	int length;
 	if (fleet_given(fleet, "state"))
 		return;
 	if (geteuid() == 0)
-		length = snprintf(text, sizeof(text), FLEET_STATE_ROOT);
-	else if (state != NULL && state[0] == '/')
-		length = snprintf(text, sizeof(text), "%s/sipherd", state);
-	else if (home != NULL && home[0] == '/')
-		length = snprintf(text, sizeof(text), "%s/.local/state/sipherd", home);
+		copy_text(fleet->state, sizeof(fleet->state), FLEET_STATE);
 	else
-		length = snprintf(text, sizeof(text), "/tmp/sipherd-%u", (unsigned)geteuid());
-	copy_text(fleet->state, sizeof(fleet->state),
-		length < (int)sizeof(text) ? text : "/tmp/sipherd");
+		snprintf(
+			fleet->state, sizeof(fleet->state), FLEET_STATE "-%u", (unsigned)geteuid());
 }
 
 /* Shards move between generators one by one, and take their addresses with them. */

@@ -8,25 +8,12 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "monitor.h"
 #include "options.h"
 #include "view.h"
 
 /* --- What is opened before the wire --- */
-
-/* Generators of one host with state in different folders are different nodes: without that each would
- * take the other's leases for its own. */
-static void name_node(struct share *share)
-{
-	const char *state = share->fleet->state;
-	if (strcmp(state, FLEET_STATE_ROOT) == 0)
-		snprintf(share->node, sizeof(share->node), "%s", share->image.node);
-	else
-		snprintf(share->node, sizeof(share->node), "%.70s-%04x", share->image.node,
-			(unsigned)(XXH64(state, strlen(state), 0) & 0xffff));
-}
 
 static int open_image(struct share *share)
 {
@@ -42,7 +29,6 @@ static int open_image(struct share *share)
 		return EXIT_HOST;
 	}
 	share->has_image = true;
-	name_node(share);
 	if (warning[0] != '\0')
 		share->say(share->context, true, warning);
 	return EXIT_DONE;
@@ -213,7 +199,7 @@ int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bo
 {
 	const struct store_config config = {.target = share->target,
 		.fleet = share->fleet->name,
-		.node = share->node,
+		.node = share->image.node,
 		.version = SIPHERD_VERSION,
 		.mirror = share->mirror,
 		.image = &share->image,
@@ -362,7 +348,7 @@ void share_print(const struct share *share, FILE *out)
 	fprintf(out,
 		"        node %s had %u of %u shards; %s records in %s flushes, lag at most %.0f "
 		"ms\n",
-		share->node, share->driven, share->status.shards,
+		share->image.node, share->driven, share->status.shards,
 		view_number(c->records_written, records), view_number(c->flushes, flushes),
 		(double)share->status.lag_max_us / 1e3);
 	if (c->reconnects + c->fenced + c->feed_dropped + c->leases_lost > 0)
@@ -392,7 +378,7 @@ json_t *share_json(const struct share *share)
 	json_t *object = json_pack("{s:s}", "kind", kind_word(share));
 	if (share->mirror == NULL)
 		return object;
-	json_object_set_new(object, "node", json_string(share->node));
+	json_object_set_new(object, "node", json_string(share->image.node));
 	json_object_set_new(object, "image", json_string(share->image.path));
 	json_object_set_new(
 		object, "memory_bytes", json_integer((json_int_t)mirror_memory(share->mirror)));

@@ -26,7 +26,6 @@ struct share {
 	struct mirror *mirror; /* NULL: store: none */
 	struct image image;
 	bool has_image;
-	char node[IMAGE_NODE_MAX]; /* who we are */
 	struct embedded embedded;
 	bool has_embedded;
 	char pointer[FLEET_TEXT_MAX + 80]; /* tells `sipherd fleet` the embedded socket; or empty */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define SILENCE_S 5 /* longest time without a line where there is no terminal */
@@ -118,11 +119,16 @@ static void line(struct view *view, const char *format, ...) __attribute__((form
 
 static void line(struct view *view, const char *format, ...)
 {
+	char text[640];
+	struct winsize size = {0};
 	va_list arguments;
 	va_start(arguments, format);
-	vfprintf(view->out, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	fputs("\033[K\n", view->out);
+	/* A line that wraps would be two, and the block would walk up the screen. */
+	ioctl(fileno(view->out), TIOCGWINSZ, &size);
+	fprintf(view->out, "%.*s\033[K\n", size.ws_col > 1 ? size.ws_col - 1 : (int)sizeof(text),
+		text);
 	view->drawn++;
 }
 

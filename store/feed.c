@@ -8,24 +8,12 @@
 #include "store_internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TAKE_LINES 512
 #define TAKE_ROUNDS 512 /* per worker and tick: as much as its ring holds */
-
-int feed_create(struct store *store)
-{
-	store->line = malloc(STORE_LINES_POOL * sizeof(*store->line));
-	if (store->line == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < STORE_LINES_POOL; i++)
-		store->line[i].next = i + 1 < STORE_LINES_POOL ? i + 1 : NO_LINE;
-	store->free_line = 0;
-	for (uint32_t i = 0; i < store->shards; i++)
-		store->shard[i].first_line = store->shard[i].last_line = NO_LINE;
-	return 0;
-}
 
 void feed_free(struct store *store)
 {
@@ -44,8 +32,7 @@ static void put(struct store *store, const struct mirror_line *line)
 	struct store_shard *shard = &store->shard[index];
 	const uint32_t slot = store->free_line;
 	/* Nobody hears of a shard that we may not write before it is rewritten, and then by RESYNC. */
-	if (slot == NO_LINE || shard->lines == STORE_LINES_SHARD ||
-		!store_may_write(store, index)) {
+	if (slot == NO_LINE || shard->lines == STORE_LINES_SHARD || !shard->writable) {
 		leave_out(store, shard, 1);
 		return;
 	}
@@ -102,33 +89,64 @@ static char *number(char *to, uint64_t value)
 	return to + sizeof(digits) - n;
 }
 
-static char *word(char *to, const char *text)
+/* Where a phone is, in a letter, by byte 0 & 15 of its record: the proxy last tried, upper case when
+ * it is registered there. */
+static const char place[] = "----pPpprrRr----";
+
+/* " PHASE CAUSE " of every pair, so that a line takes one copy. */
+static void make_words(struct store *store)
 {
-	const size_t length = strlen(text);
-	memcpy(to, text, length);
-	return to + length;
+	for (int phase = 0; phase < PHONE_STATES; phase++) {
+		for (int cause = 0; cause < RECORD_CAUSES; cause++) {
+			struct store_words *words = &store->words[phase][cause];
+			words->length = (uint8_t)snprintf(words->text, sizeof(words->text),
+				" %s %s ", phone_state_name(phase), record_cause_name(cause));
+		}
+	}
 }
 
-/* "PHONE FROM>TO PHASE CAUSE TSEQ UNIX_MS\n". Where a phone is, in a letter: the proxy last tried,
- * upper case when it is registered there. */
-static char *line_text(char *to, const struct mirror_line *line)
+int feed_create(struct store *store)
 {
-	/* By byte 0 & 15 of a record; registered at another proxy than last tried cannot be told in a
-	 * letter: the one last tried, which is what it is on its way to. */
-	static const char place[] = "----pPpprrRr----";
+	store->line = malloc(STORE_LINES_POOL * sizeof(*store->line));
+	if (store->line == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < STORE_LINES_POOL; i++)
+		store->line[i].next = i + 1 < STORE_LINES_POOL ? i + 1 : NO_LINE;
+	store->free_line = 0;
+	for (uint32_t i = 0; i < store->shards; i++)
+		store->shard[i].first_line = store->shard[i].last_line = NO_LINE;
+	make_words(store);
+	return 0;
+}
+
+/* Unix milliseconds as text; most lines have the same as the one before. */
+static char *moment(struct store *store, char *to, uint64_t unix_ms)
+{
+	struct store_words *words = &store->moment;
+	if (unix_ms != store->moment_ms || words->length == 0) {
+		store->moment_ms = unix_ms;
+		words->length = (uint8_t)(number(words->text, unix_ms) - words->text);
+	}
+	memcpy(to, words->text, sizeof(words->text));
+	return to + words->length;
+}
+
+/* "PHONE FROM>TO PHASE CAUSE TSEQ UNIX_MS\n". Copies are of fixed size: what is too much of one is
+ * written over by the next, and there is room for the last. */
+static char *line_text(struct store *store, char *to, const struct mirror_line *line)
+{
+	const struct store_words
+		*words = &store->words[line->phase < PHONE_STATES ? line->phase : PHONE_OFF]
+				      [line->cause < RECORD_CAUSES ? line->cause : RECORD_NONE];
 	to = number(to, line->phone);
 	*to++ = ' ';
 	*to++ = place[line->from & 15];
 	*to++ = '>';
 	*to++ = place[line->to & 15];
+	memcpy(to, words->text, sizeof(words->text));
+	to = number(to + words->length, line->at & 0xffff);
 	*to++ = ' ';
-	to = word(to, phone_state_name(line->phase < PHONE_STATES ? line->phase : PHONE_OFF));
-	*to++ = ' ';
-	to = word(to, record_cause_name(line->cause < RECORD_CAUSES ? line->cause : RECORD_NONE));
-	*to++ = ' ';
-	to = number(to, line->at & 0xffff);
-	*to++ = ' ';
-	to = number(to, line->at >> 16);
+	to = moment(store, to, line->at >> 16);
 	*to++ = '\n';
 	return to;
 }
@@ -148,7 +166,7 @@ unsigned feed_write(struct store *store, uint32_t index, unsigned max, size_t *b
 	char *to = store->lines;
 	uint32_t slot = shard->first_line, last = NO_LINE;
 	for (unsigned i = 0; i < n; i++) {
-		to = line_text(to, &store->line[slot].line);
+		to = line_text(store, to, &store->line[slot].line);
 		last = slot;
 		slot = store->line[slot].next;
 	}

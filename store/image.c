@@ -18,7 +18,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -35,7 +37,7 @@ struct header {
 	uint64_t magic;
 	uint32_t version, record_size, record_version, shard_phones;
 	uint32_t phones;
-	uint32_t zero;
+	uint32_t tag; /* drawn when the file was made: no two hosts of one name are one node */
 	char fleet[64];
 	uint64_t check; /* XXH3 of everything before */
 };
@@ -69,6 +71,22 @@ static uint64_t check_of(const struct header *header)
 	return XXH3_64bits(header, offsetof(struct header, check));
 }
 
+/* A folder that strangers may write to could hold their traps instead of our files. */
+static int check_folder(const char *dir, char reason[IMAGE_REASON_MAX])
+{
+	struct stat stat_of;
+	if (stat(dir, &stat_of) != 0)
+		return fail(
+			errno, reason, "cannot use the folder %.200s: %s", dir, strerror(errno));
+	const bool ours = stat_of.st_uid == geteuid() || stat_of.st_uid == 0;
+	if (ours && (!(stat_of.st_mode & S_IWOTH) || (stat_of.st_mode & S_ISVTX)))
+		return 0;
+	return fail(EPERM, reason,
+		"the folder %.200s is another user's, or everybody may write to it; choose one "
+		"that only this user may write to",
+		dir);
+}
+
 /* Like mkdir -p; what is made is for its owner only. */
 static int make_folder(const char *dir, char reason[IMAGE_REASON_MAX])
 {
@@ -89,12 +107,20 @@ static int make_folder(const char *dir, char reason[IMAGE_REASON_MAX])
 				path, strerror(error));
 		}
 		if (was == '\0')
-			return 0;
+			return check_folder(dir, reason);
 		*at = was;
 	}
 }
 
-static void name_node(struct image *image)
+static uint32_t draw_tag(void)
+{
+	uint32_t tag = 0;
+	if (getrandom(&tag, sizeof(tag), 0) != sizeof(tag))
+		tag = (uint32_t)time(NULL) ^ (uint32_t)getpid();
+	return tag;
+}
+
+static void name_node(struct image *image, uint32_t tag)
 {
 	char host[64];
 	if (gethostname(host, sizeof(host)) != 0)
@@ -104,8 +130,8 @@ static void name_node(struct image *image)
 		if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
 			    *at) == NULL)
 			*at = '_';
-	snprintf(image->node, sizeof(image->node), "%s-%u", host[0] == '\0' ? "localhost" : host,
-		image->slot);
+	snprintf(image->node, sizeof(image->node), "%s-%u-%06x",
+		host[0] == '\0' ? "localhost" : host, image->slot, tag & 0xffffff);
 }
 
 static int lock_error(int error, const char *path, char reason[IMAGE_REASON_MAX])
@@ -177,14 +203,16 @@ static const char *judge(int fd, const char *fleet, struct header *header, bool 
 	return NULL;
 }
 
-static int write_header(struct image *image, const char *fleet, char reason[IMAGE_REASON_MAX])
+static int write_header(
+	struct image *image, const char *fleet, uint32_t tag, char reason[IMAGE_REASON_MAX])
 {
 	struct header header = {.magic = MAGIC,
 		.version = VERSION,
 		.record_size = RECORD_SIZE,
 		.record_version = RECORD_VERSION,
 		.shard_phones = SHARD_PHONES,
-		.phones = image->phones};
+		.phones = image->phones,
+		.tag = tag};
 	snprintf(header.fleet, sizeof(header.fleet), "%s", fleet);
 	header.check = check_of(&header);
 	if (pwrite(image->fd, &header, sizeof(header), 0) == sizeof(header))
@@ -231,19 +259,21 @@ static int fit(struct image *image, const struct header *before, const char *fle
 	char reason[IMAGE_REASON_MAX])
 {
 	const bool smaller = image->phones < before->phones;
+	const uint32_t tag = image->fresh ? draw_tag() : before->tag;
 	const size_t kept = image->fresh ? 0 : length_of(smaller ? image->phones : before->phones);
 	int error = 0;
 	if (!image->fresh && smaller) {
 		error = forget(image, shards_of(before->phones), reason);
 		if (error == 0)
-			error = write_header(image, fleet, reason);
+			error = write_header(image, fleet, tag, reason);
 	}
 	if (error == 0 && ftruncate(image->fd, (off_t)kept) != 0)
 		error = lock_error(errno, image->path, reason);
 	if (error == 0)
 		error = reserve(image, reason);
 	if (error == 0)
-		error = write_header(image, fleet, reason);
+		error = write_header(image, fleet, tag, reason);
+	name_node(image, tag);
 	return error;
 }
 
@@ -324,8 +354,6 @@ int image_open(struct image *image, const char *dir, const char *fleet, uint32_t
 		error = open_slot(image, fleet, warning, reason);
 		if (error == -EWOULDBLOCK)
 			continue;
-		if (error == 0)
-			name_node(image);
 		return error;
 	}
 	return fail(EBUSY, reason,

@@ -5,7 +5,8 @@
  *
  * DIR/FLEET.SLOT.image, SLOT the first of 0..15 that no living process has locked: two generators of
  * one fleet on one host have a file each, and a restarted one finds its own. The node's name is
- * HOSTNAME-SLOT. A file of another fleet size is kept as far as it fits; one that is damaged or of
+ * HOSTNAME-SLOT-TAG, TAG drawn when the file was made: hosts of one name stay apart. A file of
+ * another fleet size is kept as far as it fits; one that is damaged or of
  * another version is moved aside to *.old and said so.
  */
 #ifndef SIPHERD_IMAGE_H
@@ -27,7 +28,7 @@ struct image {
 	uint32_t phones, shards;
 	unsigned slot;
 	bool fresh;                /* no usable file was there */
-	char node[IMAGE_NODE_MAX]; /* HOSTNAME-SLOT */
+	char node[IMAGE_NODE_MAX]; /* HOSTNAME-SLOT-TAG */
 	char path[4096];
 	struct phone_record *record; /* [phones] */
 	struct image_shard *shard;   /* [shards] */

@@ -72,7 +72,8 @@ static void ask_meta(struct store *store)
 	call_text(call, "record_bytes"), call_number(call, RECORD_SIZE);
 	call_text(call, "groups"), call_number(call, store->keys.groups);
 	call_text(call, "tags"), call_add(call, tags, used);
-	call_text(call, "mode"), call_number(call, store->mode);
+	call_text(call, "mode");
+	call_text(call, store->mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
 	call_text(call, "layout"), call_text(call, LAYOUT);
 	if (call_send(store, ROUTER_META, on_meta, 0) == 0)
 		store->meta = META_ASKED;

@@ -26,7 +26,7 @@
 #define STORE_GAP_RECORDS 15 /* so many clean records between two dirty ones are sent with them */
 #define STORE_RUNS_MAX 600   /* a shard has at most 10,000 / 17 runs */
 #define STORE_LINES_MAX 400  /* of the feed in one flush */
-#define STORE_LINE_BYTES 80  /* of one line at most */
+#define STORE_LINE_BYTES 112 /* of one line at most */
 #define STORE_LINES_POOL 131072 /* lines that wait for their shard's flush, 20 bytes each */
 #define STORE_LINES_SHARD 4000  /* of these, of one shard */
 #define STORE_SWEEP_US 45000000 /* one round of the sweep */
@@ -85,6 +85,7 @@ struct store_shard {
 	bool adopted;   /* ADOPT was said, and the herd has not stopped since */
 	bool stopping;  /* the herd is to stop ... */
 	bool told;      /* ... and knows */
+	bool writable;  /* store_may_write as of the last tick */
 	bool lost; /* Redis went away under its lease: it is driven without, unless fence is strict */
 };
 
@@ -116,6 +117,11 @@ struct store_group {
 struct store_line {
 	struct mirror_line line;
 	uint32_t next;
+};
+
+struct store_words {
+	uint8_t length;
+	char text[39]; /* the longest pair of words has 31 */
 };
 
 struct store_message {
@@ -176,6 +182,8 @@ struct store {
 	uint32_t free_renewal;
 	struct store_line *line; /* [STORE_LINES_POOL] */
 	uint32_t free_line;
+	struct store_words words[PHONE_STATES][RECORD_CAUSES], moment;
+	uint64_t moment_ms;
 	uint64_t lines_lost; /* by the workers' rings, as last seen */
 	uint32_t wants, loads, stopping;
 	uint32_t next_flush, next_want; /* where the next round over the shards begins */

@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from command import (DONE, FLEET, GENERATOR, HOST, SIPHERD, TESTS, USAGE, Case, 
                      sipherd)
 
 sys.path.insert(0, os.path.join(TESTS, "store"))
+import layout  # noqa: E402
 import servers  # noqa: E402
 
 ALL_THERE = "all 50 phones registered at the primary"
@@ -61,6 +63,21 @@ class Run:
         self.process.communicate()
 
 
+def holds(text):
+    """JSON of `sipherd fleet`, read back and compared with its schema."""
+    told = json.loads(text)
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError:
+        return told
+    path = os.path.join(os.path.dirname(TESTS), "docs", "sipherd.fleet-1.schema.json")
+    with open(path, encoding="utf-8") as file:
+        schema = json.load(file)
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(told)
+    return told
+
+
 def gone(pid):
     """The process has ended, or is only waiting to be reaped by whoever runs this machine."""
     try:
@@ -91,7 +108,7 @@ class Embedded(Case):
 
     def look(self, fleet, env):
         def totals():
-            told = json.loads(self.exits(sipherd("fleet", fleet, "--json", env=env), DONE).stdout)
+            told = holds(self.exits(sipherd("fleet", fleet, "--json", env=env), DONE).stdout)
             self.assertEqual(told["schema"], "sipherd.fleet/1")
             return told if told["totals"].get("phones_registered_primary") == 50 else None
         told = servers.wait(totals, "the node has said how many phones it has")
@@ -110,13 +127,15 @@ class Embedded(Case):
         said = self.exits(sipherd("fleet", fleet, "--phone", "49", env=env), DONE).stdout
         self.assertIn("phone 49 is registered at the primary proxy (asymmetric)", said)
         self.assertRegex(said, r"driven by +\S+ \(shard 0, its lease has")
-        told = json.loads(sipherd("fleet", fleet, "--phone", "49", "--json", env=env).stdout)
+        told = holds(sipherd("fleet", fleet, "--phone", "49", "--json", env=env).stdout)
         self.assertEqual(told["phone"]["last_tried"], "primary")
         self.assertEqual(told["phone"]["cause"], "registered")
         done = self.exits(sipherd("fleet", fleet, "--phone", "50", env=env), USAGE)
         self.assertIn("the last phone is 49", done.stderr)
 
     def export(self, fleet, env):
+        done = self.exits(sipherd("export", fleet, "--csv", "-o", "/dev/full", env=env), HOST)
+        self.assertIn("could not be written whole: No space left", done.stderr)
         said = self.exits(sipherd("export", fleet, "--csv", env=env), DONE).stdout
         rows = list(csv.DictReader(said.splitlines()))
         self.assertEqual(len(rows), 50)
@@ -141,7 +160,7 @@ class Embedded(Case):
         run.wait_for(ALL_THERE)
         done = self.exits(sipherd("fleet", fleet, "--feed", "--json", "--for", "7s",
                                   env={"SIPHERD_STATE": run.state}), DONE)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        lines = [holds(line) for line in done.stdout.splitlines()]
         away = {line["phone"] for line in lines if line.get("cause") == "keepalive-silence"}
         self.assertEqual(away, set(range(50)), "each phone left the primary, and the feed said so")
         landed = {line["phone"] for line in lines if line.get("to_registered") and
@@ -384,6 +403,43 @@ class Many(Case):
 
     def test_cluster(self):
         self.check(servers.cluster)
+
+
+    def test_a_cluster_whose_slots_move_under_the_reader(self):
+        if servers.missing():
+            self.skipTest("not installed: " + " ".join(servers.missing()))
+        with servers.cluster() as redis:
+            group = next(g for g in range(256) if layout.slot(
+                "{f." + layout.tag("f", g, True) + "}") < 5000)
+            tag = "sipherd:{f." + layout.tag("f", group, True) + "}"
+            source = next(server for server in redis.masters() if "MOVED" not in server.cli(
+                "GET", tag, check=False))
+            target = next(server for server in redis.masters() if server is not source)
+            redis.masters()[0].cli("-c", "HSET", "sipherd:{f}:meta", "schema", "1", "phones",
+                                   str((group + 1) * 10000), "groups", "256")
+            source.cli("HSET", f"{tag}:l:{group:04}", "owner", "somebody", "token", "7", "exp", "1")
+            look = ("fleet", "--store", redis.url, "--fleet", "f")
+            follower = subprocess.Popen([SIPHERD, *look, "--feed", "--for", "10s"],
+                                        stdout=subprocess.PIPE, text=True, env=environment())
+            self.addCleanup(follower.communicate)
+            self.addCleanup(follower.kill)
+
+            def follows():
+                source.cli("XADD", f"{tag}:feed", "*", "s", str(group), "n", "1", "d", "RESYNC")
+                return select.select([follower.stdout], [], [], 0.2)[0]
+            servers.wait(follows, "the follower has begun")
+            # ASK: the key is there no more, the slot still is.
+            redis.move_slot(layout.slot(tag), source, target, keep_open=True)
+            source.cli("MIGRATE", "127.0.0.1", str(target.port), f"{tag}:l:{group:04}", "0", "5000")
+            told = holds(self.exits(sipherd(*look, "--json"), DONE).stdout)
+            self.assertEqual(told["shards"][group]["owner"], "somebody")
+            # MOVED: whoever follows the feed is sent to the other server.
+            redis.move_slot(layout.slot(tag), source, target)
+            text = "3 P>r switching keepalive-silence 7 1795271275209"
+            target.cli("XADD", f"{tag}:feed", "*", "s", str(group), "n", "1", "d", text)
+            said = follower.communicate(timeout=30)[0]
+            self.assertEqual(follower.returncode, DONE)
+            self.assertIn("phone 3 ", said)
 
 
 class Peek(Case):

@@ -13,7 +13,8 @@
 
 #include "../sim/random.h"
 
-#define BURST 256      /* transitions of a round, before anything else is looked at */
+#define BURST 256      /* transitions of a round, before anything else is looked at ... */
+#define BURST_NAP 4096 /* ... and of a round that ends with a nap */
 #define NAP_NS 1000000 /* between rounds */
 #define DEBT_US 100000 /* what a paced worker still makes up for */
 #define PERMILLION 1e-6
@@ -365,30 +366,35 @@ static uint32_t random_phone(struct worker *worker)
 	       workers * random_below(&worker->random, (end - first + workers - 1) / workers);
 }
 
+static uint32_t burst_of(const struct worker *worker)
+{
+	return worker->churner->config.poll ? BURST : BURST_NAP;
+}
+
 /* How many are due now; what lies too far back is let go. */
-static uint32_t flow_due(struct flow *flow, uint64_t now_us)
+static uint32_t flow_due(struct flow *flow, uint32_t burst, uint64_t now_us)
 {
 	if (flow->per_us <= 0)
 		return 0;
 	const uint64_t due = (uint64_t)((double)(now_us - flow->begun_us) * flow->per_us);
 	if (due < flow->done)
 		return 0;
-	const uint64_t debt_max = (uint64_t)(flow->per_us * DEBT_US) + BURST;
+	const uint64_t debt_max = (uint64_t)(flow->per_us * DEBT_US) + burst;
 	if (due - flow->done > debt_max)
 		flow->done = due - debt_max;
 	const uint64_t n = due - flow->done;
-	return n < BURST ? (uint32_t)n : BURST;
+	return n < burst ? (uint32_t)n : burst;
 }
 
 static void flow_round(struct worker *worker, uint64_t now_us)
 {
 	if (worker->driven_count == 0)
 		return;
-	uint32_t n = flow_due(&worker->transitions, now_us);
+	uint32_t n = flow_due(&worker->transitions, burst_of(worker), now_us);
 	worker->transitions.done += n;
 	while (n-- > 0)
 		act(worker, random_phone(worker), false);
-	n = flow_due(&worker->keepalives, now_us);
+	n = flow_due(&worker->keepalives, burst_of(worker), now_us);
 	worker->keepalives.done += n;
 	while (n-- > 0)
 		keepalive(worker, random_phone(worker));
@@ -413,7 +419,8 @@ static void storm_round(struct worker *worker, uint64_t now_us)
 	const uint64_t plan_us = storm->begun_us + storm->done * storm->duration_us / storm->total;
 	if (due > storm->done && now_us - plan_us > atomic_load(&worker->late_us))
 		atomic_store(&worker->late_us, now_us - plan_us);
-	for (int n = 0; n < BURST && storm->done < due; n++, storm->done++) {
+	const uint32_t burst = burst_of(worker);
+	for (uint32_t n = 0; n < burst && storm->done < due; n++, storm->done++) {
 		const uint32_t phone = worker->index +
 				       storm->position * (uint32_t)worker->churner->workers;
 		if (is_driven(worker, phone / SHARD_PHONES))

@@ -46,6 +46,7 @@ class Run:
         self.random = random.Random(seed)
         self.phones = options.phones
         self.folder = tempfile.mkdtemp(prefix="sipherd-faults-")
+        self.shared = tempfile.mkdtemp(prefix="sipherd-faults-", dir=options.records)
         self.nodes, self.closing, self.server = [], [], None
         self.recovery_s = self.quiet = None
         self.notes = {}
@@ -60,7 +61,8 @@ class Run:
     def node(self, name="a", target=None, **how):
         node = nodes.Node(self.options.node, self.folder, name,
                           target or f"unix:{self.server.socket}", self.phones,
-                          self.random.getrandbits(63), wrapper=self.options.wrapper, **how)
+                          self.random.getrandbits(63), wrapper=self.options.wrapper,
+                          shared=self.shared, **how)
         self.nodes.append(node)
         self.closing.append(node.discard)
         return node
@@ -87,7 +89,7 @@ class Run:
         until("every shard is driven", lambda: set().union(
             *(node.driven() for node in self.nodes)) == set(range(self.shards)), LIMIT_S)
         for node in self.nodes:
-            node.ask("storm", 3, 300)
+            node.ask("storm", 3, 300 + self.phones // 1000)
         for node in self.nodes:
             node.wait("to be registered", storming=0)
         self.memory = {node: node.memory() for node in self.nodes}
@@ -152,11 +154,17 @@ class Run:
                                        lag_us=0))
 
     def judge(self, node, status):
-        produced = status["transitions"]
-        told = status["feed_lines"] + status["feed_dropped"]
-        assert told == produced, f"{produced} transitions, but {told} lines were sent or counted"
-        assert status["switches"] <= 20, \
+        end = time.monotonic() + LIMIT_S / 3
+        while status["feed_lines"] + status["feed_dropped"] != status["transitions"]:
+            assert time.monotonic() < end, f"of {status['transitions']} transitions " \
+                f"{status['feed_lines']} were told and {status['feed_dropped']} counted"
+            status = node.status()
+        # Page faults that meet the kernel's lock of the address space make some; a worker that waits
+        # for the store would do so in every other round.
+        assert status["switches"] <= 100 + status["rounds"] // 100, \
             f"a worker gave up the processor {status['switches']} times beside its naps"
+        self.notes["switches"] = max(status["switches"], self.notes.get("switches", 0))
+        self.notes["late_ms"] = max(status["late_us"] / 1000, self.notes.get("late_ms", 0))
         grown = node.memory() - self.memory.get(node, node.memory())
         assert grown < GROWTH, f"{node.name} has grown by {grown >> 10} KiB"
         assert not status["refused"]
@@ -168,6 +176,7 @@ class Run:
     def close(self, keep):
         for function in reversed(self.closing):
             function()
+        shutil.rmtree(self.shared, ignore_errors=True)
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -247,6 +256,18 @@ def flushall(run):
 def function_flush(run):
     run.server("FUNCTION", "FLUSH")
     return run.server.wait()
+
+
+def slabs_deleted(run):
+    """Only slabs, so that the leases stay good: the flush that makes them anew has to tell."""
+    keys = [layout.key("s", shard) for shard in range(run.shards)]
+    run.server("DEL", *run.random.sample(keys, run.random.randint(1, len(keys))))
+    since = run.server.wait()
+    # Nobody notices before the next transition of the shard, or the sweep.
+    for node in run.nodes:
+        node.ask("rate", run.phones // 10, 0)
+    run.pause(0.1, 0.3)
+    return since
 
 
 def flush_everything(run):
@@ -356,7 +377,9 @@ def cut_loading(run):
     again = run.node("b", target=f"unix:{run.proxy.path}")
     since = cut(run)
     until("every shard is driven again", lambda: len(again.driven()) == run.shards, LIMIT_S)
-    run.finish(since)
+    # Leases that may be others' are asked for after a third of the ttl.
+    run.notes["adopted_s"] = time.monotonic() - since
+    run.finish(time.monotonic())
     last_tried_is_kept(run, before, again)
 
 
@@ -396,7 +419,7 @@ def sentinel(run):
     run.node(target=lab.target)
     run.begin_churn()
     lab.server[0].kill()
-    run.server = until("a new master", lab.master)
+    run.server = until("a new master that a Sentinel names", lab.named)
     since = time.monotonic()
     if run.random.random() < 0.5:  # the old one comes back and is told to follow
         lab.server[0].start()
@@ -499,7 +522,7 @@ def finish_two(run, since):
     until("every shard is driven by one node", lambda: sorted(
         shard for node in run.nodes for shard in node.driven()) == list(range(run.shards)), LIMIT_S)
     run.notes["taken_over_s"] = time.monotonic() - since
-    run.finish(since)
+    run.finish(time.monotonic())
     driven_once(run)
 
 
@@ -597,6 +620,7 @@ SCENARIOS = {
     "loading": on_one_server(loading),
     "flushall": on_one_server(flushall),
     "function-flush": on_one_server(function_flush),
+    "slabs-deleted": on_one_server(slabs_deleted),
     "flush-everything": on_one_server(flush_everything),
     "busy": on_one_server(busy),
     "client-kill": on_one_server(client_kill),
@@ -685,6 +709,7 @@ def parse(arguments):
     parser.add_argument("--phones", type=int, default=100000)
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--wrapper", default="", help="words before the node's, as valgrind -q")
+    parser.add_argument("--records", default="/dev/shm", help="where the phones' records lie")
     parser.add_argument("--keep", action="store_true", help="folders of failed runs")
     options = parser.parse_args(arguments)
     options.wrapper = options.wrapper.split()
@@ -708,7 +733,7 @@ def run_beside(options, names, first):
     """The same, several scenarios at a time, each in a process of its own."""
     def one(name):
         words = [sys.executable, os.path.abspath(__file__), "--scenario", name, "--seed", str(first)]
-        for key in ("node", "seeds", "phones"):
+        for key in ("node", "seeds", "phones", "records"):
             words += [f"--{key}", str(getattr(options, key))]
         words += ["--wrapper=" + " ".join(options.wrapper)] + ["--keep"] * options.keep
         text = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False).stdout

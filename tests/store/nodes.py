@@ -33,7 +33,7 @@ class Node:
 
     def __init__(self, binary, folder, name, target, phones, seed, *, ttl_ms=10000, image=False,
                  fleet="f1", workers=2, mode="asymmetric", sessions=False, environment=None,
-                 wrapper=()):
+                 wrapper=(), shared=None):
         self.name, self.phones, self.said = name, phones, []
         self.shards = (phones + SHARD - 1) // SHARD
         self.log = open(os.path.join(folder, f"{name}.log"), "ab")
@@ -41,10 +41,13 @@ class Node:
         self.workers = workers
         words = [*wrapper, binary, "--target", target, "--fleet", fleet, "--phones", phones,
                  "--seed", seed, "--ttl", ttl_ms, "--workers", workers, "--mode", mode]
+        # Pages of a file on a disk are at times locked while they are written back, and a worker that
+        # writes to one then waits: records live in memory.
+        shared = shared or folder
         if image:
-            words += ["--image", os.path.join(folder, name)]
+            words += ["--image", os.path.join(shared, name)]
         else:
-            words += ["--node", name, "--records", os.path.join(folder, f"{name}.records")]
+            words += ["--node", name, "--records", os.path.join(shared, f"{name}.records")]
         if sessions:
             words += ["--sessions", self.sessions_path]
         self.process = subprocess.Popen(

@@ -71,8 +71,8 @@ static void a_new_file_is_empty_and_private(void **state)
 	assert_int_equal(image.shards, 3);
 	assert_int_equal(image.slot, 0);
 	assert_string_equal(warning, "");
-	assert_true(strlen(image.node) > 2);
-	assert_string_equal(image.node + strlen(image.node) - 2, "-0");
+	assert_true(strlen(image.node) > 9);
+	assert_memory_equal(image.node + strlen(image.node) - 9, "-0-", 3);
 	for (uint32_t phone = 0; phone < 25000; phone++)
 		assert_int_equal(read_phone(&image, phone), 0);
 	assert_int_equal((uintptr_t)image.record % 4096, 0);
@@ -144,6 +144,34 @@ static void killed_writer_loses_nothing(void **state)
 	}
 	assert_true(atomic_load(&image.shard[last % 5].mine) >= last);
 	image_close(&image);
+}
+
+/* Who we are: the same after a restart, another when the file is gone, as on another host. */
+static void the_file_is_the_node(void **state)
+{
+	(void)state;
+	struct image image;
+	char before[IMAGE_NODE_MAX];
+	open_well(&image, 100);
+	snprintf(before, sizeof(before), "%s", image.node);
+	image_close(&image);
+	open_well(&image, 200);
+	assert_string_equal(image.node, before);
+	assert_int_equal(unlink(image.path), 0);
+	image_close(&image);
+	open_well(&image, 200);
+	assert_string_not_equal(image.node, before);
+	image_close(&image);
+}
+
+static void strangers_may_not_write_to_the_folder(void **state)
+{
+	(void)state;
+	struct image image;
+	assert_int_equal(chmod(folder, 0777), 0);
+	assert_int_equal(image_open(&image, folder, "f1", 100, warning, reason), -EPERM);
+	assert_non_null(strstr(reason, folder));
+	assert_int_equal(chmod(folder, 0700), 0);
 }
 
 static void two_processes_have_a_slot_each(void **state)
@@ -323,6 +351,9 @@ int main(void)
 			records_and_tokens_come_back, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(
 			killed_writer_loses_nothing, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(the_file_is_the_node, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(
+			strangers_may_not_write_to_the_folder, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(
 			two_processes_have_a_slot_each, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(

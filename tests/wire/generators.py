@@ -2,8 +2,8 @@
 """Several generators, one herd: who drives which phone, by the word of the wire, of Redis and of the
 proxies. Cases of run.py.
 
-A shard has 10,000 phones, so that a herd that is to be shared needs more than that: 32,000 phones
-are four shards. A shard's phones have ten addresses with a thousand ports each.
+A shard has 10,000 phones, so that a herd that three are to share needs more than twice that: three
+shards, the last of them small. A shard's phones have ten addresses with a thousand ports each.
 """
 
 import os
@@ -13,13 +13,14 @@ import time
 
 import judge
 from herd import SHARED_PORTS
-from lab import ADDRESS, PRIMARY, SIDES, Failure, say, wait_until
+from lab import ADDRESS, GENERATORS, PRIMARY, SIDES, Failure, say, wait_until
 from store import SHARD, Redis
 
 FLEET = "wire-shared"
-PHONES = 32000
-RAMP_PER_S = 4000
-PERIOD_S = 10
+PHONES = 21000
+RAMP_PER_S = 2000
+PERIOD_S = 30
+FIRST, SECOND, THIRD = GENERATORS
 SLACK_S = 1.0  # of a busy machine, on top of the bound
 CONDITION = "arp or icmp6 or (udp and dst port 5060)"
 HEADERS = 128  # bytes of a frame that tell who sent it
@@ -40,6 +41,7 @@ class Shared:
         self.ttl_s = ttl_s
         self.redis = Redis(self.lab)
         self.generators = {}
+        self.first_phone = {}  # of an address
         self.mac = {}
         stage.proxies_up()
 
@@ -47,13 +49,17 @@ class Shared:
         for name in names:
             herd = self.stage.herd(
                 "shared", PHONES, version=self.version, host=name, store=self.redis.url,
-                state=os.path.join(self.lab.folder, "state-" + name), ttl=f"{self.ttl_s}s",
-                ramp=f"{RAMP_PER_S}/s", period=f"{PERIOD_S}s", no_response="2s")
+                disk=os.path.join(self.lab.folder, "disk-" + name), ttl=f"{self.ttl_s}s",
+                ramp=f"{RAMP_PER_S}/s", period=f"{PERIOD_S}s", first="spread",
+                no_response="16s")
             self.generators[name] = herd
             self.mac[name] = self.lab.hardware(name, "link0")
+            self.first_phone = {address: n for n, (address, port) in enumerate(
+                herd.expected.values()) if n % SHARED_PORTS == 0}
             herd.start()
 
     def herd(self):
+        """Any of them: they have the same fleet."""
         return next(iter(self.generators.values()))
 
     def check_running(self):
@@ -68,10 +74,7 @@ class Shared:
                 for shard, node in self.redis.owners(FLEET, PHONES).items()}
 
     def shard_of(self, address, port):
-        places = self.__dict__.setdefault("_ranks", {
-            place[0]: n // SHARED_PORTS
-            for n, place in enumerate(self.herd().expected.values()) if n % SHARED_PORTS == 0})
-        return (places[address] * SHARED_PORTS + port - 5060) // SHARD
+        return (self.first_phone[address] + port - 5060) // SHARD
 
     def addresses_of(self, shards):
         return {address for address, port in self.herd().expected.values()
@@ -100,26 +103,38 @@ class Shared:
 
     # -- phones at the proxy ------------------------------------------------------------------
 
-    def wait_registered(self, what, users, before, seconds):
-        """Until the proxy has a binding of each of these users that is not the one of before."""
+    def accepted(self):
+        """REGISTERs that the primary has accepted; a table of so many phones takes long to ask for."""
+        return self.stage.proxy[PRIMARY].statistic("accepted_regs")
+
+    def wait_registered(self, what, users, before, since, seconds):
+        """Until these users have registered since, and have another binding than before. Returns the
+        bindings of now, {user: Call-ID}."""
+        calls = {}
+
         def probe():
             self.check_running()
+            fresh = self.accepted() - since
+            if fresh < len(users):
+                return False, f"{fresh} REGISTERs accepted for {len(users)} phones"
             table = self.stage.proxy[PRIMARY].table()
-            fresh = sum(1 for user in users
-                        if user in table and table[user].call_id != before.get(user))
+            self.herd().check_contacts(table)
+            calls.update((user, contact.call_id) for user, contact in table.items())
+            fresh = sum(1 for user in users if user in calls and calls[user] != before.get(user))
             return fresh == len(users), f"{fresh} of {len(users)}"
-        wait_until(what, probe, seconds, 1.0)
-
-    def bindings(self):
-        return {user: contact.call_id
-                for user, contact in self.stage.proxy[PRIMARY].table().items()}
+        wait_until(what, probe, seconds)
+        if calls.keys() != self.herd().expected.keys():
+            raise Failure(f"{what}: {len(calls)} bindings for {PHONES} phones")
+        return calls
 
     def begin(self, *names):
-        """All phones registered, driven by these generators. Returns who has which shard."""
+        """All phones registered, driven by these generators. Returns who has which shard, and the
+        bindings."""
         self.add(*names)
         owners = self.wait_leases("leases", names, 30)
-        self.wait_registered("registered at the primary", self.herd().expected.keys(), {}, 60)
-        return owners
+        calls = self.wait_registered("registered at the primary", self.herd().expected.keys(), {}, 0,
+                                     90)
+        return owners, calls
 
     # -- the judge ----------------------------------------------------------------------------
 
@@ -130,7 +145,7 @@ class Shared:
     def judge_turns(self, path, expected):
         """Each shard's phones were driven by these generators, one after the other."""
         names = {mac: name for name, mac in self.mac.items()}
-        rows = judge.senders(path)
+        rows = judge.senders(path, [ADDRESS[side][self.version] for side in SIDES])
         turns = {shard: [names.get(mac, mac) for mac in macs]
                  for shard, macs in judge.turns(rows, self.shard_of).items()}
         for shard in self.shards():
@@ -175,7 +190,6 @@ class Shared:
                          "register_rejected", "challenge_unusable"):
                 if herd.counter(name):
                     raise Failure(f"{herd.name}: counter {name} is {herd.counter(name)}")
-        self.herd().check_contacts(self.stage.proxy[PRIMARY].table())
         for proxy in self.stage.proxy.values():
             complaints = proxy.complaints()
             if complaints:
@@ -185,21 +199,22 @@ class Shared:
 def case_takeover(stage):
     """SIGKILL one of two generators: the other has its phones within the bound, addresses too."""
     shared = Shared(stage)
-    owners = shared.begin("one", "two")
-    lost = {shard for shard, owner in owners.items() if owner == "one"}
+    owners, calls = shared.begin(FIRST, SECOND)
+    lost = {shard for shard, owner in owners.items() if owner == FIRST}
     users = shared.users_of(lost)
-    before = shared.bindings()
     capture = shared.capture()
+    time.sleep(1)  # all shards are driven, and seen to be
+    since = shared.accepted()
     killed = time.time()
-    shared.generators.pop("one").process.kill()
-    shared.wait_leases("SIGKILL: leases", ("two",), bound_s(shared.ttl_s) + SLACK_S)
-    shared.wait_registered("its phones registered by the other", users, before, 60)
+    shared.generators.pop(FIRST).process.kill()
+    shared.wait_leases("SIGKILL: leases", (SECOND,), bound_s(shared.ttl_s) + SLACK_S)
+    shared.wait_registered("its phones registered by the other", users, calls, since, 60)
     path = stage.captured(capture)
     rows = shared.judge_turns(path, {
-        shard: ["one", "two"] if shard in lost else ["two"] for shard in shared.shards()})
+        shard: [FIRST, SECOND] if shard in lost else [SECOND] for shard in shared.shards()})
     firsts = {}
     for at, mac, address, port in rows:
-        if mac == shared.mac["two"] and shared.shard_of(address, port) in lost:
+        if mac == shared.mac[SECOND] and shared.shard_of(address, port) in lost:
             firsts.setdefault((address, port), at - killed)
     limit = bound_s(shared.ttl_s) + len(users) / RAMP_PER_S
     last = max(firsts.values())
@@ -208,67 +223,82 @@ def case_takeover(stage):
         f"{len(users) / RAMP_PER_S:.1f} s")
     if len(firsts) != len(users) or last > limit + SLACK_S:
         raise Failure(f"not all of {len(users)} phones were taken over within {limit:.1f} s")
-    shared.judge_announcements(path, lost, "two")
+    shared.judge_announcements(path, lost, SECOND)
     shared.end()
+
+
+def said(process, heard, words):
+    """Probe: a line of its output after so many characters has one of these words."""
+    def probe():
+        lines = [line.strip() for line in process.text()[heard:].splitlines()
+                 if re.search(words, line)]
+        return bool(lines), " / ".join(lines)
+    return probe
 
 
 def case_stale(stage):
     """SIGSTOP one of two generators until the other has its phones, then SIGCONT."""
     shared = Shared(stage, ttl_s=4)
-    owners = shared.begin("one", "two")
-    lost = {shard for shard, owner in owners.items() if owner == "one"}
+    owners, calls = shared.begin(FIRST, SECOND)
+    lost = {shard for shard, owner in owners.items() if owner == FIRST}
     users = shared.users_of(lost)
-    before = shared.bindings()
-    one = shared.generators["one"]
+    stale = shared.generators[FIRST].process
     capture = shared.capture()
-    one.process.signal(signal.SIGSTOP)
-    shared.wait_leases("SIGSTOP: leases", ("two",), bound_s(shared.ttl_s) + SLACK_S)
-    shared.wait_registered("its phones registered by the other", users, before, 60)
-    before = shared.bindings()
+    time.sleep(1)
+    since = shared.accepted()
+    stale.signal(signal.SIGSTOP)
+    shared.wait_leases("SIGSTOP: leases", (SECOND,), bound_s(shared.ttl_s) + SLACK_S)
+    calls = shared.wait_registered("its phones registered by the other", users, calls, since, 60)
+    time.sleep(1)
+    since = shared.accepted()
     records = shared.redis.records(FLEET, PHONES)
-    heard = len(one.process.text())
-    one.process.signal(signal.SIGCONT)
-    wait_until("SIGCONT: it says what happened", lambda: (
-        re.search(r"fenced", one.process.text()[heard:]),
-        one.process.text()[heard:].strip().replace("\n", " / ")), 15)
+    heard = len(stale.text())
+    stale.signal(signal.SIGCONT)
+    wait_until("SIGCONT: it says so", said(stale, heard, "stood still"), 15, 0.05)
+    wait_until("and what it lost", said(stale, heard, "[*] 0 of the fleet's"), 15, 0.05)
     shared.wait_leases("it gets its share again", owners, 30)
-    shared.wait_registered("its phones registered by itself", users, before, 60)
+    shared.wait_registered("its phones registered by itself", users, calls, since, 60)
     path = stage.captured(capture)
-    shared.judge_turns(path, {shard: ["one", "two", "one"] if shard in lost else ["two"]
+    shared.judge_turns(path, {shard: [FIRST, SECOND, FIRST] if shard in lost else [SECOND]
                               for shard in shared.shards()})
-    shared.judge_announcements(path, lost, "one")
+    shared.judge_announcements(path, lost, FIRST)
     back = [n for n, (old, new) in enumerate(zip(records, shared.redis.records(FLEET, PHONES)))
             if not new or not old or new.since < old.since]
     if back:
         raise Failure(f"records of {len(back)} phones in Redis went back in time, first {back[0]}")
     say("    Redis: no phone's record went back to what the stale generator knew")
     shared.end()
+    counters = shared.generators[FIRST].summary["store"]["redis"]["counters"]
+    if counters["pauses"] != 1 or counters["leases_lost"] < len(lost):
+        raise Failure(f"the stale generator's own account: {counters}")
 
 
 def case_joins(stage):
     """A third generator joins over IPv6 and gets its share; then it leaves, and gives it back."""
     shared = Shared(stage, version=6, ttl_s=4)
-    before = shared.begin("one", "two")
+    before, calls = shared.begin(FIRST, SECOND)
     capture = shared.capture()
-    calls = shared.bindings()
-    shared.add("three")
-    owners = shared.wait_leases("a third joins: leases", ("one", "two", "three"), 30)
-    gained = {shard for shard, owner in owners.items() if owner == "three"}
+    time.sleep(1)
+    since = shared.accepted()
+    shared.add(THIRD)
+    owners = shared.wait_leases("a third joins: leases", (FIRST, SECOND, THIRD), 30)
+    gained = {shard for shard, owner in owners.items() if owner == THIRD}
     other = {shard for shard in shared.shards() if owners[shard] != before[shard]}
     if gained != other:
         raise Failure(f"shards {sorted(other)} moved, but the third has {sorted(gained)}")
     users = shared.users_of(gained)
-    shared.wait_registered("its phones registered", users, calls, 60)
-    calls = shared.bindings()
-    third = shared.generators["three"]
+    calls = shared.wait_registered("its phones registered", users, calls, since, 60)
+    time.sleep(1)
+    since = shared.accepted()
+    third = shared.generators[THIRD]
     third.interrupt()
     third.finish()
-    del shared.generators["three"]
+    del shared.generators[THIRD]
     shared.wait_leases("it left: leases", before, 10)
-    shared.wait_registered("its phones registered by the others", users, calls, 60)
+    shared.wait_registered("its phones registered by the others", users, calls, since, 60)
     path = stage.captured(capture)
     shared.judge_turns(path, {shard: [before[shard]] if shard not in gained else
-                              [before[shard], "three", before[shard]]
+                              [before[shard], THIRD, before[shard]]
                               for shard in shared.shards()})
     for name in set(before[shard] for shard in gained):
         shared.judge_announcements(path, {s for s in gained if before[s] == name}, name)

@@ -23,12 +23,12 @@ SHARED_PORTS = 1000  # of each address: ten addresses for the 10,000 phones of a
 class Herd:
     """`mode` is asym, sym or off, and also names the interface it uses: asym0 and so on.
 
-    Or it is shared: one of several generators of the same fleet, on the machine `host`. The store is
-    none where it is not the matter; state is the folder of the image file.
+    Or it is shared: one of several generators of the same fleet. The store is none where it is not the
+    matter. With `host` it runs as on a machine of that name, with the folder `disk` as its /var/lib.
     """
 
     def __init__(self, lab, sipherd, mode, phones, link="af_packet", version=4, vlan=None, host=None,
-                 store="none", state=None, **keys):
+                 store="none", disk=None, **keys):
         self.lab = lab
         self.sipherd = sipherd
         self.mode = mode
@@ -40,7 +40,7 @@ class Herd:
         self.interface = self.tap if link == "tap" else mode + "0"
         self.host = host
         self.store = store
-        self.state = state
+        self.disk = disk
         self.namespace = "herd"
         self.ports = 1
         if mode == "shared":
@@ -51,7 +51,8 @@ class Herd:
             prefixes = lab_room.TAP_PREFIX if link == "tap" else lab_room.HERD_PREFIX
             self.prefix = prefixes[mode][version]
         self.keys = {"period": "2s", "no_response": "1s", "expires": "3600s", "ramp": "5000/s",
-                     "t1": None, "retry": None, "unregister": None, "proxies": None, "ttl": None}
+                     "t1": None, "retry": None, "unregister": None, "proxies": None, "ttl": None,
+                     "first": None}
         self.keys.update(keys)
         self.process = None
         self.summary = None
@@ -96,6 +97,7 @@ class Herd:
                                       for side in lab_room.SIDES}
         shown = {side: f"[{address}]:5060" if ":" in address else f"{address}:5060"
                  for side, address in proxies.items()}
+        first = f", first: {keys['first']}" if keys["first"] else ""
         enabled = "" if self.mode != "off" else ", enabled: 0"
         registration = f"expires: {keys['expires']}"
         if keys["retry"]:
@@ -116,7 +118,7 @@ class Herd:
             *self._store(),
             f'proxies: {{ primary: "{shown[PRIMARY]}", redundant: "{shown[REDUNDANT]}" }}',
             f"redundancy: {{ mode: {MODE_WORD[self.mode]}, switch_delay: 0s{enabled} }}",
-            f"keepalive: {{ period: {keys['period']} }}",
+            f"keepalive: {{ period: {keys['period']}{first} }}",
             f"registration: {{ {registration} }}",
             f"timers: {{ {timers} }}",
             f"ramp: {keys['ramp']}",
@@ -133,8 +135,6 @@ class Herd:
     def _store(self):
         """Without `store` the default holds, a Redis of its own."""
         lines = [f"store: {self.store}"] if self.store else []
-        if self.state:
-            lines.append(f"state: {self.state}")
         if self.keys["ttl"]:
             lines.append(f"lease: {{ ttl: {self.keys['ttl']} }}")
         return lines
@@ -151,7 +151,7 @@ class Herd:
         prepare = ("mount -t bpf bpf /sys/fs/bpf"
                    if self.link == "af_xdp" else None)
         if self.host:
-            argv = lab_room.as_host(self.host, argv)
+            argv = lab_room.as_host(self.host, self.disk, argv)
         self.process = self.lab.start(self.name, argv, namespace=self.namespace, prepare=prepare)
         if self.link == "tap":
             lab_room.wait_until(f"{self.tap} exists", self._has_tap, 30, 0.1)

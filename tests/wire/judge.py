@@ -256,12 +256,15 @@ def reboots(path, primary, redundant, until):
     return returned, unregistered
 
 
-def senders(path):
-    """(time, MAC, address, port) of everything that phones sent, in order of time. SIP is not read:
-    it takes long, and who sent it is all that matters here."""
-    lines = tshark(path, "--disable-protocol", "sip", "-Y", "udp.dstport == 5060 && !icmp && !icmpv6",
-                   "-T", "fields", "-e", "frame.time_epoch", "-e", "eth.src", "-e", "ip.src", "-e",
-                   "ipv6.src", "-e", "udp.srcport")
+def senders(path, proxies):
+    """(time, MAC, address, port) of everything that phones sent to these addresses, in order of time.
+    SIP is not read: it takes long, and who sent it is all that matters here."""
+    version = "ipv6" if ":" in proxies[0] else "ip"
+    to_proxies = " || ".join(f"{version}.dst == {proxy}" for proxy in proxies)
+    lines = tshark(path, "--disable-protocol", "sip", "-Y",
+                   f"udp.dstport == 5060 && ({to_proxies}) && !icmp && !icmpv6", "-T", "fields", "-e",
+                   "frame.time_epoch", "-e", "eth.src", "-e", "ip.src", "-e", "ipv6.src", "-e",
+                   "udp.srcport")
     rows = []
     for line in lines:
         time, mac, address4, address6, port = line.split("\t")
@@ -281,10 +284,12 @@ def turns(rows, shard_of):
 
 
 def announcements(path):
-    """{(MAC, address): times} of gratuitous ARP requests and unsolicited advertisements to all."""
-    lines = tshark(path, "-Y", "arp.isgratuitous && arp.opcode == 1 && eth.dst == ff:ff:ff:ff:ff:ff || "
+    """{(MAC, address): times} of gratuitous ARP requests and unsolicited advertisements to all, as the
+    first interface of the capture saw them."""
+    lines = tshark(path, "-Y", "!(frame.interface_id == 1) && "
+                   "(arp.isgratuitous && arp.opcode == 1 && eth.dst == ff:ff:ff:ff:ff:ff || "
                    "icmpv6.type == 136 && ipv6.dst == ff02::1 && icmpv6.nd.na.flag.o == 1 && "
-                   "icmpv6.nd.na.flag.s == 0", "-T", "fields", "-e", "frame.time_epoch", "-e",
+                   "icmpv6.nd.na.flag.s == 0)", "-T", "fields", "-e", "frame.time_epoch", "-e",
                    "eth.src", "-e", "arp.src.proto_ipv4", "-e", "icmpv6.nd.na.target_address")
     found = collections.defaultdict(list)
     for line in lines:
@@ -294,12 +299,12 @@ def announcements(path):
 
 
 def tries(path, begin, end=float("inf")):
-    """{phone's address: proxies its REGISTERs went to} within this time, retransmissions included,
-    those with Expires 0 not."""
+    """{phone's address: (time, proxy) of its REGISTERs} within this time, retransmissions included, those
+    with Expires 0 not."""
     found = collections.defaultdict(list)
     for packet in packets(path, "sip.Method == REGISTER && !icmp && !icmpv6"):
         if begin <= packet.time < end and packet.row.sip_expires != "0":
-            found[packet.source.split()[0]].append(packet.destination)
+            found[packet.source.split()[0]].append((packet.time, packet.destination))
     return found
 
 

@@ -5,7 +5,7 @@
     asym0 -- asym0b \                     +-------------------------------+
     sym0  -- sym0b   >-- bridge "switch" -+ primary0: 10.10.0.1, 2001:db8:10::1
     tapX (made by sipherd, routed) /|     +-------------------------------+
-    namespaces one, two, three      |\      namespace sipherd-PID-redundant
+    namespaces green, blue, teal    |\      namespace sipherd-PID-redundant
     link0 (a generator each) -------+ ----+ redundant0: 10.10.0.2, 2001:db8:10::2
 
 The phones' prefixes are routed through one address inside each, as the design recommends: the
@@ -41,7 +41,9 @@ HERD_PREFIX = {
 TAP_PREFIX = {"asym": {4: "10.22.0.0/16"}, "sym": {4: "10.23.0.0/16"}}
 # The phones of several generators, many to an address.
 SHARED_PREFIX = {4: "10.25.0.0/24", 6: "2001:db8:25::/64"}
-GENERATORS = ("one", "two", "three")
+# Of three shards, rendezvous hashing gives two to the first of these hosts and one to the second, and
+# the third gets one of the first's.
+GENERATORS = ("green", "blue", "teal")
 TAP_GATEWAY = {"asym": "10.22.255.254", "sym": "10.23.255.254"}
 
 
@@ -63,10 +65,13 @@ def need(*tools):
         raise Skip("not installed: " + ", ".join(missing))
 
 
-def as_host(name, argv):
-    """The command as it would run on a machine of this name."""
-    need("unshare", "hostname")
-    return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *argv]
+def as_host(name, disk, argv):
+    """The command as it would run on a machine of this name, with a /var/lib of its own. Only within a
+    namespace: there, mounts are nobody else's."""
+    need("unshare", "hostname", "mount")
+    os.makedirs(disk, exist_ok=True)
+    prepare = 'hostname "$0" && mount --bind "$1" /var/lib && shift && unset SIPHERD_STATE && exec "$@"'
+    return ["unshare", "--uts", "sh", "-c", prepare, name, disk, *argv]
 
 
 def wait_until(what, probe, seconds, interval=0.25):

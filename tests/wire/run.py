@@ -56,7 +56,8 @@ class Stage:
         """dumpcap writes until it is interrupted; the caller ends it with captured()."""
         lab_room.need("dumpcap", "tshark")
         path = os.path.join(self.lab.folder, name + ".pcapng")
-        argv = ["dumpcap", "-q", "-B", "64", "-w", path]
+        # -N, -C: with several interfaces it has a queue of its own, of 1,000 packets by itself.
+        argv = ["dumpcap", "-q", "-B", "64", "-N", "1000000", "-C", "500000000", "-w", path]
         if condition:  # before the first -i it is meant for all
             argv += ["-f", condition]
         if length:
