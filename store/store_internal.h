@@ -194,7 +194,7 @@ struct store {
 	enum store_meta meta;
 	bool meta_up, met;   /* meta's server is there; it was agreed upon at least once */
 	bool refused, fatal; /* another fleet's name; the router keeps away from a newer schema */
-	bool leaving, said_goodbye;
+	bool leaving, said_goodbye, goodbye_flying;
 	uint32_t ups;                   /* times that meta's server came up */
 	uint64_t meta_us, heartbeat_us; /* not before */
 	uint64_t leave_us;              /* when we were asked to leave */

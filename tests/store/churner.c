@@ -251,11 +251,7 @@ static void begin_session(struct worker *worker, uint32_t shard)
 		abort(); /* the test runs for longer than it was made for */
 	struct churner_session *session =
 		&sessions[(size_t)worker->index * CHURNER_SESSIONS + worker->sessions_used++];
-	const uint64_t now_us = monotonic_ns() / 1000;
 	session->shard = shard;
-	atomic_store_explicit(&session->first_us, now_us, memory_order_relaxed);
-	atomic_store_explicit(&session->last_us, now_us, memory_order_relaxed);
-	session->used = 1;
 	worker->session[shard] = worker->sessions_used;
 }
 
@@ -266,7 +262,11 @@ static void note_session(struct worker *worker, uint32_t shard, uint64_t now_us)
 	struct churner_session *session =
 		&worker->churner->config.sessions[(size_t)worker->index * CHURNER_SESSIONS +
 						  worker->session[shard] - 1];
+	/* An adoption alone is no act: it may have been carried out when the lease was over already. */
+	if (session->used == 0)
+		atomic_store_explicit(&session->first_us, now_us, memory_order_relaxed);
 	atomic_store_explicit(&session->last_us, now_us, memory_order_relaxed);
+	session->used = 1;
 }
 
 static void set_driven(struct worker *worker, uint32_t shard, uint8_t driven)

@@ -14,7 +14,7 @@
 #define CHURNER_SESSIONS 8192 /* of one worker */
 
 /* From adoption to release of one shard by one worker: when it first and last acted for one of its
- * phones, CLOCK_MONOTONIC in us. May lie in memory that outlives the process. The worker writes. */
+ * phones, CLOCK_MONOTONIC in us; used when it did at all. May lie in memory that outlives the process. The worker writes. */
 struct churner_session {
 	uint32_t shard, used;
 	_Atomic uint64_t first_us, last_us;
