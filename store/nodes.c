@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What Redis knows of the fleet and of us as a node: meta, heartbeats, goodbye. */
+#include "server.h"
 #include "store_internal.h"
 
 #include <jansson.h>
@@ -19,8 +20,9 @@
 /* "MISMATCH field there here" */
 static void refuse(struct store *store, const char *mismatch)
 {
-	char field[32] = "a field", there[48] = "?", here[48] = "?";
-	sscanf(mismatch, "MISMATCH %31s %47s %47s", field, there, here);
+	char field[32] = "a field", there[48] = "?", here[48] = "?", said[160];
+	server_quote(mismatch, said, sizeof(said));
+	sscanf(said, "MISMATCH %31s %47s %47s", field, there, here);
 	store_trouble(store,
 		"store: another fleet is called '%s' in this Redis: its %s is %s, ours %s. "
 		"Give this one another name, or delete the keys sipherd:{%s}*",
@@ -70,7 +72,8 @@ static void ask_meta(struct store *store)
 	call_text(call, "record_bytes"), call_number(call, RECORD_SIZE);
 	call_text(call, "groups"), call_number(call, store->keys.groups);
 	call_text(call, "tags"), call_add(call, tags, used);
-	call_text(call, "mode"), call_number(call, store->mode);
+	call_text(call, "mode");
+	call_text(call, store->mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
 	call_text(call, "layout"), call_text(call, LAYOUT);
 	if (call_send(store, ROUTER_META, on_meta, 0) == 0)
 		store->meta = META_ASKED;
@@ -174,9 +177,10 @@ static void beat(struct store *store, uint64_t now_us)
 	call_text(call, text);
 	add_fields(store);
 	if (call_send(store, ROUTER_META, on_heartbeat, 0) == 0) {
-		const uint64_t third_us = store->ttl_us / 3;
+		/* Placement believes that two of them fit into a fifth of a lease. */
+		const uint64_t tenth_us = store->ttl_us / 10;
 		store->heartbeat_flying = true;
-		store->heartbeat_us = now_us + (third_us < STORE_HEARTBEAT_US ? third_us
+		store->heartbeat_us = now_us + (tenth_us < STORE_HEARTBEAT_US ? tenth_us
 									      : STORE_HEARTBEAT_US);
 	}
 	free(text);

@@ -445,6 +445,10 @@ static void shard_down(struct placement *p, uint32_t shard, uint64_t now_ms)
 		/* Not released: still ours as far as anybody knows. */
 		run_on(p, shard, now_ms);
 		return;
+	case PLACEMENT_LOADING:
+		/* The slab was on its way, so the lease is ours: nobody else's is in question. */
+		s->claim = s->pending == PLACEMENT_NOTHING && s->right && !p->leaving;
+		break;
 	case PLACEMENT_RELEASING:
 		/* It may have been carried out. If nobody took over before Redis lost it all, what we
 		 * remember is the newest there is. */
