@@ -24,11 +24,11 @@ class Herd:
     """`mode` is asym, sym or off, and also names the interface it uses: asym0 and so on.
 
     Or it is shared: one of several generators of the same fleet. The store is none where it is not the
-    matter. With `host` it runs as on a machine of that name, with the folder `disk` as its /var/lib.
+    matter. With `host` it runs as on a machine of that name, with the folder `state` of its own.
     """
 
     def __init__(self, lab, sipherd, mode, phones, link="af_packet", version=4, vlan=None, host=None,
-                 store="none", disk=None, **keys):
+                 store="none", state=None, **keys):
         self.lab = lab
         self.sipherd = sipherd
         self.mode = mode
@@ -40,7 +40,7 @@ class Herd:
         self.interface = self.tap if link == "tap" else mode + "0"
         self.host = host
         self.store = store
-        self.disk = disk
+        self.state = os.path.join(lab.state, state or self.mode)
         self.namespace = "herd"
         self.ports = 1
         if mode == "shared":
@@ -146,12 +146,12 @@ class Herd:
         if os.path.exists(self.summary_path):
             os.unlink(self.summary_path)
         argv = [self.sipherd, "run", path, "--for", f"{seconds}s", "--summary", self.summary_path,
-                "--seed", "1", *arguments]
+                "--seed", "1", "--state", self.state, *arguments]
         # af_xdp wants bpffs, and `ip netns exec` mounts a fresh /sys without it.
         prepare = ("mount -t bpf bpf /sys/fs/bpf"
                    if self.link == "af_xdp" else None)
         if self.host:
-            argv = lab_room.as_host(self.host, self.disk, argv)
+            argv = lab_room.as_host(self.host, argv)
         self.process = self.lab.start(self.name, argv, namespace=self.namespace, prepare=prepare)
         if self.link == "tap":
             lab_room.wait_until(f"{self.tap} exists", self._has_tap, 30, 0.1)

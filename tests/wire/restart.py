@@ -3,7 +3,6 @@
 Cases of run.py."""
 
 import os
-import shutil
 import signal
 import time
 
@@ -17,10 +16,6 @@ PERIOD_S = 6
 TTL_S = 3
 # In the middle of an outage some phones have moved and others have not: so many at least of each.
 SHARE = 0.05
-
-
-def state_of(herd):
-    return os.path.join(herd.disk, "sipherd")
 
 
 class Killed:
@@ -39,7 +34,7 @@ class Killed:
 
     @staticmethod
     def records(herd):
-        return image_records(state_of(herd), f"wire-{herd.mode}", PHONES)
+        return image_records(herd.state, f"wire-{herd.mode}", PHONES)
 
 
 class Stopped(Killed):
@@ -65,7 +60,7 @@ class Moved(Stopped):
 
     def end(self, herd):
         Killed.end(herd)
-        os.unlink(image_path(state_of(herd), f"wire-{herd.mode}"))
+        os.unlink(image_path(herd.state, f"wire-{herd.mode}"))
         herd.host = "other"
 
     def records(self, herd):
@@ -134,10 +129,8 @@ def restarted(kind):
         stage.proxies_up()
         way = kind(stage)
         herds = [stage.herd(mode, PHONES, store=way.store[mode], ttl=f"{TTL_S}s", ramp="2000/s",
-                            disk=os.path.join(stage.lab.folder, "disk-" + mode),
                             period=f"{PERIOD_S}s", host="first") for mode in MODES]
         for herd in herds:
-            shutil.rmtree(herd.disk, ignore_errors=True)
             herd.start()
         wait_until("registered at the primary", lambda: (
             len(stage.proxy[PRIMARY].users()) >= 0.99 * len(herds) * PHONES,
