@@ -28,7 +28,7 @@
 #define STORE_LINES_MAX 400  /* of the feed in one flush */
 #define STORE_LINE_BYTES 112 /* of one line at most */
 #define STORE_LINES_POOL 131072 /* lines that wait for their shard's flush, 20 bytes each */
-#define STORE_LINES_SHARD 4000  /* of these, of one shard */
+#define STORE_LINES_SHARD 12000 /* of these, of one shard: all its phones at once, and some */
 #define STORE_SWEEP_US 45000000 /* one round of the sweep */
 #define STORE_SWEEP_RECORDS \
 	1960                  /* in one call of the sweep: with its frame below STORE_CALL_BYTES */
