@@ -85,7 +85,14 @@ static void tell_memory(FILE *out, const struct fleet *fleet)
 		double each = (more - less) / (SAMPLE_PHONES - SAMPLE_PHONES / 10);
 		bytes = more + each * (fleet->phones - SAMPLE_PHONES);
 	}
-	fprintf(out, "memory      about %.1f MB for the phones\n", bytes / 1e6);
+	fprintf(out, "memory      about %.1f MB for the phones", bytes / 1e6);
+	struct mirror *mirror = NULL;
+	if (fleet->target.kind != TARGET_NONE &&
+		mirror_create(&mirror, fleet->phones, fleet->workers, NULL) == 0)
+		fprintf(out, ", %.1f MB for what the store carries",
+			(double)mirror_memory(mirror) / 1e6);
+	mirror_free(mirror);
+	fputc('\n', out);
 }
 
 static void tell_store(FILE *out, const struct fleet *fleet)

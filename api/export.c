@@ -19,6 +19,7 @@ struct export
 	struct reader *reader;
 	uint8_t *records; /* of one shard */
 	FILE *out;
+	int error; /* errno of writing, 0: none */
 };
 
 /* A phone as both formats need it. */
@@ -134,6 +135,11 @@ static int write_shard(struct export *export, uint32_t shard)
 		return failed(export);
 	status = EXIT_DONE;
 	for (uint32_t i = 0; i < left && i < SHARD_PHONES && status == EXIT_DONE; i++) {
+		if (ferror(export->out)) {
+			export->error = errno;
+			status = EXIT_HOST;
+			break;
+		}
 		fill_row(export, first + i, &row);
 		status = export->options->sipp ? write_sipp(&export->fleet, &row, export->out)
 					       : write_csv(&row, export->out);
@@ -165,16 +171,18 @@ static int write_all(struct export *export)
 	return status;
 }
 
-/* With -o a file that only its owner can read: it may hold passwords. */
+/* With -o a file that only its owner can read: it may hold passwords. A device stays as it is. */
 static int open_output(struct export *export)
 {
 	const char *path = export->options->output;
-	if (path == NULL) {
-		export->out = stdout;
+	struct stat stat;
+	export->out = stdout;
+	if (path == NULL)
 		return EXIT_DONE;
-	}
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
-	export->out = fd >= 0 && fchmod(fd, S_IRUSR | S_IWUSR) == 0 ? fdopen(fd, "w") : NULL;
+	bool good = fd >= 0 && fstat(fd, &stat) == 0 &&
+		    (!S_ISREG(stat.st_mode) || fchmod(fd, S_IRUSR | S_IWUSR) == 0);
+	export->out = good ? fdopen(fd, "w") : NULL;
 	if (export->out != NULL)
 		return EXIT_DONE;
 	fprintf(stderr, "sipherd: cannot write %s: %s\n", path, strerror(errno));
@@ -187,15 +195,17 @@ static int close_output(struct export *export, int status)
 {
 	if (export->out == NULL)
 		return status;
-	bool bad = fflush(export->out) != 0 || ferror(export->out);
-	if (export->out != stdout)
-		bad |= fclose(export->out) != 0;
-	if (bad && status == EXIT_DONE) {
+	if (fflush(export->out) != 0 && export->error == 0)
+		export->error = errno;
+	if (export->out != stdout && fclose(export->out) != 0 && export->error == 0)
+		export->error = errno;
+	if (export->error == 0)
+		return status;
+	/* Whoever closed the pipe has seen enough. */
+	if (export->error != EPIPE)
 		fprintf(stderr, "sipherd: the export could not be written whole: %s\n",
-			strerror(errno));
-		return EXIT_HOST;
-	}
-	return status;
+			strerror(export->error));
+	return EXIT_HOST;
 }
 
 static int read_arguments(const struct options *options, struct fleet *fleet)

@@ -520,8 +520,8 @@ static bool set_proxy(const struct fleet_setting *setting)
 	return set_below(setting, "port", port != NULL ? port : "5060") && good;
 }
 
-/* A command line is for all users of the host to see, hence no password there. The URL itself is never
- * repeated: anything in it may be the password. */
+/* A command line is for all users of the host to see, hence no password there. The URL itself is
+ * never repeated: anything in it may be the password. */
 static bool set_store(const struct fleet_setting *setting)
 {
 	struct fleet_where where = {setting->path, setting->item->line, setting->item->column};

@@ -481,7 +481,8 @@ static int follow(struct reader *reader, const struct options *options)
 		return failed(reader, status);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	for (; !interrupted && now_ms < end_ms; now_ms = clock_ms()) {
+	/* Whoever read our output may have seen enough. */
+	for (; !interrupted && !ferror(stdout) && now_ms < end_ms; now_ms = clock_ms()) {
 		uint64_t wait_ms = end_ms - now_ms < FEED_WAIT_MS ? end_ms - now_ms : FEED_WAIT_MS;
 		status = reader_feed(reader, (uint32_t)wait_ms, on_line, &follower);
 		fflush(stdout);

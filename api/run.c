@@ -665,21 +665,23 @@ static int remove_one(const char *path, const struct stat *what, int kind, struc
 int run_demo(const struct options *given)
 {
 	struct options options = *given;
-	char folder[] = "/tmp/sipherd-demo-XXXXXX";
+	char memory[] = "/dev/shm/sipherd-demo-XXXXXX", disk[] = "/tmp/sipherd-demo-XXXXXX";
 	if (options.for_ms == OPTIONS_NOT_GIVEN)
 		options.for_ms = DEMO_MS;
 	if (options.fault.count == 0)
 		options.fault.item[options.fault.count++] = "primary:crash@6s-14s";
 	if (options.state != NULL)
 		return demo_in(&options);
-	options.state = mkdtemp(folder);
+	options.state = mkdtemp(memory);
+	if (options.state == NULL)
+		options.state = mkdtemp(disk);
 	if (options.state == NULL) {
 		fprintf(stderr, "sipherd: cannot make a folder in /tmp: %s. Name one by --state.\n",
 			strerror(errno));
 		return EXIT_HOST;
 	}
 	int status = demo_in(&options);
-	nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	nftw(options.state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return status;
 }
 

@@ -4,8 +4,8 @@
  * one CPU, the churner plays a worker on another and never sleeps. One table at the end, each figure
  * beside its limit; what is compared is measured in the same run.
  *
- * usage: bench_store [--ten] [--phones N]
- * --ten adds what is asked of 10 million phones and needs about 2 GB.
+ * usage: bench_store [--phones N | --ten]
+ * --ten does what is asked of 10 million phones instead; it needs about 2 GB.
  */
 #include <ev.h>
 #include <hiredis/hiredis.h>
@@ -33,8 +33,8 @@
 #define MILLION 1000000u
 #define STORMS 3
 #define FLEET "bench"
-#define HASHES MILLION /* of the comparison: one HASH per phone */
-#define HASH_PIPELINE 400u
+#define HASHES MILLION    /* of the comparison: one HASH per phone */
+#define HASH_PIPELINE 64u /* as many calls as the store has in flight */
 
 struct bench {
 	struct ev_loop *loop;
@@ -389,6 +389,87 @@ static double measure_hashes(struct bench *b, uint32_t updates)
 	return (double)(task_cpu_us(b->redis, b->redis) - begun_us) / updates;
 }
 
+/* ---- the same without a node: what the fenced function costs Redis, no feed with it ---- */
+
+#define RUNS 16
+#define RUN_RECORDS 16
+#define FLUSHES 4000u
+#define ARGUMENTS (12 + 2 * RUNS)
+
+struct flush {
+	const char *word[ARGUMENTS];
+	size_t length[ARGUMENTS];
+	int count;
+	char token[24], offset[RUNS][12], data[RUN_RECORDS * RECORD_SIZE];
+	char slab[KEY_MAX], lease[KEY_MAX], feed[KEY_MAX];
+};
+
+static void flush_word(struct flush *f, const char *word, size_t length)
+{
+	f->word[f->count] = word;
+	f->length[f->count++] = length;
+}
+
+static void flush_make(struct bench *b, struct flush *f)
+{
+	struct keys keys;
+	keys_begin(&keys, "micro", false);
+	keys_slab(&keys, 0, f->slab);
+	keys_lease(&keys, 0, f->lease);
+	keys_feed(&keys, 0, f->feed);
+	redisReply *reply = redis(b, "FCALL sipherd_acquire 1 %s micro-0 0 3600000 1", f->lease);
+	snprintf(f->token, sizeof(f->token), "%lld", reply->element[1]->integer);
+	freeReplyObject(reply);
+	const char *words[] = {"FCALL", "sipherd_flush", "3", f->slab, f->lease, f->feed, "micro-0",
+		f->token, "0", "320000", "0", ""};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		flush_word(f, words[i], strlen(words[i]));
+	memset(f->data, 0x20, sizeof(f->data));
+	for (int i = 0; i < RUNS; i++) {
+		snprintf(f->offset[i], sizeof(f->offset[i]), "%d",
+			i * SHARD_PHONES / RUNS * RECORD_SIZE);
+		flush_word(f, f->offset[i], strlen(f->offset[i]));
+		flush_word(f, f->data, sizeof(f->data));
+	}
+}
+
+/* Redis' CPU time in us per record. */
+static double measure_flushes(struct bench *b)
+{
+	struct flush f = {0};
+	flush_make(b, &f);
+	const uint64_t begun_us = task_cpu_us(b->redis, b->redis);
+	for (uint32_t done = 0; done < FLUSHES; done += HASH_PIPELINE) {
+		for (uint32_t i = 0; i < HASH_PIPELINE; i++)
+			redisAppendCommandArgv(b->client, f.count, f.word, f.length);
+		for (uint32_t i = 0; i < HASH_PIPELINE; i++) {
+			redisReply *reply;
+			if (redisGetReply(b->client, (void **)&reply) != REDIS_OK)
+				fail(b->client->errstr);
+			if (reply->type != REDIS_REPLY_INTEGER)
+				fail("a flush was refused");
+			freeReplyObject(reply);
+		}
+	}
+	const uint32_t flushes = (FLUSHES + HASH_PIPELINE - 1) / HASH_PIPELINE * HASH_PIPELINE;
+	return (double)(task_cpu_us(b->redis, b->redis) - begun_us) /
+	       ((double)flushes * RUNS * RUN_RECORDS);
+}
+
+static void bench_flushes(struct bench *b)
+{
+	double flush_us[STORMS], hash_us[STORMS], ratio[STORMS];
+	for (int i = 0; i < STORMS; i++) {
+		flush_us[i] = measure_flushes(b);
+		hash_us[i] = measure_hashes(b, HASHES / 4);
+		ratio[i] = hash_us[i] / flush_us[i];
+	}
+	row("fenced flush of 16 runs of 16 records: Redis CPU per record", "%.3f us",
+		sampler_median(flush_us, STORMS));
+	row("  HSET per phone; so many times more", "%.2f us; %.1fx  (15x)",
+		sampler_median(hash_us, STORMS), sampler_median(ratio, STORMS));
+}
+
 /* ---- rows ---- */
 
 static void bench_memory(struct bench *b)
@@ -416,11 +497,13 @@ static void bench_memory(struct bench *b)
 	row("  beside it: feeds", "%.1f MB", (double)feeds / 1e6);
 }
 
-static void bench_storms(struct bench *b)
+/* Storms of one kind beside the other way. Ramped phones fail over in their order; phones whose
+ * keep-alives are spread at random fail over here and there, which is the worst case. */
+static void bench_storms(struct bench *b, bool in_order)
 {
 	double worst[STORMS], publish[STORMS], redis_us[STORMS], ratio[STORMS], lag[STORMS];
 	double seconds[STORMS], store_us[STORMS], hash_us[STORMS];
-	measure_hashes(b, HASHES); /* makes them */
+	churner_in_order(b->churner, in_order);
 	for (int i = 0; i < STORMS; i++) {
 		const struct storm_result storm = measure_storm(b, 3000);
 		hash_us[i] = measure_hashes(b, HASHES / 4);
@@ -432,23 +515,27 @@ static void bench_storms(struct bench *b)
 		store_us[i] = storm.store_us / (double)storm.transitions;
 		seconds[i] = storm.seconds;
 	}
-	row("storm of 1 M phones x 3 in 3 s: worst staleness, sampled", "%.0f ms  (250 ms)",
-		sampler_median(worst, STORMS));
-	row("  worst of the storms; the store's own gauge", "%.0f ms; %.0f ms", worst[STORMS - 1],
+	const char *kind = in_order ? "as they were powered on" : "here and there";
+	/* Longer than it was meant to be: somebody else had the worker's CPU, and the rows below are of
+	 * a machine that was not ours. */
+	row("storm of 1 M phones x 3 in 3 s", "%s; it took %.2f s", kind,
+		sampler_median(seconds, STORMS));
+	row("  worst staleness, sampled", "%.0f ms  (250 ms)", sampler_median(worst, STORMS));
+	row("  worst of all storms; the store's own gauge", "%.0f ms; %.0f ms", worst[STORMS - 1],
 		sampler_median(lag, STORMS));
-	/* Longer than it was meant to be: somebody else had the worker's CPU, and the rows around this one
-	 * are of a machine that was not ours. */
-	row("  the storm took", "%.2f s  (3 s)", sampler_median(seconds, STORMS));
-	row("Redis CPU per update of the storm, feed and sampling in it", "%.2f us",
+	row("  Redis CPU per update, feed and sampling in it", "%.2f us",
 		sampler_median(redis_us, STORMS));
 	row("  HSET per phone; so many times more", "%.2f us; %.1fx  (15x)",
 		sampler_median(hash_us, STORMS), sampler_median(ratio, STORMS));
-	row("store's thread: CPU per update", "%.2f us", sampler_median(store_us, STORMS));
-	row("worker: publish, mean, reading the clock twice in it", "%.0f ns  (500 ns)",
+	row("  store's thread: CPU per update", "%.2f us", sampler_median(store_us, STORMS));
+	row("  worker: publish, mean, reading the clock twice in it", "%.0f ns  (500 ns)",
 		sampler_median(publish, STORMS));
-	redisReply *reply = redis(b, "EVAL %s 0",
-		"for i = 0, 999999 do redis.call('UNLINK', 'sipherd:hash:phone:' .. i) end");
-	freeReplyObject(reply);
+}
+
+static void forget_hashes(struct bench *b)
+{
+	freeReplyObject(redis(b, "EVAL %s 0",
+		"for i = 0, 999999 do redis.call('UNLINK', 'sipherd:hash:phone:' .. i) end"));
 }
 
 /* Until the last record of each shard is in Redis, in the order of the shards; then all are looked at. */
@@ -676,7 +763,11 @@ static void million(struct bench *b, uint32_t phones)
 {
 	begin(b, phones);
 	bench_memory(b);
-	bench_storms(b);
+	measure_hashes(b, HASHES); /* makes them */
+	bench_flushes(b);
+	bench_storms(b, true);
+	bench_storms(b, false);
+	forget_hashes(b);
 	bench_switches(b);
 	bench_feed(b);
 	bench_resync(b, "full resync of 1 M phones, from the lost connection on", "0.5 s");
@@ -685,15 +776,26 @@ static void million(struct bench *b, uint32_t phones)
 	redis_stop(b);
 }
 
+static void bench_great_storm(struct bench *b, bool in_order)
+{
+	churner_in_order(b->churner, in_order);
+	const struct storm_result storm = measure_storm(b, 10000);
+	row("10 M phones at 3 M transitions/s", "%s; at %.2f M/s",
+		in_order ? "as they were powered on" : "here and there",
+		(double)storm.transitions / storm.seconds / 1e6);
+	row("  worst staleness, sampled; the store's own gauge", "%.2f s; %.2f s  (1 s)",
+		storm.worst_ms / 1000, storm.lag_ms / 1000);
+	row("  CPU per update: Redis; store's thread", "%.2f us; %.2f us",
+		storm.redis_us / (double)storm.transitions,
+		storm.store_us / (double)storm.transitions);
+}
+
 static void ten_million(struct bench *b)
 {
 	begin(b, 10 * MILLION);
 	bench_memory(b);
-	const struct storm_result storm = measure_storm(b, 10000);
-	row("10 M phones at 3 M transitions/s: worst staleness, sampled", "%.2f s  (1 s)",
-		storm.worst_ms / 1000);
-	row("  the store's own gauge; the worker's rate", "%.2f s; %.2f M/s", storm.lag_ms / 1000,
-		(double)storm.transitions / storm.seconds / 1e6);
+	bench_great_storm(b, true);
+	bench_great_storm(b, false);
 	bench_idle(b, "idle herd of 10 M phones: the store's thread takes");
 	bench_resync(b, "full resync of 10 M phones, from the lost connection on", "3 s");
 	node_close(b);
@@ -712,14 +814,15 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[i], "--phones") == 0 && i + 1 < argc)
 			phones = (uint32_t)strtoul(argv[++i], NULL, 10);
 		else
-			fail("usage: bench_store [--ten] [--phones N]");
+			fail("usage: bench_store [--phones N | --ten]");
 	}
 	signal(SIGPIPE, SIG_IGN);
 	bind_cpu(STORE_CPU);
 	b.loop = ev_loop_new(EVFLAG_AUTO);
-	million(&b, phones);
 	if (ten)
 		ten_million(&b);
+	else
+		million(&b, phones);
 	print_table();
 	ev_loop_destroy(b.loop);
 	return 0;

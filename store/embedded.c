@@ -72,6 +72,15 @@ static void remove_folder(const char *folder)
 	rmdir(folder);
 }
 
+/* In /tmp anybody may put a link of such a name, to a folder of ours that is none of its business. */
+static bool is_our_folder(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat stat;
+	return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
+	       lstat(path, &stat) == 0 && S_ISDIR(stat.st_mode) && stat.st_uid == geteuid();
+}
+
 /* Folders of ours whose server and sipherd were both killed. A server holds the lock on its log
  * as long as it lives, so what can be locked is nobody's. */
 static void sweep(const char *dir)
@@ -85,7 +94,8 @@ static void sweep(const char *dir)
 	while ((entry = readdir(listing)) != NULL) {
 		if (strncmp(entry->d_name, FOLDER, strlen(FOLDER)) != 0 ||
 			snprintf(path, sizeof(path), "%s/%s/" LOG, dir, entry->d_name) >=
-				(int)sizeof(path))
+				(int)sizeof(path) ||
+			!is_our_folder(dir, entry->d_name))
 			continue;
 		const int log = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 		if (log < 0)

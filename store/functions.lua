@@ -255,7 +255,8 @@ local function live_nodes(key, now_ms, ttl_ms, reply)
 end
 
 -- sipherd_heartbeat NODES NODE:ID TS:ID | node ttl_ms json (field value)...
--- -> server's time in unix ms, then the names of the live nodes
+-- -> server's time in unix ms, whether the caller was live before, then the names of the live nodes.
+-- Who was not comes first, or the list has been lost: others may be missing in it who live.
 local function heartbeat(keys, args)
     if #keys ~= 3 or #args < 3 or #args % 2 ~= 1 then
         return wrong('heartbeat', 'takes keys NODES NODE:ID TS:ID and: node ttl_ms json, then ' ..
@@ -275,6 +276,9 @@ local function heartbeat(keys, args)
     end
     local now_ms = math.floor(now_us() / 1000)
     local comma = inside:find('%S') and ',' or ''
+    local entry = redis.call('HGET', keys[1], args[1])
+    local before_ms = entry and heartbeat_of(entry)
+    local known = before_ms and math.abs(now_ms - before_ms) < ttl
     redis.call('HSET', keys[1], args[1],
         '{' .. inside .. comma .. '"heartbeat":' .. integer(now_ms) .. '}')
     if #args > 3 then
@@ -285,7 +289,7 @@ local function heartbeat(keys, args)
         redis.call('PEXPIRE', keys[2], DAY_MS)
         redis.call('PEXPIRE', keys[3], DAY_MS)
     end
-    return live_nodes(keys[1], now_ms, ttl, {now_ms})
+    return live_nodes(keys[1], now_ms, ttl, {now_ms, known and 1 or 0})
 end
 
 -- sipherd_goodbye NODES NODE:ID | node -> 1. The series stays.

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define MS(us) ((us) / 1000)
+#define TOKEN_MAX \
+	((1ull << 53) - 2) /* what Lua counts to: a larger one would be refused for ever */
 
 int leases_begin(struct store *store)
 {
@@ -22,6 +24,8 @@ int leases_begin(struct store *store)
 		if (store->image != NULL)
 			shard->mine = atomic_load_explicit(
 				&store->image->shard[i].mine, memory_order_relaxed);
+		if (shard->mine > TOKEN_MAX)
+			shard->mine = 0;
 		placement_remember(store->placement, i, shard->mine);
 	}
 	return 0;
@@ -57,6 +61,20 @@ static bool is_integer(const redisReply *reply, size_t at)
 	       reply->element[at]->type == REDIS_REPLY_INTEGER;
 }
 
+/* {1, token, newest, moved, ...} */
+static bool is_grant(const redisReply *reply)
+{
+	return is_integer(reply, 3) && is_integer(reply, 2) && is_integer(reply, 1) &&
+	       is_integer(reply, 0) && reply->element[0]->integer == 1 &&
+	       reply->element[1]->integer > 0 && (uint64_t)reply->element[1]->integer <= TOKEN_MAX;
+}
+
+/* {0, owner, left_ms} */
+static bool is_refusal(const redisReply *reply)
+{
+	return is_integer(reply, 2) && is_integer(reply, 0) && reply->element[0]->integer == 0;
+}
+
 static void granted(struct store *store, uint32_t index, const redisReply *reply, uint64_t now_us)
 {
 	struct store_shard *shard = &store->shard[index];
@@ -83,10 +101,9 @@ static void on_acquired(
 	store_fault(store, fault, reply);
 	if (!awaited(store, tag, &index))
 		return;
-	if (fault == FAULT_NONE && is_integer(reply, 3) && is_integer(reply, 2) &&
-		is_integer(reply, 1) && is_integer(reply, 0) && reply->element[0]->integer == 1) {
+	if (fault == FAULT_NONE && is_grant(reply)) {
 		granted(store, index, reply, now_us);
-	} else if (fault == FAULT_NONE && is_integer(reply, 2) && is_integer(reply, 0)) {
+	} else if (fault == FAULT_NONE && is_refusal(reply)) {
 		const int64_t left_ms = reply->element[2]->integer;
 		store->counters.leases_lost += store->shard[index].adopted;
 		placement_refused(

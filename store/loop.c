@@ -231,16 +231,23 @@ static void say_error(struct store *store, const redisReply *reply)
 	for (size_t i = 0; i < length; i++)
 		text[i] = reply->str[i] < ' ' || reply->str[i] > '~' ? '?' : reply->str[i];
 	text[length] = '\0';
+	store->fault_said_us = store->fault_us;
 	store_trouble(store, "store: Redis refuses to write: %s", text);
 }
 
 void store_fault(struct store *store, enum router_fault fault, const redisReply *reply)
 {
 	if ((fault == FAULT_HOLD || fault == FAULT_OTHER) && reply != NULL) {
-		say_error(store, reply);
+		store->fault_us = store_now(store);
+		if (store->trouble[0] == '\0' ||
+			store->fault_us - store->fault_said_us >= STORE_FAULT_US)
+			say_error(store, reply);
 		return;
 	}
 	if (fault != FAULT_NONE || store->trouble[0] == '\0' || store->meta != META_AGREED)
+		return;
+	/* One group's keys may be refused for ever while all others are written. */
+	if (store->fault_us != 0 && store_now(store) - store->fault_us < STORE_FAULT_US)
 		return;
 	for (uint32_t i = 0; i < store->keys.groups; i++) {
 		if (!store->group[i].up)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What Redis knows of the fleet and of us as a node: meta, heartbeats, goodbye. */
+#include "server.h"
 #include "store_internal.h"
 
 #include <jansson.h>
@@ -19,8 +20,9 @@
 /* "MISMATCH field there here" */
 static void refuse(struct store *store, const char *mismatch)
 {
-	char field[32] = "a field", there[48] = "?", here[48] = "?";
-	sscanf(mismatch, "MISMATCH %31s %47s %47s", field, there, here);
+	char field[32] = "a field", there[48] = "?", here[48] = "?", said[160];
+	server_quote(mismatch, said, sizeof(said));
+	sscanf(said, "MISMATCH %31s %47s %47s", field, there, here);
 	store_trouble(store,
 		"store: another fleet is called '%s' in this Redis: its %s is %s, ours %s. "
 		"Give this one another name, or delete the keys sipherd:{%s}*",
@@ -70,7 +72,8 @@ static void ask_meta(struct store *store)
 	call_text(call, "record_bytes"), call_number(call, RECORD_SIZE);
 	call_text(call, "groups"), call_number(call, store->keys.groups);
 	call_text(call, "tags"), call_add(call, tags, used);
-	call_text(call, "mode"), call_number(call, store->mode);
+	call_text(call, "mode");
+	call_text(call, store->mode == MODE_SYMMETRIC ? "symmetric" : "asymmetric");
 	call_text(call, "layout"), call_text(call, LAYOUT);
 	if (call_send(store, ROUTER_META, on_meta, 0) == 0)
 		store->meta = META_ASKED;
@@ -95,7 +98,9 @@ static void take_nodes(struct store *store, const redisReply *reply)
 {
 	unsigned count = 0;
 	bool ourselves = false;
-	for (size_t i = 1; i < reply->elements && count < PLACEMENT_NODES_MAX; i++) {
+	const bool known = reply->elements > 1 && reply->element[1]->type == REDIS_REPLY_INTEGER &&
+			   reply->element[1]->integer == 1;
+	for (size_t i = 2; i < reply->elements && count < PLACEMENT_NODES_MAX; i++) {
 		const redisReply *name = reply->element[i];
 		if (name->type != REDIS_REPLY_STRING || name->len >= PLACEMENT_NODE_MAX)
 			continue;
@@ -107,6 +112,8 @@ static void take_nodes(struct store *store, const redisReply *reply)
 	if (!ourselves)
 		return;
 	store->live_nodes = count;
+	if (store->placement != NULL && !known)
+		placement_list_lost(store->placement, store_now(store) / 1000);
 	if (store->placement != NULL)
 		placement_nodes(store->placement, (const char(*)[PLACEMENT_NODE_MAX])store->nodes,
 			count, store_now(store) / 1000);
@@ -174,9 +181,10 @@ static void beat(struct store *store, uint64_t now_us)
 	call_text(call, text);
 	add_fields(store);
 	if (call_send(store, ROUTER_META, on_heartbeat, 0) == 0) {
-		const uint64_t third_us = store->ttl_us / 3;
+		/* Placement believes that two of them fit into a fifth of a lease. */
+		const uint64_t tenth_us = store->ttl_us / 10;
 		store->heartbeat_flying = true;
-		store->heartbeat_us = now_us + (third_us < STORE_HEARTBEAT_US ? third_us
+		store->heartbeat_us = now_us + (tenth_us < STORE_HEARTBEAT_US ? tenth_us
 									      : STORE_HEARTBEAT_US);
 	}
 	free(text);
@@ -190,7 +198,19 @@ static void on_goodbye(
 	(void)tag, (void)fault, (void)reply;
 	struct store *store = context;
 	call_answered(store);
-	atomic_store(&store->quiet, true);
+	store->goodbye_flying = false;
+}
+
+/* First of all, so that others ask for our shards by the time that we give them back. */
+static void say_goodbye(struct store *store)
+{
+	struct store_call *call = &store->call;
+	call_begin(call, "sipherd_goodbye", 2);
+	call_keep(call, keys_nodes(&store->keys, call_room(call)));
+	call_keep(call, keys_node(&store->keys, store->node, call_room(call)));
+	call_text(call, store->node);
+	store->said_goodbye = call_send(store, ROUTER_META, on_goodbye, 0) == 0;
+	store->goodbye_flying = store->said_goodbye;
 }
 
 static void leave(struct store *store, uint64_t now_us)
@@ -200,19 +220,12 @@ static void leave(struct store *store, uint64_t now_us)
 	if (!store->leaving)
 		store->leave_us = now_us;
 	store->leaving = true;
-	if (store->said_goodbye || store->stopping > 0 ||
-		(store->placement != NULL && !placement_left(store->placement)))
-		return;
-	struct store_call *call = &store->call;
-	call_begin(call, "sipherd_goodbye", 2);
-	call_keep(call, keys_nodes(&store->keys, call_room(call)));
-	call_keep(call, keys_node(&store->keys, store->node, call_room(call)));
-	call_text(call, store->node);
 	const bool can = store->meta_up && !store->refused;
-	const int status = can ? call_send(store, ROUTER_META, on_goodbye, 0) : 0;
-	if (!can)
+	if (can && !store->said_goodbye)
+		say_goodbye(store);
+	if (store->stopping == 0 && !store->goodbye_flying && (store->said_goodbye || !can) &&
+		(store->placement == NULL || placement_left(store->placement)))
 		atomic_store(&store->quiet, true);
-	store->said_goodbye = status == 0;
 }
 
 /* --- Every round --- */

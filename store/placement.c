@@ -23,9 +23,9 @@
 #define POLL_MS 250       /* between two refusals: the owner may be handing the shard over */
 #define POLL_SLOW_MS 1000 /* likewise after POLL_FAST tries */
 #define POLL_FAST 8
-/* Of the ttl: how long a node that is no more listed is still believed to live. FLUSHALL empties
- * the list until everybody's next heartbeat: nobody may take that for their death, for the leases
- * are gone as well and would be given to anybody who asks. */
+/* Of the ttl: how long a node that is not listed is still believed to live when the list was lost.
+ * FLUSHALL empties it until everybody's next heartbeat: nobody may take that for their death, for
+ * the leases are gone as well and would be given to anybody who asks. */
 #define GRACE_PERCENT 22
 #define FAILED_MS 100   /* before a call that failed is made again */
 #define FAILED_TRIES 20 /* of a hand-over's calls, before it is put off */
@@ -79,6 +79,7 @@ struct placement {
 	bool strict, leaving;
 	bool listed; /* the live nodes are known */
 	uint64_t created_ms;
+	uint64_t doubt_ms;            /* until then who is not listed may live */
 	uint64_t unlisted_ms;         /* without a list by then, we take it that we are alone */
 	uint64_t hand_over_ms;        /* none is begun before */
 	uint64_t soonest_ms;          /* nothing that is not in a lane is due before */
@@ -402,6 +403,11 @@ static bool listed(const char (*nodes)[PLACEMENT_NODE_MAX], unsigned count, cons
 	return false;
 }
 
+void placement_list_lost(struct placement *p, uint64_t now_ms)
+{
+	p->doubt_ms = now_ms + (uint64_t)p->ttl_ms * GRACE_PERCENT / 100;
+}
+
 void placement_nodes(struct placement *p, const char (*nodes)[PLACEMENT_NODE_MAX], unsigned count,
 	uint64_t now_ms)
 {
@@ -413,7 +419,7 @@ void placement_nodes(struct placement *p, const char (*nodes)[PLACEMENT_NODE_MAX
 		if (strcmp(known->name, p->node) == 0 || listed(nodes, count, known->name))
 			known->dead_ms = NEVER;
 		else if (known->dead_ms == NEVER)
-			known->dead_ms = now_ms + (uint64_t)p->ttl_ms * GRACE_PERCENT / 100;
+			known->dead_ms = later_of(now_ms, p->doubt_ms);
 	}
 	changed |= bury(p, now_ms);
 	for (unsigned i = 0; i < count; i++)
@@ -445,6 +451,10 @@ static void shard_down(struct placement *p, uint32_t shard, uint64_t now_ms)
 		/* Not released: still ours as far as anybody knows. */
 		run_on(p, shard, now_ms);
 		return;
+	case PLACEMENT_LOADING:
+		/* The slab was on its way, so the lease is ours: nobody else's is in question. */
+		s->claim = s->pending == PLACEMENT_NOTHING && s->right && !p->leaving;
+		break;
 	case PLACEMENT_RELEASING:
 		/* It may have been carried out. If nobody took over before Redis lost it all, what we
 		 * remember is the newest there is. */

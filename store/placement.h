@@ -14,8 +14,9 @@
  *   means stop driving at once.
  * - After Redis (or this process) was away, leases of others that look expired are left alone for a
  *   third of the ttl, so that their owners can renew first.
- * - A node that is no more in the list is believed to live for another 22 % of the ttl, two heartbeats
- *   and a little: FLUSHALL empties the list and the leases at once, and is nobody's death.
+ * - When the list of nodes was lost, whoever is missing in it is believed to live for another 22 % of
+ *   the ttl, two heartbeats and a little: FLUSHALL empties the list and the leases at once, and is
+ *   nobody's death. Who goes missing otherwise has gone.
  * - Refused, we ask again when the lease is over, but four times a second at least (once, after some
  *   tries): its owner may be handing the shard over.
  * - We ask only for shards that rendezvous gives us. A shard that is ours by lease but not by
@@ -78,6 +79,10 @@ void placement_remember(struct placement *placement, uint32_t shard, uint64_t mi
 /* The live nodes as the last heartbeat found them, ourselves included. */
 void placement_nodes(struct placement *placement, const char (*nodes)[PLACEMENT_NODE_MAX],
 	unsigned count, uint64_t now_ms);
+
+/* We were not in that list any more (or not yet): others may be missing as well. Before
+ * placement_nodes. */
+void placement_list_lost(struct placement *placement, uint64_t now_ms);
 
 /* A group's server can be called (again): all its leases are taken anew. Or cannot any more. */
 void placement_group_up(struct placement *placement, uint32_t group, uint64_t now_ms);

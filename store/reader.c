@@ -497,8 +497,8 @@ static size_t tell_streams(struct reader *reader, const redisReply *reply, uint3
 	return told;
 }
 
-/* XREAD of some groups. They share a server, and without a cluster the command too. Entries told, or
- * -errno. */
+/* XREAD of some groups. They share a server, and without a cluster the command too. Entries told,
+ * or -errno. */
 static int read_groups(struct reader *reader, uint32_t first, uint32_t groups, uint32_t block_ms,
 	const struct listener *listener)
 {

@@ -9,9 +9,9 @@
 #include "functions.lua.h"
 
 #define BACKOFF_LEAST_MS 50
-#define BACKOFF_MOST_MS 1000 /* with its jitter 1.5 s: back within 2 s of Redis answering */
-#define REFUSED_MS 10000     /* a newer library: look again now and then */
-#define STEADY_S 2.0         /* up for so long: the next loss begins with the shortest backoff */
+#define BACKOFF_MOST_MS 500 /* with its jitter 0.75 s: written again within 2 s of an answer */
+#define REFUSED_MS 10000    /* a newer library: look again now and then */
+#define STEADY_S 2.0        /* up for so long: the next loss begins with the shortest backoff */
 #define MESSAGE_MAX 400
 #define SAID_MAX 120
 #define SAID "" /* why the connection is dropped: that was said in better words */

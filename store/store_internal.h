@@ -22,13 +22,13 @@
 #define STORE_TICK_US 10000
 #define STORE_FLUSH_US 50000    /* between two flushes of a shard */
 #define STORE_CALL_BYTES 65536  /* of one flush, all told */
-#define STORE_ARGUMENT_BYTES 16 /* what an argument costs besides its text: $65536\r\n and \r\n */
+#define STORE_ARGUMENT_BYTES 26 /* of an argument besides its text, as the link bounds them */
 #define STORE_GAP_RECORDS 15 /* so many clean records between two dirty ones are sent with them */
 #define STORE_RUNS_MAX 600   /* a shard has at most 10,000 / 17 runs */
 #define STORE_LINES_MAX 400  /* of the feed in one flush */
 #define STORE_LINE_BYTES 112 /* of one line at most */
 #define STORE_LINES_POOL 131072 /* lines that wait for their shard's flush, 20 bytes each */
-#define STORE_LINES_SHARD 4000  /* of these, of one shard */
+#define STORE_LINES_SHARD 12000 /* of these, of one shard: all its phones at once, and some */
 #define STORE_SWEEP_US 45000000 /* one round of the sweep */
 #define STORE_SWEEP_RECORDS \
 	1960                  /* in one call of the sweep: with its frame below STORE_CALL_BYTES */
@@ -41,6 +41,7 @@
 #define STORE_PAUSE_US 1000000   /* a tick so late means that this process stood still */
 #define STORE_ADOPT_US 500000    /* until the workers have taken an ADOPT, at most */
 #define STORE_HEARTBEAT_US 1000000
+#define STORE_FAULT_US 2000000   /* without a refused call: Redis takes what we write again */
 #define STORE_REFUSED_US 5000000 /* between two looks whether the name is free by now */
 #define STORE_MESSAGES 32        /* lines for people that wait for the control thread */
 #define STORE_MESSAGE_MAX 400
@@ -193,7 +194,7 @@ struct store {
 	enum store_meta meta;
 	bool meta_up, met;   /* meta's server is there; it was agreed upon at least once */
 	bool refused, fatal; /* another fleet's name; the router keeps away from a newer schema */
-	bool leaving, said_goodbye;
+	bool leaving, said_goodbye, goodbye_flying;
 	uint32_t ups;                   /* times that meta's server came up */
 	uint64_t meta_us, heartbeat_us; /* not before */
 	uint64_t leave_us;              /* when we were asked to leave */
@@ -211,6 +212,7 @@ struct store {
 	uint64_t lag_us, lag_max_us;
 	uint32_t driven, unleased, dirty_shards;
 	uint64_t status_us;
+	uint64_t fault_us, fault_said_us; /* when a call was last refused, and when it was said */
 	char trouble[200];
 
 	struct store_call call;

@@ -394,6 +394,7 @@ void writer_forget(struct store *store, uint32_t index)
 	store->shard[index].dirty_since_us = 0;
 	store->shard[index].next_record = 0;
 	store->shard[index].sweep_record = ALL_PHONES;
+	store->shard[index].rewriting = false;
 	feed_drop(store, index);
 }
 

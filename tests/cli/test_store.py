@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from command import (DONE, FLEET, GENERATOR, HOST, SIPHERD, TESTS, USAGE, Case, 
                      sipherd)
 
 sys.path.insert(0, os.path.join(TESTS, "store"))
+import layout  # noqa: E402
 import servers  # noqa: E402
 
 ALL_THERE = "all 50 phones registered at the primary"
@@ -132,6 +134,8 @@ class Embedded(Case):
         self.assertIn("the last phone is 49", done.stderr)
 
     def export(self, fleet, env):
+        done = self.exits(sipherd("export", fleet, "--csv", "-o", "/dev/full", env=env), HOST)
+        self.assertIn("could not be written whole: No space left", done.stderr)
         said = self.exits(sipherd("export", fleet, "--csv", env=env), DONE).stdout
         rows = list(csv.DictReader(said.splitlines()))
         self.assertEqual(len(rows), 50)
@@ -334,6 +338,31 @@ class Given(Case):
             told = json.load(file)
         self.assertEqual(told["datagrams"]["planned"], 0)
 
+    def test_the_least_rights_suffice(self):
+        with open(os.path.join(os.path.dirname(TESTS), "store", "redis", "sipherd.acl"),
+                  encoding="utf-8") as file:
+            users = [line for line in file if line.startswith("user ")]
+        acl = self.write("users.acl", "".join(users).replace(
+            "WRITER-PASSWORD", "very-secret-w").replace("MONITOR-PASSWORD", "very-secret-m"))
+        redis = self.start("--aclfile", acl)
+        fleet = self.write("fleet.yaml", FAST + QUICK)
+        run = Run(self, fleet, "--store", redis.url.replace("unix:", "unix://sipherd-writer@"),
+                  env={"SIPHERD_STORE_PASSWORD": "very-secret-w"})
+        run.wait_for(ALL_THERE)
+        look = (fleet, "--store", redis.url.replace("unix:", "unix://sipherd-monitor@"))
+        env = {"SIPHERD_STORE_PASSWORD": "very-secret-m"}
+
+        def registered():
+            done = sipherd("fleet", *look, "--json", env=env)
+            return json.loads(done.stdout or "{}").get("totals", {}).get(
+                "phones_registered_primary") == 50
+        servers.wait(registered, "the monitor sees them")
+        self.exits(sipherd("fleet", *look, "--phone", "7", env=env), DONE)
+        self.exits(sipherd("export", *look, "--csv", env=env), DONE)
+        done = self.exits(sipherd("fleet", *look, "--feed", "--for", "300ms", env=env), DONE)
+        self.assertEqual(done.stderr, "")
+        self.assertNotIn("very-secret", run.stop())
+
     def test_monitors_say_what_is_missing(self):
         redis = self.start()
         done = sipherd("fleet", "--store", redis.url, "--fleet", "other")
@@ -399,6 +428,43 @@ class Many(Case):
 
     def test_cluster(self):
         self.check(servers.cluster)
+
+
+    def test_a_cluster_whose_slots_move_under_the_reader(self):
+        if servers.missing():
+            self.skipTest("not installed: " + " ".join(servers.missing()))
+        with servers.cluster() as redis:
+            group = next(g for g in range(256) if layout.slot(
+                "{f." + layout.tag("f", g, True) + "}") < 5000)
+            tag = "sipherd:{f." + layout.tag("f", group, True) + "}"
+            source = next(server for server in redis.masters() if "MOVED" not in server.cli(
+                "GET", tag, check=False))
+            target = next(server for server in redis.masters() if server is not source)
+            redis.masters()[0].cli("-c", "HSET", "sipherd:{f}:meta", "schema", "1", "phones",
+                                   str((group + 1) * 10000), "groups", "256")
+            source.cli("HSET", f"{tag}:l:{group:04}", "owner", "somebody", "token", "7", "exp", "1")
+            look = ("fleet", "--store", redis.url, "--fleet", "f")
+            follower = subprocess.Popen([SIPHERD, *look, "--feed", "--for", "10s"],
+                                        stdout=subprocess.PIPE, text=True, env=environment())
+            self.addCleanup(follower.communicate)
+            self.addCleanup(follower.kill)
+
+            def follows():
+                source.cli("XADD", f"{tag}:feed", "*", "s", str(group), "n", "1", "d", "RESYNC")
+                return select.select([follower.stdout], [], [], 0.2)[0]
+            servers.wait(follows, "the follower has begun")
+            # ASK: the key is there no more, the slot still is.
+            redis.move_slot(layout.slot(tag), source, target, keep_open=True)
+            source.cli("MIGRATE", "127.0.0.1", str(target.port), f"{tag}:l:{group:04}", "0", "5000")
+            told = holds(self.exits(sipherd(*look, "--json"), DONE).stdout)
+            self.assertEqual(told["shards"][group]["owner"], "somebody")
+            # MOVED: whoever follows the feed is sent to the other server.
+            redis.move_slot(layout.slot(tag), source, target)
+            text = "3 P>r switching keepalive-silence 7 1795271275209"
+            target.cli("XADD", f"{tag}:feed", "*", "s", str(group), "n", "1", "d", text)
+            said = follower.communicate(timeout=30)[0]
+            self.assertEqual(follower.returncode, DONE)
+            self.assertIn("phone 3 ", said)
 
 
 class Peek(Case):

@@ -61,7 +61,7 @@ struct churner {
 	/* Control thread writes; workers take them when order_generation has changed. */
 	_Atomic uint32_t transitions, keepalives;
 	_Atomic uint32_t storm_passes, storm_ms, storm_number;
-	_Atomic bool pause, end;
+	_Atomic bool pause, end, in_order;
 	struct worker worker[MIRROR_WORKERS_MAX];
 };
 
@@ -251,11 +251,7 @@ static void begin_session(struct worker *worker, uint32_t shard)
 		abort(); /* the test runs for longer than it was made for */
 	struct churner_session *session =
 		&sessions[(size_t)worker->index * CHURNER_SESSIONS + worker->sessions_used++];
-	const uint64_t now_us = monotonic_ns() / 1000;
 	session->shard = shard;
-	atomic_store_explicit(&session->first_us, now_us, memory_order_relaxed);
-	atomic_store_explicit(&session->last_us, now_us, memory_order_relaxed);
-	session->used = 1;
 	worker->session[shard] = worker->sessions_used;
 }
 
@@ -266,7 +262,11 @@ static void note_session(struct worker *worker, uint32_t shard, uint64_t now_us)
 	struct churner_session *session =
 		&worker->churner->config.sessions[(size_t)worker->index * CHURNER_SESSIONS +
 						  worker->session[shard] - 1];
+	/* An adoption alone is no act: it may have been carried out when the lease was over already. */
+	if (session->used == 0)
+		atomic_store_explicit(&session->first_us, now_us, memory_order_relaxed);
 	atomic_store_explicit(&session->last_us, now_us, memory_order_relaxed);
+	session->used = 1;
 }
 
 static void set_driven(struct worker *worker, uint32_t shard, uint8_t driven)
@@ -450,6 +450,11 @@ static void storm_begin(struct worker *worker, uint64_t now_us)
 	storm->duration_us = 1000u * (uint64_t)atomic_load(&churner->storm_ms);
 	storm->total = (uint64_t)atomic_load(&churner->storm_passes) * worker->phones;
 	storm->done = 0;
+	if (atomic_load(&churner->in_order)) {
+		storm->position = 0;
+		storm->step = 1;
+		return;
+	}
 	storm->position = random_below(&worker->random, worker->phones);
 	storm->step = 1 + (uint32_t)(0.618 * worker->phones);
 	while (divisor(storm->step, worker->phones) != 1)
@@ -624,6 +629,11 @@ void churner_storm(struct churner *churner, unsigned passes, uint32_t duration_m
 		atomic_store(&churner->worker[i].storming, true);
 	atomic_fetch_add(&churner->storm_number, 1);
 	order(churner);
+}
+
+void churner_in_order(struct churner *churner, bool in_order)
+{
+	atomic_store(&churner->in_order, in_order);
 }
 
 bool churner_storm_is_over(const struct churner *churner)

@@ -14,7 +14,7 @@
 #define CHURNER_SESSIONS 8192 /* of one worker */
 
 /* From adoption to release of one shard by one worker: when it first and last acted for one of its
- * phones, CLOCK_MONOTONIC in us. May lie in memory that outlives the process. The worker writes. */
+ * phones, CLOCK_MONOTONIC in us; used when it did at all. May lie in memory that outlives the process. The worker writes. */
 struct churner_session {
 	uint32_t shard, used;
 	_Atomic uint64_t first_us, last_us;
@@ -57,9 +57,10 @@ void churner_release(struct churner *churner, uint32_t first, uint32_t count);
 /* Random transitions and keep-alives a second over all workers, from now on. Keep-alives change a
  * count and a round trip and mark nothing. */
 void churner_rate(struct churner *churner, uint32_t transitions, uint32_t keepalives);
-/* Each driven phone takes `passes` steps towards a fail-over or back, in an order that jumps about,
- * evenly over duration_ms. */
+/* Each driven phone takes `passes` steps towards a fail-over or back, evenly over duration_ms: in an
+ * order that jumps about, or, after churner_in_order(true), as they were powered on. */
 void churner_storm(struct churner *churner, unsigned passes, uint32_t duration_ms);
+void churner_in_order(struct churner *churner, bool in_order);
 bool churner_storm_is_over(const struct churner *churner);
 /* Nothing is published between these, except by phones that are adopted or released. Pause returns
  * when every worker has seen it. */

@@ -154,11 +154,14 @@ class Run:
                                        lag_us=0))
 
     def judge(self, node, status):
-        produced = status["transitions"]
-        told = status["feed_lines"] + status["feed_dropped"]
-        assert told == produced, f"{produced} transitions, but {told} lines were sent or counted"
-        # A few come from page faults; one per round would be a worker that waits for something.
-        assert status["switches"] <= 20 + status["rounds"] // 1000, \
+        end = time.monotonic() + LIMIT_S / 3
+        while status["feed_lines"] + status["feed_dropped"] != status["transitions"]:
+            assert time.monotonic() < end, f"of {status['transitions']} transitions " \
+                f"{status['feed_lines']} were told and {status['feed_dropped']} counted"
+            status = node.status()
+        # Page faults that meet the kernel's lock of the address space make some; a worker that waits
+        # for the store would do so in every other round.
+        assert status["switches"] <= 100 + status["rounds"] // 100, \
             f"a worker gave up the processor {status['switches']} times beside its naps"
         self.notes["switches"] = max(status["switches"], self.notes.get("switches", 0))
         self.notes["late_ms"] = max(status["late_us"] / 1000, self.notes.get("late_ms", 0))
@@ -374,7 +377,9 @@ def cut_loading(run):
     again = run.node("b", target=f"unix:{run.proxy.path}")
     since = cut(run)
     until("every shard is driven again", lambda: len(again.driven()) == run.shards, LIMIT_S)
-    run.finish(since)
+    # Leases that may be others' are asked for after a third of the ttl.
+    run.notes["adopted_s"] = time.monotonic() - since
+    run.finish(time.monotonic())
     last_tried_is_kept(run, before, again)
 
 
@@ -414,7 +419,7 @@ def sentinel(run):
     run.node(target=lab.target)
     run.begin_churn()
     lab.server[0].kill()
-    run.server = until("a new master", lab.master)
+    run.server = until("a new master that a Sentinel names", lab.named)
     since = time.monotonic()
     if run.random.random() < 0.5:  # the old one comes back and is told to follow
         lab.server[0].start()
@@ -517,7 +522,7 @@ def finish_two(run, since):
     until("every shard is driven by one node", lambda: sorted(
         shard for node in run.nodes for shard in node.driven()) == list(range(run.shards)), LIMIT_S)
     run.notes["taken_over_s"] = time.monotonic() - since
-    run.finish(since)
+    run.finish(time.monotonic())
     driven_once(run)
 
 

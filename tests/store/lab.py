@@ -163,6 +163,14 @@ class Sentinels:
                 continue
         return None
 
+    def named(self):
+        """The master, when one of the Sentinels knows of it."""
+        master = self.master()
+        if master is None:
+            return None
+        names = [watcher("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "m1") for watcher in self.watcher]
+        return master if any(int(name[1]) == master.port for name in names) else None
+
     def close(self):
         for server in self.watcher + self.server:
             server.kill()

@@ -441,7 +441,7 @@ class Flush(Case):
         self.assertEqual(self.redis.fcall("renew", [self.lease], "a", TTL, self.token), [1])
         token = self.acquire("a", mine=self.token)[1]
         self.assertEqual(
-            self.redis.fcall("heartbeat", KEYS.heartbeat("a"), "a", TTL, "{}", "x", 1)[1], b"a")
+            self.redis.fcall("heartbeat", KEYS.heartbeat("a"), "a", TTL, "{}", "x", 1)[2], b"a")
         self.assertEqual(self.redis.fcall("release", [self.lease], "a", token), 1)
         self.assertEqual(self.redis.fcall("goodbye", KEYS.heartbeat("a")[:2], "a"), 1)
 
@@ -457,12 +457,22 @@ class Nodes(Case):
     def test_live_nodes(self):
         self.heartbeat("a")
         before = int(self.redis("TIME")[0]) * 1000
-        now_ms, *live = self.heartbeat("b", text='{"host": "h", "pid": 7, "sub": {"x": [1]}}')
+        now_ms, known, *live = self.heartbeat("b", text='{"host": "h", "pid": 7, "sub": {"x": [1]}}')
         self.assertTrue(before <= now_ms < before + 60000)
-        self.assertEqual(sorted(live), [b"a", b"b"])
+        self.assertEqual((known, sorted(live)), (0, [b"a", b"b"]))
         node = json.loads(self.redis("HGET", KEYS.nodes, "b"))
         self.assertEqual(node, {"host": "h", "pid": 7, "sub": {"x": [1]}, "heartbeat": now_ms})
         self.assertEqual(json.loads(self.redis("HGET", KEYS.nodes, "a")).keys(), {"heartbeat"})
+
+    def test_who_was_live_before(self):
+        self.assertEqual(self.heartbeat("a")[1], 0)
+        self.assertEqual(self.heartbeat("a")[1], 1)
+        self.put("a", TTL + 100)      # an old snapshot
+        self.assertEqual([self.heartbeat("a")[1] for _ in range(2)], [0, 1])
+        self.redis("HSET", KEYS.nodes, "a", "garbage")
+        self.assertEqual([self.heartbeat("a")[1] for _ in range(2)], [0, 1])
+        self.redis("FLUSHALL")
+        self.assertEqual([self.heartbeat("a")[1] for _ in range(2)], [0, 1])
 
     def test_the_silent_and_the_forgotten(self):
         self.put("late", 20000)
@@ -470,7 +480,7 @@ class Nodes(Case):
         self.put("ahead", -5000)      # another server's clock before a fail-over
         self.put("far-ahead", -3700000)
         self.redis("HSET", KEYS.nodes, "garbage", "{", "number", "7", "text", '{"heartbeat":"x"}')
-        self.assertEqual(sorted(self.heartbeat("a")[1:]), [b"a", b"ahead"])
+        self.assertEqual(sorted(self.heartbeat("a")[2:]), [b"a", b"ahead"])
         self.assertEqual(sorted(self.redis("HKEYS", KEYS.nodes)), [b"a", b"ahead", b"late"])
 
     def test_aggregates(self):

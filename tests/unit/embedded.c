@@ -143,6 +143,25 @@ static void a_hung_server_is_ended(void **state)
 }
 
 /* We are the grandchildren's reaper here, so their end is ours to wait for. */
+/* A link that somebody else has put beside our folders leads to nothing that may be removed. */
+static void follows_no_links(void **state)
+{
+	(void)state;
+	struct embedded embedded;
+	char other[128], log[160], link[128];
+	snprintf(other, sizeof(other), "%s/other", folder);
+	snprintf(log, sizeof(log), "%s/log", other);
+	snprintf(link, sizeof(link), "%s/sipherd-redis.123456", folder);
+	assert_int_equal(mkdir(other, 0700), 0);
+	const int fd = open(log, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(symlink(other, link), 0);
+	assert_int_equal(embedded_start(&embedded, folder, reason), 0);
+	embedded_stop(&embedded);
+	assert_int_equal(access(log, F_OK), 0);
+}
+
 static void ends_when_we_are_killed(void **state)
 {
 	(void)state;
@@ -216,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(starts_serves_and_goes, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(inherits_nothing, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(follows_no_links, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_hung_server_is_ended, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(
 			ends_when_we_are_killed, make_folder, remove_folder),

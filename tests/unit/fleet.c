@@ -605,6 +605,22 @@ static void warnings_are_warnings(void **state)
 		"fleet.yaml:2:26: registration.expires: with 0 no phone will ever be registered\n"
 		"fleet.yaml:1:15: timers.t1: 10000ms is more than timers.t2, 4000ms, which then is "
 		"the interval\n");
+	/* An address whose phones are in several shards belongs to nobody alone. */
+	static const char packed[] = "phones: 30k\nuser: '2{n:06}'\nlink: tap:x\n"
+				     "source: 10.0.0.1-10.0.0.9 ports 10000-25999\n"
+				     "proxies: { primary: 10.9.0.1 }\n";
+	char text[512];
+	snprintf(text, sizeof(text), "%sstore: redis://10.9.0.9\n", packed);
+	assert_int_equal(parse(text), 0);
+	assert_non_null(strstr(said.warnings, "fleet.yaml:4:9: source: 10.0.0.1-10.0.0.9 ports "
+					      "10000-25999 packs 16000 phones on one address"));
+	assert_int_equal(parse(packed), 0);
+	assert_string_equal(said.warnings, "");
+	assert_int_equal(parse("phones: 30k\nuser: '2{n:06}'\nlink: tap:x\n"
+			       "source: 10.0.0.1-10.0.0.99 ports 10000-10999\n"
+			       "proxies: { primary: 10.9.0.1 }\nstore: redis://10.9.0.9\n"),
+		0);
+	assert_string_equal(said.warnings, "");
 }
 
 /* Out again */
@@ -734,7 +750,8 @@ static void random_value(const struct fleet_key *key, char *out, size_t size)
 		snprintf(out, size, "%s",
 			PICK("none", "embedded", "redis://a.example", "redis://[::1]:7000/3",
 				"unix:/tmp/a%20b%3Fc", "unix:/x?db=4",
-				"redis+sentinel://a:1,b.example/main/2", "redis+cluster://10.0.0.1:7001"));
+				"redis+sentinel://a:1,b.example/main/2",
+				"redis+cluster://10.0.0.1:7001"));
 		return;
 	case KIND_GATEWAY:
 		snprintf(out, size, "%s", PICK("", "10.0.0.1", "fe80::1, 10.0.0.1"));
@@ -803,6 +820,9 @@ static void json_has_units_and_no_secrets(void **state)
 	assert_true(json_is_true(json_object_get(json_object_get(json, "redundancy"), "enabled")));
 	char *dump = json_dumps(json, 0);
 	assert_null(strstr(dump, "pw-"));
+	assert_null(strstr(dump, "very-secret"));
+	assert_string_equal(json_string_value(json_object_get(json, "store")),
+		"redis+sentinel://10.30.0.1:26379,[2001:db8:30::1]:26380/main/2");
 	free(dump);
 	json_decref(json);
 }

@@ -51,7 +51,7 @@ struct call {
 	/* The reply */
 	bool granted, r_newest, moved, fenced;
 	uint64_t r_token, left_ms, slab;
-	bool live[NODES];
+	bool live[NODES], known;
 };
 enum { CALL_WRITE = 100, CALL_RENEW, CALL_HEARTBEAT, CALL_GOODBYE };
 
@@ -154,6 +154,8 @@ static void lua_run(struct node *node, struct call *call)
 		w.data.heartbeat_ms[self] = 0;
 		return;
 	default:
+		call->known = w.data.heartbeat_ms[self] != 0 &&
+			      w.now_ms - w.data.heartbeat_ms[self] < TTL_MS;
 		w.data.heartbeat_ms[self] = w.now_ms;
 		for (int i = 0; i < NODES; i++)
 			call->live[i] = w.data.heartbeat_ms[i] != 0 &&
@@ -193,6 +195,8 @@ static void heartbeat_answered(struct node *node, const struct call *call)
 	for (int i = 0; i < NODES; i++)
 		if (call->live[i])
 			strcpy(names[count++], w.node[i].name);
+	if (!node->leaving && !call->known)
+		placement_list_lost(node->placement, w.now_ms);
 	if (!node->leaving)
 		placement_nodes(node->placement, names, count, w.now_ms);
 }
@@ -819,6 +823,30 @@ static struct placement *handing_over(void)
 	return p;
 }
 
+/* Who said goodbye has gone at once; who is missing since the list was lost may come back. */
+static void the_missing_have_gone_unless_the_list_was_lost(void **state)
+{
+	(void)state;
+	char names[2][PLACEMENT_NODE_MAX] = {"a", "b"};
+	while (placement_owner(names, 2, 0) == 0)
+		names[1][0]++;
+	for (int lost = 0; lost < 2; lost++) {
+		struct placement *p;
+		assert_int_equal(placement_create(&p, 1, 1, "a", 0, false, 0), 0);
+		placement_group_up(p, 0, 10);
+		placement_list_lost(p, 10);
+		placement_nodes(p, names, 2, 10);
+		expect(p, 4000, PLACEMENT_NOTHING, 0);
+		if (lost)
+			placement_list_lost(p, 5000);
+		placement_nodes(p, names, 1, 5000);
+		if (lost)
+			expect(p, 5000 + PLACEMENT_TTL_MS / 5, PLACEMENT_NOTHING, 0);
+		expect(p, lost ? 5000 + PLACEMENT_TTL_MS / 4 : 5000, PLACEMENT_ACQUIRE, 0);
+		placement_free(p);
+	}
+}
+
 static void redis_lost_in_a_hand_over(void **state)
 {
 	(void)state;
@@ -1079,6 +1107,7 @@ int main(void)
 		cmocka_unit_test(two_alone_agree),
 		cmocka_unit_test(a_stopped_node_is_fenced),
 		cmocka_unit_test(who_drove_last_knows_best),
+		cmocka_unit_test(the_missing_have_gone_unless_the_list_was_lost),
 		cmocka_unit_test(redis_lost_in_a_hand_over),
 		cmocka_unit_test(fenced_in_a_hand_over),
 		cmocka_unit_test(answers_from_before_a_pause_are_void),

@@ -23,8 +23,8 @@ SHARED_PORTS = 1000  # of each address: ten addresses for the 10,000 phones of a
 class Herd:
     """`mode` is asym, sym or off, and also names the interface it uses: asym0 and so on.
 
-    Or it is shared: one of several generators of the same fleet, on the machine `host`. The store is
-    none where it is not the matter; state is the folder of the image file.
+    Or it is shared: one of several generators of the same fleet. The store is none where it is not the
+    matter. With `host` it runs as on a machine of that name, with the folder `state` of its own.
     """
 
     def __init__(self, lab, sipherd, mode, phones, link="af_packet", version=4, vlan=None, host=None,
@@ -40,7 +40,7 @@ class Herd:
         self.interface = self.tap if link == "tap" else mode + "0"
         self.host = host
         self.store = store
-        self.state = state
+        self.state = os.path.join(lab.state, state or self.mode)
         self.namespace = "herd"
         self.ports = 1
         if mode == "shared":
@@ -146,9 +146,7 @@ class Herd:
         if os.path.exists(self.summary_path):
             os.unlink(self.summary_path)
         argv = [self.sipherd, "run", path, "--for", f"{seconds}s", "--summary", self.summary_path,
-                "--seed", "1", *arguments]
-        if self.state:
-            argv += ["--state", self.state]
+                "--seed", "1", "--state", self.state, *arguments]
         # af_xdp wants bpffs, and `ip netns exec` mounts a fresh /sys without it.
         prepare = ("mount -t bpf bpf /sys/fs/bpf"
                    if self.link == "af_xdp" else None)

@@ -299,12 +299,12 @@ def announcements(path):
 
 
 def tries(path, begin, end=float("inf")):
-    """{phone's address: proxies its REGISTERs went to} within this time, retransmissions included,
-    those with Expires 0 not."""
+    """{phone's address: (time, proxy) of its REGISTERs} within this time, retransmissions included, those
+    with Expires 0 not."""
     found = collections.defaultdict(list)
     for packet in packets(path, "sip.Method == REGISTER && !icmp && !icmpv6"):
         if begin <= packet.time < end and packet.row.sip_expires != "0":
-            found[packet.source.split()[0]].append(packet.destination)
+            found[packet.source.split()[0]].append((packet.time, packet.destination))
     return found
 
 

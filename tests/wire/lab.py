@@ -41,8 +41,6 @@ HERD_PREFIX = {
 TAP_PREFIX = {"asym": {4: "10.22.0.0/16"}, "sym": {4: "10.23.0.0/16"}}
 # The phones of several generators, many to an address.
 SHARED_PREFIX = {4: "10.25.0.0/24", 6: "2001:db8:25::/64"}
-# Of three shards, rendezvous hashing gives two to the first of these hosts and one to the second, and
-# the third gets one of the first's.
 GENERATORS = ("green", "blue", "teal")
 TAP_GATEWAY = {"asym": "10.22.255.254", "sym": "10.23.255.254"}
 
@@ -112,7 +110,7 @@ def reap_group(group):
             return
 
 
-def guard(namespaces, folder, pipe):
+def guard(namespaces, folders, pipe):
     """In a process of its own: when the test dies without its own cleaning up (SIGKILL), do it."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -128,7 +126,8 @@ def guard(namespaces, folder, pipe):
             except ProcessLookupError:
                 pass
         subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
-    shutil.rmtree(folder, ignore_errors=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 
@@ -190,11 +189,13 @@ class Lab:
         self.processes = []
         self.namespaces = []
         self.folder = tempfile.mkdtemp(prefix=self.tag + "-")
-        # What a run leaves for the next one stays here, and nothing from outside gets in.
+        # What a run leaves for the next one stays here, in memory as it would by itself, and nothing
+        # from outside gets in.
+        self.state = tempfile.mkdtemp(prefix=self.tag + "-", dir="/dev/shm")
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("SIPHERD_")}
         self.environment["SIPHERD_HTTP"] = "none"
-        self.environment["SIPHERD_STATE"] = os.path.join(self.folder, "state")
+        self.environment["SIPHERD_STATE"] = self.state
         self.vlan_on = False
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._start_guard()
@@ -206,7 +207,8 @@ class Lab:
             os.close(end)
             return
         os.close(self.guard_pipe)
-        guard([self.namespace(name) for name in ("herd",) + SIDES + GENERATORS], self.folder, end)
+        guard([self.namespace(name) for name in ("herd",) + SIDES + GENERATORS],
+              [self.folder, self.state], end)
 
     # -- commands -----------------------------------------------------------------------------
 
@@ -378,6 +380,8 @@ class Lab:
     def put_away(self, case):
         """Logs, captures and summaries of one case must not be taken for the next one's."""
         folder = os.path.join(self.folder, case)
+        for entry in list(os.scandir(self.state)):
+            shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
         if self.keep:
             os.makedirs(folder, exist_ok=True)
         for entry in list(os.scandir(self.folder)):
@@ -402,6 +406,7 @@ class Lab:
             say(f"    logs are kept in {self.folder}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.state, ignore_errors=True)
         os.write(self.guard_pipe, b".")
         os.close(self.guard_pipe)
         os.waitpid(self.guard_pid, 0)

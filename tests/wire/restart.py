@@ -3,7 +3,6 @@
 Cases of run.py."""
 
 import os
-import shutil
 import signal
 import time
 
@@ -13,7 +12,7 @@ from store import Redis, image_path, image_records
 
 PHONES = 2000
 MODES = ("asym", "sym")
-PERIOD_S = 4
+PERIOD_S = 6
 TTL_S = 3
 # In the middle of an outage some phones have moved and others have not: so many at least of each.
 SHARE = 0.05
@@ -23,6 +22,7 @@ class Killed:
     """kill -9 with the store that comes by itself: the image file has everything."""
 
     word = "kill -9"
+    late_s = 0  # nothing that was sent is unknown to the image file
 
     def __init__(self, stage):
         self.store = {mode: None for mode in MODES}
@@ -56,6 +56,7 @@ class Moved(Stopped):
     """The host is gone, and with it the image file: another one goes on from Redis."""
 
     word = "host change"
+    late_s = 1  # the last flush, on a busy machine
 
     def end(self, herd):
         Killed.end(herd)
@@ -74,7 +75,7 @@ def outage(stage, herds):
         stage.check_running()
         users = stage.proxy[REDUNDANT].users()
         have = [len(users & herd.expected.keys()) for herd in herds]
-        return (all(n > 0.4 * PHONES for n in have),
+        return (all(n > 0.25 * PHONES for n in have),
                 " and ".join(f"{n} of {PHONES} {herd.mode}" for n, herd in zip(have, herds)))
     wait_until("primary killed: amid the move to the redundant", probe, 30, 0.1)
 
@@ -94,22 +95,33 @@ def expected_proxies(herd, records):
     return tried
 
 
-def judge_one(herd, path, ended, expected):
-    """Each phone's first REGISTER after the restart went to where its record says, and (but for what a
-    SIGKILL keeps from leaving the host) that is where its last one before had gone."""
-    firsts = {phone: sent[0] for phone, sent in judge.tries(path, ended).items()}
-    lasts = {phone: sent[-1] for phone, sent in judge.tries(path, 0, ended).items()}
+def began(sent):
+    """When the phone began to try the proxy that it tried last."""
+    time_of, proxy = None, sent[-1][1]
+    for at, to in reversed(sent):
+        if to != proxy:
+            break
+        time_of = at
+    return time_of
+
+
+def judge_one(herd, path, ended, expected, way):
+    """Each phone's first REGISTER after the restart went to where its record says, and that is where
+    tshark saw its last one go before, but for what is newer than the record can be."""
+    firsts = {phone: sent[0][1] for phone, sent in judge.tries(path, ended).items()}
+    before = judge.tries(path, 0, ended)
     wrong = sum(1 for phone, proxy in expected.items() if firsts.get(phone) != proxy)
     moved = sum(1 for proxy in expected.values() if proxy == ADDRESS[REDUNDANT][4])
-    seen = sum(1 for phone, proxy in lasts.items() if firsts.get(phone) == proxy)
+    missed = [ended - began(sent) for phone, sent in before.items()
+              if firsts.get(phone) != sent[-1][1]]
     say(f"    {herd.mode}: of {len(firsts)} first REGISTERs {wrong} went elsewhere; {moved} phones "
-        f"had tried the redundant last; of {len(lasts)} seen trying before, {seen} went on there")
+        f"had tried the redundant last; of {len(before)} seen trying before, {len(missed)} had done "
+        f"so too late to be known, in the last {max(missed, default=0) * 1000:.0f} ms")
     if wrong:
         raise Failure(f"{herd.mode}: {wrong} of {PHONES} phones did not begin where they had tried "
                       f"last")
-    if seen < 0.95 * len(lasts) or len(lasts) < 0.4 * PHONES:
-        raise Failure(f"{herd.mode}: only {seen} of {len(lasts)} phones went on where tshark had "
-                      f"seen them")
+    if len(before) < 0.2 * PHONES or max(missed, default=0) > way.late_s:
+        raise Failure(f"{herd.mode}: phones did not go on where tshark had seen them")
 
 
 def restarted(kind):
@@ -117,19 +129,18 @@ def restarted(kind):
         stage.proxies_up()
         way = kind(stage)
         herds = [stage.herd(mode, PHONES, store=way.store[mode], ttl=f"{TTL_S}s", ramp="2000/s",
-                            state=os.path.join(stage.lab.folder, "state-" + mode),
                             period=f"{PERIOD_S}s", host="first") for mode in MODES]
         for herd in herds:
-            shutil.rmtree(herd.state, ignore_errors=True)
             herd.start()
         wait_until("registered at the primary", lambda: (
             len(stage.proxy[PRIMARY].users()) >= 0.99 * len(herds) * PHONES,
             f"{len(stage.proxy[PRIMARY].users())} phones"), 60)
         captures = [stage.capture(f"restart-{herd.mode}", herd.tapped()) for herd in herds]
         outage(stage, herds)
+        ended = []
         for herd in herds:
             way.end(herd)
-        ended = time.time()
+            ended.append(time.time())
         expected = [expected_proxies(herd, way.records(herd)) for herd in herds]
         for herd in herds:
             herd.start()
@@ -139,9 +150,9 @@ def restarted(kind):
         paths = [stage.captured(capture) for capture in captures]
         for herd in herds:
             herd.interrupt()
-        for herd, path, proxies in zip(herds, paths, expected):
+        for herd, *evidence in zip(herds, paths, ended, expected):
             herd.finish()
-            judge_one(herd, path, ended, proxies)
+            judge_one(herd, *evidence, way)
     case.__doc__ = f"{kind.word.capitalize()} amid an outage: each phone begins where it tried last."
     return case
 
