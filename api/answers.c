@@ -319,7 +319,6 @@ static void worker_item(struct shape *shape, const void *context, uint32_t index
 void answer_generator(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	const struct wire_snapshot *now = picture->now;
-	const struct mirror *mirror = picture->share->mirror;
 	char seed[24];
 	(void)which;
 	/* Text: JSON's numbers lose 64-bit integers in many a reader. */
@@ -334,7 +333,7 @@ void answer_generator(struct shape *shape, const struct picture *picture, unsign
 	tell_histogram(shape, "lateness", "planned to real send time of new transactions",
 		&now->histograms.lateness_us);
 	shape_count(shape, "memory_bytes", "for phones, timers and templates",
-		now->herd_memory - (mirror != NULL ? mirror_memory(mirror) : 0));
+		picture_memory_bytes(picture));
 	shape_begin(shape, "counters", "of the phones, since the start");
 	tell_counters(shape, &now->herd, herd_counters_descriptions, herd_counters_count);
 	shape_end(shape);

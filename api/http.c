@@ -48,7 +48,7 @@ struct http {
 /* What the headers say, gathered in one walk. */
 struct headers {
 	const char *host, *origin, *authorization, *length;
-	unsigned hosts, authorizations;
+	unsigned hosts, authorizations, lengths;
 	bool chunked;
 };
 
@@ -137,6 +137,7 @@ static enum MHD_Result take_header(
 		headers->origin = value;
 	} else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
 		headers->length = value;
+		headers->lengths++;
 	} else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
 		headers->chunked = true;
 	}
@@ -146,8 +147,9 @@ static enum MHD_Result take_header(
 static bool check_place(const struct http *http, const struct headers *h, struct problem *problem)
 {
 	const struct option_list *names = &http->options->http_host;
-	if (h->hosts != 1)
-		return problem_set(problem, PROBLEM_BAD_REQUEST, "one Host header is needed");
+	if (h->hosts != 1 || h->lengths > 1)
+		return problem_set(problem, PROBLEM_BAD_REQUEST,
+			"one Host header is needed, and at most one Content-Length");
 	if (!guard_host_is_ours(h->host, &http->listen, names->item, names->count))
 		return problem_set(problem, PROBLEM_FOREIGN_HOST,
 			"this name is not known here; sipherd run --http-host NAME adds it");
@@ -560,8 +562,10 @@ int http_open(struct http **out, const struct options *options, const struct pic
 	if (options->http != NULL && strcmp(options->http, "none") == 0)
 		return EXIT_DONE;
 	struct http *http = calloc(1, sizeof(*http));
-	if (http == NULL)
+	if (http == NULL) {
+		fprintf(stderr, "sipherd: out of memory for the HTTP API\n");
 		return EXIT_HOST;
+	}
 	http->options = options;
 	http->picture = *picture;
 	http->fd = -1;

@@ -250,7 +250,7 @@ static void tell_generator(struct metrics *m)
 	gauge(m, "generator_healthy", "0 when sipherd was the limit and not the proxies.",
 		!verdict.generator_limited);
 	gauge(m, "generator_memory_bytes", "For phones, timers and templates.",
-		(double)now->herd_memory);
+		(double)picture_memory_bytes(p));
 	family(m, "worker_busy_ratio", "gauge",
 		"Share of the last second that a worker did not poll in vain.");
 	for (unsigned i = 0; i < now->workers; i++)

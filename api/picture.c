@@ -8,6 +8,12 @@ double picture_at_s(const struct picture *picture)
 	return (double)(int64_t)(picture->now->now_us - picture->start_us) / 1e6;
 }
 
+uint64_t picture_memory_bytes(const struct picture *picture)
+{
+	const struct mirror *mirror = picture->share->mirror;
+	return picture->now->herd_memory - (mirror != NULL ? mirror_memory(mirror) : 0);
+}
+
 uint32_t picture_registered(const struct picture *picture)
 {
 	return tally_phones(&picture->now->population, PHONE_REGISTERED);

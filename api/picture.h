@@ -32,6 +32,8 @@ struct picture {
 
 /* Seconds of the run, as of the snapshot. */
 double picture_at_s(const struct picture *picture);
+/* For phones, timers and templates, without what the store carries. */
+uint64_t picture_memory_bytes(const struct picture *picture);
 uint32_t picture_registered(const struct picture *picture);
 /* Requests a second once all phones are registered, by the fleet file's periods. */
 double picture_steady_per_s(const struct picture *picture);

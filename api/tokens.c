@@ -24,7 +24,7 @@ static int write_file(const struct tokens *tokens, int fd)
 {
 	if (fd < 0)
 		return -errno;
-	int written = dprintf(fd, "viewer %s\noperator %s\n", tokens->viewer, tokens->operator);
+	int written = dprintf(fd, "viewer %s\noperator %s\n", tokens->viewers, tokens->operators);
 	int status = written < 0 ? -errno : 0;
 	if (close(fd) != 0 && status == 0)
 		status = -errno;
@@ -52,9 +52,9 @@ static int write_named(struct tokens *tokens, const char *path)
 int tokens_open(struct tokens *tokens, const char *path)
 {
 	*tokens = (struct tokens){.path = "/tmp/sipherd-tokens-XXXXXX"};
-	int status = draw(tokens->viewer);
+	int status = draw(tokens->viewers);
 	if (status == 0)
-		status = draw(tokens->operator);
+		status = draw(tokens->operators);
 	if (status == 0 && path != NULL)
 		status = write_named(tokens, path);
 	else if (status == 0)
@@ -67,8 +67,8 @@ int tokens_open(struct tokens *tokens, const char *path)
 enum token_role tokens_role(const struct tokens *tokens, const char *given)
 {
 	/* Both are compared always, so that the time taken does not tell which one it is near. */
-	bool viewer = guard_token_equal(given, tokens->viewer);
-	bool operates = guard_token_equal(given, tokens->operator);
+	bool viewer = guard_token_equal(given, tokens->viewers);
+	bool operates = guard_token_equal(given, tokens->operators);
 	return operates ? ROLE_OPERATOR : viewer ? ROLE_VIEWER : ROLE_NOBODY;
 }
 

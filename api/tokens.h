@@ -13,7 +13,7 @@ enum token_role { ROLE_NOBODY, ROLE_VIEWER, ROLE_OPERATOR };
 
 struct tokens {
 	char path[4096]; /* of the file; empty: none was written */
-	char viewer[GUARD_TOKEN_LENGTH + 1], operator[GUARD_TOKEN_LENGTH + 1];
+	char viewers[GUARD_TOKEN_LENGTH + 1], operators[GUARD_TOKEN_LENGTH + 1];
 };
 
 /* Make new tokens and write them to `path`, or to a new file in /tmp when path is NULL: one line per

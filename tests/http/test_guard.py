@@ -47,6 +47,8 @@ class Place(Case):
         for request in (b"GET /healthz HTTP/1.1\r\n\r\n", b"GET /healthz HTTP/1.0\r\n\r\n",
                         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n"):
             self.problem(raw(port, request), 400, "bad-request")
+        lengths = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + 2 * b"Content-Length: 0\r\n"
+        self.assertEqual(raw(port, lengths + b"\r\n").code, 400)
         self.problem(raw(port, b"GET /healthz HTTP/1.1\r\nHost:\r\n\r\n"), 421, "foreign-host")
 
     def test_origins(self):
