@@ -199,6 +199,7 @@ struct store {
 	uint64_t meta_us, heartbeat_us; /* not before */
 	uint64_t leave_us;              /* when we were asked to leave */
 	bool heartbeat_flying;
+	unsigned namesakes; /* heartbeats in a row that followed another process's of our name */
 	char (*nodes)[PLACEMENT_NODE_MAX]; /* [PLACEMENT_NODES_MAX], for a reply being read */
 	uint32_t live_nodes;
 
