@@ -275,6 +275,9 @@ void store_loop_free(struct store *store);
 /* What the answer to a call that writes says of Redis as a whole: trouble, or the end of it. */
 void store_fault(struct store *store, enum router_fault fault, const redisReply *reply);
 
+/* From then on no packet is sent. */
+void store_set_lease_over(struct store *store, uint64_t over_us);
+
 /* writer.c */
 int writer_create(struct store *store);
 void writer_free(struct store *store);
