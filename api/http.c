@@ -191,7 +191,7 @@ static bool check_request(const struct http *http, const struct headers *h, cons
 		return problem_set(
 			problem, PROBLEM_TOO_LARGE, "at most %d bytes are read", HTTP_BODY_MAX);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-		return problem_set(problem, PROBLEM_METHOD, "GET and HEAD are");
+		return problem_set(problem, PROBLEM_METHOD, "only GET and HEAD are answered");
 	return true;
 }
 
