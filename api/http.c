@@ -28,6 +28,12 @@ struct kept {
 	uint64_t key; /* of what it shows */
 };
 
+/* A connection: it must bring a request now and then, or it only takes a place that others need. */
+struct place {
+	int fd;            /* 0: free */
+	uint64_t since_us; /* of its beginning or its last request, on the herd's clock */
+};
+
 struct http {
 	const struct options *options;
 	struct picture picture; /* as given, and our own counts */
@@ -41,6 +47,7 @@ struct http {
 	ev_io readable;
 	ev_timer timer;
 	uint64_t tick;
+	struct place place[HTTP_CONNECTIONS_MAX];
 	struct kept kept[ROUTES][ROUTE_VARIANTS];
 	struct route_timeline timeline;
 };
@@ -305,6 +312,47 @@ static struct MHD_Response *find_answer(struct http *http, struct MHD_Connection
 					     : current(http, route, which);
 }
 
+/* --- Connections --- */
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **place,
+	enum MHD_ConnectionNotificationCode what)
+{
+	struct http *http = context;
+	struct place *own = *place;
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (own != NULL)
+			own->fd = 0;
+		return;
+	}
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	for (size_t i = 0; i < HTTP_CONNECTIONS_MAX && *place == NULL; i++)
+		if (http->place[i].fd == 0)
+			*place = &http->place[i];
+	if (*place != NULL)
+		*(struct place *)*place = (struct place){
+			info->connect_fd, http->picture.now->now_us};
+}
+
+static void touch(const struct http *http, struct MHD_Connection *connection)
+{
+	struct place *place = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+				      ->socket_context;
+	if (place != NULL)
+		place->since_us = http->picture.now->now_us;
+}
+
+/* MHD's own time-out leaves a TLS handshake alone, and starts anew with every byte. */
+static void hang_up_on_dawdlers(struct http *http)
+{
+	const uint64_t now_us = http->picture.now->now_us;
+	for (size_t i = 0; i < HTTP_CONNECTIONS_MAX; i++)
+		if (http->place[i].fd != 0 &&
+			now_us - http->place[i].since_us > HTTP_REQUEST_S * 1000000ull)
+			shutdown(http->place[i].fd, SHUT_RDWR);
+}
+
 /* MHD calls this when the headers are there, then for each part of a body, then once more. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
 	const char *path, const char *method, const char *version, const char *upload,
@@ -316,6 +364,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	const bool first = *request == NULL;
 	(void)version, (void)upload;
 	*request = http;
+	if (first)
+		touch(http, connection);
 	if (*upload_size > 0) {
 		*upload_size = 0; /* at most HTTP_BODY_MAX in all, or it had been refused */
 		return MHD_YES;
@@ -364,6 +414,9 @@ void http_update(struct http *http, bool stopping)
 		return;
 	http->tick++;
 	http->picture.stopping = stopping;
+	hang_up_on_dawdlers(http);
+	/* Where all places were taken and one is free now, MHD has to be run to see that. */
+	run_daemon(http);
 }
 
 /* --- Opening --- */
@@ -538,8 +591,9 @@ static struct MHD_Daemon *new_daemon(struct http *http)
 			MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_PRIORITIES};
 	}
 	options[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-	return MHD_start_daemon(
-		flags, 0, NULL, NULL, on_request, http, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, http,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_ARRAY, options,
+		MHD_OPTION_END);
 }
 
 /* Reads the certificate too; nothing is answered before it is run. */

@@ -256,6 +256,14 @@ class Tls(Case):
         told = self.over_tls("/healthz", headers={**token, "Origin": f"http://{here}"})
         self.problem(told, 403, "foreign-origin")
 
+    def test_those_who_never_shake_hands_make_room(self):
+        silent = [socket.create_connection(("127.0.0.1", self.server.port), timeout=60)
+                  for _ in range(70)]
+        self.problem(self.over_tls("/healthz"), 401, "unauthorized")
+        for own in silent:
+            own.close()
+        self.problem(self.over_tls("/healthz"), 401, "unauthorized")
+
     def test_plain_http_gets_nothing(self):
         with self.assertRaises((http.client.HTTPException, OSError)):
             self.server.ask("/healthz")

@@ -67,6 +67,17 @@ class Load(Case):
             self.good(self.server.ask("/healthz"))
         self.assertLess(self.server.memory_kb() - before, 8192)
 
+    def test_those_who_dawdle(self):
+        """A byte now and then is no idle connection, but no request either: 15 s are enough."""
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=20) as own:
+            own.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ")
+            begin = time.monotonic()
+            with self.assertRaises(ConnectionError):
+                while time.monotonic() < begin + 40:
+                    own.sendall(b"y")
+                    time.sleep(0.5)
+            self.assertGreater(time.monotonic() - begin, 11)
+
     def test_idle_connections_make_room(self):
         """All places are taken by clients that say nothing; 10 s later they are free again."""
         idle = [socket.create_connection(("127.0.0.1", self.server.port), timeout=60)
