@@ -14,6 +14,7 @@
 #define ON(command) (1u << (command))
 #define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
+#define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
 #define ON_ALL (ON(COMMANDS) - 1)
 #define COMMANDS_ARE "Commands are run, check, demo, registrar, import, fleet, export and help."
@@ -73,6 +74,17 @@ static const struct option_row rows[] = {
 	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO), VALUE_TEXT, FIELD(state),
 		"folder of the image file and the embedded store instead of the fleet file's; the "
 		"demo uses a new one without it"},
+	{"http", "ADDRESS:PORT", ON_HTTP, VALUE_TEXT, FIELD(http),
+		"where the HTTP API listens, none to go without; 127.0.0.1:8470 without it. "
+		"Other hosts can only be let in with TLS and a token"},
+	{"http-auth", NULL, ON_HTTP, VALUE_FLAG, FIELD(http_auth),
+		"ask for a token on loopback too; the file with the tokens is named at start"},
+	{"http-host", "NAME", ON_HTTP, VALUE_LIST, FIELD(http_host),
+		"another name by which the HTTP API may be asked, beside localhost and its "
+		"address"},
+	{"http-tls-cert", "FILE", ON_HTTP, VALUE_TEXT, FIELD(http_tls_cert),
+		"certificate chain of the HTTP API, PEM"},
+	{"http-tls-key", "FILE", ON_HTTP, VALUE_TEXT, FIELD(http_tls_key), "its private key, PEM"},
 	{"fleet", "NAME", ON(COMMAND_FLEET), VALUE_TEXT, FIELD(fleet),
 		"name of the fleet, beside --store instead of a fleet file"},
 	{"phone", "N", ON(COMMAND_FLEET), VALUE_COUNT, FIELD(phone), "show this phone only", 0,

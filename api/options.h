@@ -57,7 +57,9 @@ struct options {
 	const char *link, *primary, *redundant, *gateway, *realm, *digest;
 	const char *user, *password, *users;
 	const char *store, *state, *fleet;
-	struct option_list set, fault, reboot;
+	const char *http, *http_tls_cert, *http_tls_key;
+	bool http_auth;
+	struct option_list set, fault, reboot, http_host;
 	struct option_list arguments; /* fleet file or phone files */
 	int eal_argc;                 /* what stood before "--" */
 	char **eal_argv;

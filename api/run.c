@@ -12,6 +12,7 @@
 
 #include "arguments.h"
 #include "check.h"
+#include "http.h"
 #include "peek.h"
 #include "resolve.h"
 #include "schedule.h"
@@ -38,6 +39,7 @@ struct run {
 	struct schedule schedule;
 	struct view view;
 	struct share share;
+	struct http *http; /* NULL: nothing is served */
 	struct tally tally;
 	struct wire_snapshot now, at_stop;
 	uint64_t start_us, stop_us;   /* of the ramp; of HERD_STOP, 0 while running */
@@ -374,6 +376,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	struct run *run = timer->data;
 	look(run);
 	uint64_t run_us = run->now.now_us - run->start_us;
+	http_update(run->http, run->stop_us != 0);
 	bool second = run_us >= (uint64_t)run->next_second * 1000000;
 	if (second) {
 		tally_add(&run->tally, &run->now, run->start_us);
@@ -427,13 +430,39 @@ static int begin(struct run *run)
 	return share_start(&run->share, run->wire, run->loop, run->config.link.kind != WIRE_MEMORY);
 }
 
+static void leave_http(struct run *run)
+{
+	http_close(run->http);
+	run->http = NULL;
+}
+
+static struct picture picture_of(const struct run *run)
+{
+	return (struct picture){.fleet = &run->fleet,
+		.config = &run->config,
+		.now = &run->now,
+		.tally = &run->tally,
+		.share = &run->share,
+		.link = run->wire != NULL ? wire_description(run->wire) : "",
+		.start_us = run->start_us,
+		.started = time(NULL)};
+}
+
+/* What has to be there before the wire: places to keep records in, and to be asked at. */
+static int open_rooms(struct run *run)
+{
+	const struct picture picture = picture_of(run);
+	if (!(run->config.roles & WIRE_HERD))
+		return EXIT_DONE;
+	int status = share_open(&run->share, &run->fleet, run->config.workers, run, on_say);
+	return status == EXIT_DONE ? http_open(&run->http, run->options, &picture) : status;
+}
+
 /* From an opened wire to the end of the loop. */
 static int live(struct run *run)
 {
 	struct wire_error error = {""};
-	int status = EXIT_DONE;
-	if (run->config.roles & WIRE_HERD)
-		status = share_open(&run->share, &run->fleet, run->config.workers, run, on_say);
+	int status = open_rooms(run);
 	if (status != EXIT_DONE)
 		return status;
 	run->config.herd.mirror = run->share.mirror;
@@ -460,7 +489,10 @@ static int live(struct run *run)
 	status = begin(run);
 	if (status != EXIT_DONE)
 		return status;
+	const struct picture picture = picture_of(run);
+	http_start(run->http, run->loop, &picture);
 	watch(run);
+	leave_http(run);
 	share_end(&run->share);
 	look(run);
 	view_close(&run->view);
@@ -504,6 +536,7 @@ static int finish(struct run *run, const char *command, time_t started)
 
 static void run_close(struct run *run)
 {
+	leave_http(run);
 	share_end(&run->share);
 	if (run->wire != NULL)
 		wire_close(run->wire);

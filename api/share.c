@@ -329,7 +329,7 @@ const char *share_socket(const struct share *share)
 	return open ? share->target.path : NULL;
 }
 
-static bool has_redis(const struct share *share)
+bool share_has_redis(const struct share *share)
 {
 	return share->mirror != NULL && share->target.kind != TARGET_NONE;
 }
@@ -340,7 +340,7 @@ void share_print(const struct share *share, FILE *out)
 	char records[32], flushes[32];
 	if (share->mirror == NULL)
 		return;
-	if (!has_redis(share)) {
+	if (!share_has_redis(share)) {
 		fprintf(out, "store   image file %s alone\n", share->image.path);
 		return;
 	}
@@ -360,29 +360,29 @@ void share_print(const struct share *share, FILE *out)
 		fprintf(out, "        %s\n", share->status.trouble);
 }
 
-static const char *kind_word(const struct share *share)
+const char *share_kind(const struct share *share)
 {
 	static const char *const words[] = {
 		"embedded", "none", "single", "unix", "sentinel", "cluster"};
 	if (share->mirror == NULL)
 		return "none";
-	return !has_redis(share)     ? "image"
-	       : share->has_embedded ? "embedded"
-				     : words[share->target.kind];
+	return !share_has_redis(share) ? "image"
+	       : share->has_embedded   ? "embedded"
+				       : words[share->target.kind];
 }
 
 json_t *share_json(const struct share *share)
 {
 	const struct store_status *s = &share->status;
 	const uint64_t *value = (const uint64_t *)&s->counters;
-	json_t *object = json_pack("{s:s}", "kind", kind_word(share));
+	json_t *object = json_pack("{s:s}", "kind", share_kind(share));
 	if (share->mirror == NULL)
 		return object;
 	json_object_set_new(object, "node", json_string(share->image.node));
 	json_object_set_new(object, "image", json_string(share->image.path));
 	json_object_set_new(
 		object, "memory_bytes", json_integer((json_int_t)mirror_memory(share->mirror)));
-	if (!has_redis(share))
+	if (!share_has_redis(share))
 		return object;
 	json_t *counters = json_object();
 	for (int i = 0; i < store_counters_count; i++)

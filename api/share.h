@@ -74,6 +74,10 @@ void share_close(struct share *share);
 /* The socket of a Redis on this host that anybody may ask, or NULL. */
 const char *share_socket(const struct share *share);
 
+/* What the store is, in one word: none, image, embedded, single, unix, sentinel, cluster. */
+const char *share_kind(const struct share *share);
+bool share_has_redis(const struct share *share);
+
 /* For the summary. */
 void share_print(const struct share *share, FILE *out);
 json_t *share_json(const struct share *share);

@@ -12,20 +12,6 @@ static const double quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
 static const char *const quantile_names[] = {"p50", "p90", "p99", "p99_9", "max"};
 #define QUANTILES (sizeof(quantiles) / sizeof(quantiles[0]))
 
-/* Transactions answered, but not as wished. */
-static uint64_t bad_answers(const struct herd_counters *c)
-{
-	return c->register_useless + c->register_auth_failed + c->register_rejected +
-	       c->options_fail_code + c->challenge_unusable + c->message_malformed +
-	       c->response_foreign + c->response_mismatch;
-}
-
-/* Datagrams the schedule asked for: what the herd sent and what it could not. */
-static uint64_t planned(const struct wire_snapshot *s)
-{
-	return tally_sent(&s->herd) + s->herd.not_sent;
-}
-
 static void give_reason(struct summary_verdict *v, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -54,7 +40,7 @@ void summary_judge(const struct summary *summary, struct summary_verdict *v)
 		give_reason(v, "%" PRIu64 " frames were lost between workers",
 			end->wire.redirect_dropped);
 	v->generator_limited = v->reasons > 0;
-	v->no_answer = planned(end) > 0 && tally_answered(&end->herd) == 0;
+	v->no_answer = tally_planned(end) > 0 && tally_answered(&end->herd) == 0;
 }
 
 static void print_count(FILE *out, const char *name, uint64_t value, const char *what)
@@ -113,15 +99,15 @@ static void print_herd(const struct summary *summary, FILE *out)
 							   : "asymmetric");
 	print_phones(summary, out);
 	fprintf(out, "traffic\n");
-	print_count(out, "planned datagrams", planned(end), "");
-	print_count(out, "sent", planned(end) - tally_not_sent(end), "");
+	print_count(out, "planned datagrams", tally_planned(end), "");
+	print_count(out, "sent", tally_planned(end) - tally_not_sent(end), "");
 	print_count(out, "REGISTER", c->register_sent, "transactions");
 	print_count(out, "OPTIONS", c->options_sent, "transactions");
 	print_count(out, "retransmitted", tally_retransmitted(c), "datagrams");
 	fprintf(out, "losses\n");
 	print_count(out, "not sent", tally_not_sent(end), "we were late, or had nowhere to send");
 	print_count(out, "no answer", tally_silent(c), "transactions that timed out");
-	print_count(out, "bad answer", bad_answers(c), "refused, useless or malformed");
+	print_count(out, "bad answer", tally_bad_answers(c), "refused, useless or malformed");
 	fprintf(out, "switches\n");
 	print_switches(c, out);
 	fprintf(out,
@@ -293,12 +279,12 @@ static void add_herd(json_t *root, const struct summary *summary)
 	json_object_set_new(root, "verdict", json_verdict(summary));
 	json_object_set_new(root, "phones", json_phones(&summary->at_stop->population));
 	json_object_set_new(root, "datagrams",
-		json_pack("{s: I, s: I}", "planned", (json_int_t)planned(end), "sent",
-			(json_int_t)(planned(end) - tally_not_sent(end))));
+		json_pack("{s: I, s: I}", "planned", (json_int_t)tally_planned(end), "sent",
+			(json_int_t)(tally_planned(end) - tally_not_sent(end))));
 	json_object_set_new(root, "losses",
 		json_pack("{s: I, s: I, s: I}", "not_sent", (json_int_t)tally_not_sent(end),
 			"no_answer", (json_int_t)tally_silent(&end->herd), "bad_answer",
-			(json_int_t)bad_answers(&end->herd)));
+			(json_int_t)tally_bad_answers(&end->herd)));
 	json_object_set_new(root, "switches", json_switches(&end->herd));
 	json_object_set_new(root, "counters",
 		json_counters(&end->herd, herd_counters_descriptions, herd_counters_count));

@@ -29,6 +29,11 @@ uint64_t tally_not_sent(const struct wire_snapshot *s)
 	       s->wire.not_sent_unresolved;
 }
 
+uint64_t tally_planned(const struct wire_snapshot *s)
+{
+	return tally_sent(&s->herd) + s->herd.not_sent;
+}
+
 uint64_t tally_answered(const struct herd_counters *c)
 {
 	return c->responses_1xx + c->responses_2xx + c->responses_3xx + c->responses_4xx +
@@ -38,6 +43,13 @@ uint64_t tally_answered(const struct herd_counters *c)
 uint64_t tally_silent(const struct herd_counters *c)
 {
 	return c->options_silent + c->register_silent + c->unregister_silent;
+}
+
+uint64_t tally_bad_answers(const struct herd_counters *c)
+{
+	return c->register_useless + c->register_auth_failed + c->register_rejected +
+	       c->options_fail_code + c->challenge_unusable + c->message_malformed +
+	       c->response_foreign + c->response_mismatch;
 }
 
 uint32_t tally_phones(const struct herd_population *p, enum phone_state state)

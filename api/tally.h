@@ -32,8 +32,12 @@ uint64_t tally_switches(const struct herd_counters *counters, enum proxy to);
 uint64_t tally_retransmitted(const struct herd_counters *counters);
 uint64_t tally_sent(const struct herd_counters *counters); /* datagrams handed to the wire */
 uint64_t tally_not_sent(const struct wire_snapshot *snapshot);
+/* Datagrams the schedule asked for: what the herd sent and what it could not. */
+uint64_t tally_planned(const struct wire_snapshot *snapshot);
 uint64_t tally_answered(const struct herd_counters *counters);
 uint64_t tally_silent(const struct herd_counters *counters);
+/* Transactions answered, but not as wished. */
+uint64_t tally_bad_answers(const struct herd_counters *counters);
 uint32_t tally_phones(const struct herd_population *population, enum phone_state state);
 
 /* Measure one second; false: out of memory (the run goes on, the line ends). start_us: of the ramp. */

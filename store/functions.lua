@@ -232,10 +232,12 @@ local function flush(keys, args)
     return reply
 end
 
--- A node's heartbeat in ms, or nil when the entry is not ours to understand.
+-- A node's heartbeat in ms and when it was started, or nil when the entry is not ours to understand.
 local function heartbeat_of(entry)
     local good, node = pcall(cjson.decode, entry)
-    return good and type(node) == 'table' and tonumber(node.heartbeat) or nil
+    if good and type(node) == 'table' then
+        return tonumber(node.heartbeat), node.start
+    end
 end
 
 -- Live nodes' names after `now`; those silent for an hour are forgotten. A clock that went back
@@ -256,7 +258,8 @@ end
 
 -- sipherd_heartbeat NODES NODE:ID TS:ID | node ttl_ms json (field value)...
 -- -> server's time in unix ms, whether the caller was live before, then the names of the live nodes.
--- Who was not comes first, or the list has been lost: others may be missing in it who live.
+-- 0: it was not. It comes first, or the list has been lost: others may be missing in it who live.
+-- 1: it was. 2: somebody of this name was, who was started at another time.
 local function heartbeat(keys, args)
     if #keys ~= 3 or #args < 3 or #args % 2 ~= 1 then
         return wrong('heartbeat', 'takes keys NODES NODE:ID TS:ID and: node ttl_ms json, then ' ..
@@ -277,8 +280,11 @@ local function heartbeat(keys, args)
     local now_ms = math.floor(now_us() / 1000)
     local comma = inside:find('%S') and ',' or ''
     local entry = redis.call('HGET', keys[1], args[1])
-    local before_ms = entry and heartbeat_of(entry)
-    local known = before_ms and math.abs(now_ms - before_ms) < ttl
+    local before_ms, start = heartbeat_of(entry or '')
+    local known = before_ms and math.abs(now_ms - before_ms) < ttl and 1 or 0
+    if known == 1 and start ~= cjson.decode(args[3]).start then
+        known = 2
+    end
     redis.call('HSET', keys[1], args[1],
         '{' .. inside .. comma .. '"heartbeat":' .. integer(now_ms) .. '}')
     if #args > 3 then
@@ -289,7 +295,7 @@ local function heartbeat(keys, args)
         redis.call('PEXPIRE', keys[2], DAY_MS)
         redis.call('PEXPIRE', keys[3], DAY_MS)
     end
-    return live_nodes(keys[1], now_ms, ttl, {now_ms, known and 1 or 0})
+    return live_nodes(keys[1], now_ms, ttl, {now_ms, known})
 end
 
 -- sipherd_goodbye NODES NODE:ID | node -> 1. The series stays.

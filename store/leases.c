@@ -272,6 +272,10 @@ static void adopt(struct store *store, uint32_t index, bool moved)
 	shard->adopted = true;
 	shard->lost = !store_holds(store, index);
 	shard->due_us = 0;
+	/* Before anybody drives it: this thread may stand still before it looks again. */
+	const uint64_t over_us = shard->confirmed_us + store->ttl_us - store->margin_us;
+	if (!shard->lost && over_us < store->lease_over_us)
+		store_set_lease_over(store, over_us);
 	post(store, index, moved ? PENDING_ADOPT_MOVED : PENDING_ADOPT);
 }
 

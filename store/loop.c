@@ -24,7 +24,7 @@ static uint64_t clock_us(clockid_t clock)
 
 /* --- When packets must cease --- */
 
-static void set_lease_over(struct store *store, uint64_t over_us)
+void store_set_lease_over(struct store *store, uint64_t over_us)
 {
 	if (over_us == store->lease_over_us)
 		return;
@@ -51,12 +51,12 @@ static void look_at_leases(struct store *store, uint64_t now_us)
 {
 	if (store->paused_us != 0 && is_settled(store, now_us))
 		store->paused_us = 0;
-	set_lease_over(store, store->paused_us != 0 ? 0 : leases_end_us(store));
+	store_set_lease_over(store, store->paused_us != 0 ? 0 : leases_end_us(store));
 }
 
 static void pause_over(struct store *store, uint64_t gap_us, uint64_t now_us)
 {
-	set_lease_over(store, 0);
+	store_set_lease_over(store, 0);
 	store->paused_us = now_us;
 	store->counters.pauses++;
 	store_say(store, true,
@@ -85,7 +85,7 @@ static void age_leases(struct store *store, uint64_t missed_us)
 		*sent_us -= *sent_us < missed_us ? *sent_us : missed_us;
 	}
 	if (store->lease_over_us != UINT64_MAX)
-		set_lease_over(store,
+		store_set_lease_over(store,
 			store->lease_over_us < missed_us ? 0 : store->lease_over_us - missed_us);
 }
 

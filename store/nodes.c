@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define SCHEMA 1
+#define NAMESAKES_SURE 3 /* heartbeats in a row that follow those of another process */
 #define LAYOUT                                                                              \
 	"0 registered:2 last_tried:2 mode:1 version:3; 1 phase; 2 misses; 3 cause; "        \
 	"4-5 transition; 6-7 rtt_100us; 8-13 since_unix_ms; 14-15 registrations_failed; "   \
@@ -94,12 +95,27 @@ void nodes_meta_up(struct store *store, bool up)
 
 /* --- Heartbeats --- */
 
+/* One such answer is ourselves before a restart. One after the other is another process, and each takes
+ * the other's leases for its own. */
+static void look_for_namesake(struct store *store, int64_t known)
+{
+	if (store->namesakes == NAMESAKES_SURE)
+		return;
+	store->namesakes = known == 2 ? store->namesakes + 1 : 0;
+	if (store->namesakes == NAMESAKES_SURE)
+		store_say(store, true,
+			"store: another process is node %s too, on a host of the same name: both "
+			"drive the same phones. Give one of the hosts another name",
+			store->node);
+}
+
 static void take_nodes(struct store *store, const redisReply *reply)
 {
 	unsigned count = 0;
 	bool ourselves = false;
-	const bool known = reply->elements > 1 && reply->element[1]->type == REDIS_REPLY_INTEGER &&
-			   reply->element[1]->integer == 1;
+	const bool is_told = reply->elements > 1 && reply->element[1]->type == REDIS_REPLY_INTEGER;
+	const int64_t known = is_told ? reply->element[1]->integer : 0;
+	look_for_namesake(store, known);
 	for (size_t i = 2; i < reply->elements && count < PLACEMENT_NODES_MAX; i++) {
 		const redisReply *name = reply->element[i];
 		if (name->type != REDIS_REPLY_STRING || name->len >= PLACEMENT_NODE_MAX)
@@ -112,7 +128,7 @@ static void take_nodes(struct store *store, const redisReply *reply)
 	if (!ourselves)
 		return;
 	store->live_nodes = count;
-	if (store->placement != NULL && !known)
+	if (store->placement != NULL && known < 1)
 		placement_list_lost(store->placement, store_now(store) / 1000);
 	if (store->placement != NULL)
 		placement_nodes(store->placement, (const char(*)[PLACEMENT_NODE_MAX])store->nodes,

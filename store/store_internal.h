@@ -199,6 +199,7 @@ struct store {
 	uint64_t meta_us, heartbeat_us; /* not before */
 	uint64_t leave_us;              /* when we were asked to leave */
 	bool heartbeat_flying;
+	unsigned namesakes; /* heartbeats in a row that followed another process's of our name */
 	char (*nodes)[PLACEMENT_NODE_MAX]; /* [PLACEMENT_NODES_MAX], for a reply being read */
 	uint32_t live_nodes;
 
@@ -273,6 +274,9 @@ int store_loop_create(struct store *store, const struct target *target);
 void store_loop_free(struct store *store);
 /* What the answer to a call that writes says of Redis as a whole: trouble, or the end of it. */
 void store_fault(struct store *store, enum router_fault fault, const redisReply *reply);
+
+/* From then on no packet is sent. */
+void store_set_lease_over(struct store *store, uint64_t over_us);
 
 /* writer.c */
 int writer_create(struct store *store);

@@ -22,9 +22,9 @@ keepalive: { period: 1s }
 
 
 def environment(**more):
-    """The caller's own SIPHERD_ settings must not reach a test."""
+    """The caller's own SIPHERD_ settings must not reach a test, and no test takes the HTTP port."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SIPHERD_")}
-    return {**clean, "TERM": "dumb", **more}
+    return {**clean, "TERM": "dumb", "SIPHERD_HTTP": "none", **more}
 
 
 def sipherd(*arguments, env=None, timeout=60, **more):

@@ -471,6 +471,8 @@ class Nodes(Case):
         self.assertEqual([self.heartbeat("a")[1] for _ in range(2)], [0, 1])
         self.redis("HSET", KEYS.nodes, "a", "garbage")
         self.assertEqual([self.heartbeat("a")[1] for _ in range(2)], [0, 1])
+        for text, known in (('{"start":7}', 2), ('{"start":7}', 1), ('{"start":8}', 2)):
+            self.assertEqual(self.heartbeat("a", text=text)[1], known)
         self.redis("FLUSHALL")
         self.assertEqual([self.heartbeat("a")[1] for _ in range(2)], [0, 1])
 

@@ -649,6 +649,24 @@ static void assert_nobody_is_driven_twice(const struct node *node, uint32_t shar
 	}
 }
 
+/* Two hosts of one name: nothing can be done about it, but it is said, once. */
+static void namesakes_are_noticed(void **state)
+{
+	(void)state;
+	struct node *const node = nodes;
+	node_make(&node[0], 2, false);
+	node_make(&node[1], 2, false);
+	node_open(&node[0], "one-0", TTL_MS);
+	WAIT_UNTIL(is_calm(&node[0]));
+	spin(300);
+	assert_int_equal(node[0].warnings, 0);
+	node_open(&node[1], "one-0", TTL_MS);
+	WAIT_UNTIL(node[0].warnings > 0 && node[1].warnings > 0);
+	assert_non_null(strstr(node[0].said, "another process is node one-0 too"));
+	spin(500);
+	assert_true(node[0].warnings < 3);
+}
+
 static void two_nodes_split_and_take_over(void **state)
 {
 	(void)state;
@@ -937,6 +955,7 @@ int main(int argc, char **argv)
 		WITH_REDIS(redis_restarts_empty),
 		WITH_REDIS(functions_and_keys_vanish),
 		WITH_REDIS(redis_comes_later),
+		WITH_REDIS(namesakes_are_noticed),
 		WITH_REDIS(two_nodes_split_and_take_over),
 		WITH_REDIS(who_wakes_up_late_is_fenced),
 		WITH_REDIS(strict_is_mute_without_a_lease),

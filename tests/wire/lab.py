@@ -194,6 +194,7 @@ class Lab:
         self.state = tempfile.mkdtemp(prefix=self.tag + "-", dir="/dev/shm")
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith("SIPHERD_")}
+        self.environment["SIPHERD_HTTP"] = "none"
         self.environment["SIPHERD_STATE"] = self.state
         self.vlan_on = False
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)

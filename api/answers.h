@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the API answers, field by field: one function for each kind of answer (see shape.h). */
+#ifndef SIPHERD_ANSWERS_H
+#define SIPHERD_ANSWERS_H
+
+#include "picture.h"
+#include "shape.h"
+
+#define ANSWER_HISTOGRAMS 4
+
+/* Names of /api/v1/histograms/{name}, in the order of `which`. */
+extern const char *const answer_histograms[ANSWER_HISTOGRAMS];
+const struct histogram *answer_histogram(const struct wire_snapshot *now, unsigned which);
+
+void answer_health(struct shape *shape, const struct picture *picture, unsigned which);
+void answer_ready(struct shape *shape, const struct picture *picture, unsigned which);
+void answer_fleet(struct shape *shape, const struct picture *picture, unsigned which);
+void answer_proxies(struct shape *shape, const struct picture *picture, unsigned which);
+/* which: enum proxy */
+void answer_proxy(struct shape *shape, const struct picture *picture, unsigned which);
+void answer_generator(struct shape *shape, const struct picture *picture, unsigned which);
+void answer_store(struct shape *shape, const struct picture *picture, unsigned which);
+void answer_timeline(struct shape *shape, const struct picture *picture, unsigned which);
+void answer_histogram_cells(struct shape *shape, const struct picture *picture, unsigned which);
+
+/* One second of the time line, for those who write it themselves. */
+void answer_second(struct shape *shape, const void *picture, uint32_t index);
+
+#endif

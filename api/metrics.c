@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "metrics.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answers.h"
+#include "summary.h"
+
+/* The text while it is made. Every family begins with `family`, then come its values. */
+struct metrics {
+	FILE *out;
+	const char *name; /* of the family */
+	const struct picture *picture;
+};
+
+/* A label and its value for one field of a counter struct. */
+struct row {
+	const char *label;
+	size_t offset;
+};
+
+#define ROWS(list) list, sizeof(list) / sizeof((list)[0])
+#define HERD(field) offsetof(struct herd_counters, field)
+#define WIRE(field) offsetof(struct wire_counters, field)
+#define REGISTRAR(field) offsetof(struct registrar_counters, field)
+#define STORE(field) offsetof(struct store_counters, field)
+
+static void family(struct metrics *m, const char *name, const char *type, const char *help)
+{
+	m->name = name;
+	fprintf(m->out, "# HELP sipherd_%s %s\n# TYPE sipherd_%s %s\n", name, help, name, type);
+}
+
+/* One value of the family, with labels such as a="b" or none. */
+static void value(struct metrics *m, double number, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void value(struct metrics *m, double number, const char *format, ...)
+{
+	char labels[400];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(labels, sizeof(labels), format, arguments);
+	va_end(arguments);
+	fprintf(m->out, labels[0] != '\0' ? "sipherd_%s{%s} %.16g\n" : "sipherd_%s%s %.16g\n",
+		m->name, labels, number);
+}
+
+static void gauge(struct metrics *m, const char *name, const char *help, double number)
+{
+	family(m, name, "gauge", help);
+	value(m, number, "%s", "");
+}
+
+static double field(const void *counters, size_t offset)
+{
+	return (double)*(const uint64_t *)((const char *)counters + offset);
+}
+
+static void counter(
+	struct metrics *m, const char *name, const char *help, const void *counters, size_t offset)
+{
+	family(m, name, "counter", help);
+	value(m, field(counters, offset), "%s", "");
+}
+
+static void counters(struct metrics *m, const char *name, const char *help, const void *from,
+	const struct row *row, size_t rows)
+{
+	family(m, name, "counter", help);
+	for (size_t i = 0; i < rows; i++)
+		value(m, field(from, row[i].offset), "%s", row[i].label);
+}
+
+/* A cell counts where all of it lies at or below the bound: at most 1 % of a value's size off. */
+static void histogram(struct metrics *m, const char *labels, const struct histogram *h)
+{
+	static const uint32_t bound_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
+		100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 32000000, 60000000};
+	const char *comma = labels[0] != '\0' ? "," : "";
+	uint64_t sum = 0;
+	uint32_t cell = 0;
+	for (size_t i = 0; i < sizeof(bound_us) / sizeof(bound_us[0]); i++) {
+		for (; cell < HISTOGRAM_CELLS && histogram_cell_high(cell) <= bound_us[i]; cell++)
+			sum += h->cell[cell];
+		fprintf(m->out, "sipherd_%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", m->name, labels,
+			comma, bound_us[i] / 1e6, sum);
+	}
+	fprintf(m->out, "sipherd_%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", m->name, labels, comma,
+		h->count);
+	const char *open = labels[0] != '\0' ? "{" : "", *close = labels[0] != '\0' ? "}" : "";
+	fprintf(m->out, "sipherd_%s_sum%s%s%s %.16g\n", m->name, open, labels, close,
+		(double)h->sum / 1e6);
+	fprintf(m->out, "sipherd_%s_count%s%s%s %" PRIu64 "\n", m->name, open, labels, close,
+		h->count);
+}
+
+/* --- Phones --- */
+
+/* A label's value: the fleet's name may hold anything. */
+static void escape(const char *text, char *out, size_t size)
+{
+	size_t n = 0;
+	for (; *text != '\0' && n + 3 < size; text++) {
+		if (*text == '"' || *text == '\\')
+			out[n++] = '\\';
+		out[n++] = (unsigned char)*text < ' ' ? ' ' : *text;
+	}
+	out[n] = '\0';
+}
+
+static void tell_phones(struct metrics *m, const char *fleet)
+{
+	const struct picture *p = m->picture;
+	family(m, "phones", "gauge", "Phones driven here by state and by the proxy last tried.");
+	for (int s = 0; s < PHONE_STATES; s++)
+		for (int proxy = 0; proxy < PROXIES; proxy++)
+			value(m, p->now->population.phones[s][proxy],
+				"fleet=\"%s\",state=\"%s\",proxy=\"%s\"", fleet,
+				phone_state_name((enum phone_state)s),
+				proxy_name((enum proxy)proxy));
+	family(m, "phones_configured", "gauge", "Phones of the whole fleet.");
+	value(m, p->fleet->phones, "fleet=\"%s\"", fleet);
+	family(m, "phones_driven", "gauge", "Phones of the fleet that this sipherd drives.");
+	value(m, p->share->phones, "fleet=\"%s\"", fleet);
+	counter(m, "phone_boots_total", "Phones started or rebooted.", &p->now->herd, HERD(boots));
+}
+
+static void tell_switches(struct metrics *m, const char *fleet)
+{
+	static const struct row rows[] = {
+		{"to_redundant\",cause=\"keepalive_silence", HERD(failover_keepalive_silence)},
+		{"to_redundant\",cause=\"register_silence", HERD(failover_register_silence)},
+		{"to_redundant\",cause=\"refresh_silence", HERD(failover_refresh_silence)},
+		{"to_redundant\",cause=\"code", HERD(failover_code)},
+		{"to_primary\",cause=\"keepalive_answer", HERD(failback_keepalive_answer)},
+		{"to_primary\",cause=\"keepalive_silence", HERD(failback_keepalive_silence)},
+		{"to_primary\",cause=\"register_silence", HERD(failback_register_silence)},
+		{"to_primary\",cause=\"refresh_silence", HERD(failback_refresh_silence)},
+		{"to_primary\",cause=\"code", HERD(failback_code)},
+	};
+	family(m, "switches_total", "counter", "Phones that moved to the other proxy, by cause.");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		value(m, field(&m->picture->now->herd, rows[i].offset),
+			"fleet=\"%s\",direction=\"%s\"", fleet, rows[i].label);
+}
+
+/* --- SIP --- */
+
+#define REGISTER_ROW "method=\"REGISTER\",purpose=\"register\""
+#define UNREGISTER_ROW "method=\"REGISTER\",purpose=\"unregister\""
+#define OPTIONS_ROW "method=\"OPTIONS\",purpose=\"keepalive\""
+
+static void tell_requests(struct metrics *m)
+{
+	static const struct row sent[] = {{REGISTER_ROW, HERD(register_sent)},
+		{UNREGISTER_ROW, HERD(unregister_sent)}, {OPTIONS_ROW, HERD(options_sent)}};
+	static const struct row again[] = {{REGISTER_ROW, HERD(register_retransmitted)},
+		{UNREGISTER_ROW, HERD(unregister_retransmitted)},
+		{OPTIONS_ROW, HERD(options_retransmitted)}};
+	static const struct row silent[] = {{REGISTER_ROW, HERD(register_silent)},
+		{UNREGISTER_ROW, HERD(unregister_silent)}, {OPTIONS_ROW, HERD(options_silent)}};
+	const struct herd_counters *c = &m->picture->now->herd;
+	counters(m, "sip_requests_total", "Transactions begun by phones.", c, ROWS(sent));
+	counters(
+		m, "sip_retransmissions_total", "Datagrams sent again by timer E.", c, ROWS(again));
+	counters(m, "sip_timeouts_total", "Transactions that no final answer ended.", c,
+		ROWS(silent));
+}
+
+static void tell_messages(struct metrics *m)
+{
+	static const struct row classes[] = {{"class=\"1xx\"", HERD(responses_1xx)},
+		{"class=\"2xx\"", HERD(responses_2xx)}, {"class=\"3xx\"", HERD(responses_3xx)},
+		{"class=\"4xx\"", HERD(responses_4xx)}, {"class=\"5xx\"", HERD(responses_5xx)},
+		{"class=\"6xx\"", HERD(responses_6xx)}};
+	static const struct row ignored[] = {{"reason=\"late\"", HERD(response_late)},
+		{"reason=\"old_epoch\"", HERD(response_old_epoch)},
+		{"reason=\"foreign\"", HERD(response_foreign)},
+		{"reason=\"mismatch\"", HERD(response_mismatch)},
+		{"reason=\"malformed\"", HERD(message_malformed)},
+		{"reason=\"empty\"", HERD(message_keepalive)},
+		{"reason=\"phone_off\"", HERD(request_while_off)},
+		{"reason=\"unanswerable\"", HERD(request_unanswerable)}};
+	static const struct row received[] = {{"method=\"OPTIONS\"", HERD(request_options)},
+		{"method=\"NOTIFY\"", HERD(request_notify)},
+		{"method=\"INVITE\"", HERD(request_invite)}, {"method=\"ACK\"", HERD(request_ack)},
+		{"method=\"other\"", HERD(request_other)}};
+	const struct herd_counters *c = &m->picture->now->herd;
+	counters(m, "sip_responses_total", "Responses taken.", c, ROWS(classes));
+	counters(m, "sip_ignored_total", "Datagrams that changed nothing.", c, ROWS(ignored));
+	counters(m, "sip_requests_received_total", "Requests from proxies.", c, ROWS(received));
+}
+
+static void tell_results(struct metrics *m)
+{
+	static const struct row registrations[] = {{"result=\"ok\"", HERD(register_ok)},
+		{"result=\"useless\"", HERD(register_useless)},
+		{"result=\"challenged\"", HERD(register_challenged)},
+		{"result=\"auth_failed\"", HERD(register_auth_failed)},
+		{"result=\"too_brief\"", HERD(register_too_brief)},
+		{"result=\"rejected\"", HERD(register_rejected)},
+		{"result=\"silent\"", HERD(register_silent)},
+		{"result=\"abandoned\"", HERD(register_abandoned)}};
+	static const struct row keepalives[] = {{"result=\"answered\"", HERD(options_answered)},
+		{"result=\"code\"", HERD(options_fail_code)},
+		{"result=\"silent\"", HERD(options_silent)},
+		{"result=\"skipped\"", HERD(options_skipped)},
+		{"result=\"abandoned\"", HERD(options_abandoned)}};
+	const struct herd_counters *c = &m->picture->now->herd;
+	counters(m, "registrations_total", "REGISTER transactions by how they ended.", c,
+		ROWS(registrations));
+	counters(m, "keepalives_total", "Keep-alive ticks by how they ended.", c, ROWS(keepalives));
+}
+
+static void tell_durations(struct metrics *m)
+{
+	const struct herd_histograms *h = &m->picture->now->histograms;
+	family(m, "sip_request_duration_seconds", "histogram",
+		"From the planned sending of a request to its final answer.");
+	histogram(m, "method=\"REGISTER\"", &h->register_rtt_us);
+	histogram(m, "method=\"OPTIONS\"", &h->options_rtt_us);
+	family(m, "registration_duration_seconds", "histogram",
+		"From the first REGISTER to the 200, a challenge included (RFC 6076 RRD).");
+	histogram(m, "", &h->registration_us);
+	family(m, "generator_lateness_seconds", "histogram",
+		"From the planned to the real sending of new transactions.");
+	histogram(m, "", &h->lateness_us);
+}
+
+/* --- The generator and its wire --- */
+
+static void tell_generator(struct metrics *m)
+{
+	const struct picture *p = m->picture;
+	const struct wire_snapshot *now = p->now;
+	const struct summary summary = {.end = now};
+	struct summary_verdict verdict;
+	char why[PICTURE_WHY_MAX];
+	summary_judge(&summary, &verdict);
+	family(m, "build_info", "gauge", "Always 1; which sipherd this is.");
+	value(m, 1, "version=\"%s\"", SIPHERD_VERSION);
+	gauge(m, "start_time_seconds", "When the run began, unix time.", (double)p->started);
+	gauge(m, "ready", "1 while phones are registered and the store is reachable.",
+		picture_is_ready(p, why, sizeof(why)));
+	gauge(m, "generator_healthy", "0 when sipherd was the limit and not the proxies.",
+		!verdict.generator_limited);
+	gauge(m, "generator_memory_bytes", "For phones, timers and templates.",
+		(double)now->herd_memory);
+	family(m, "worker_busy_ratio", "gauge",
+		"Share of the last second that a worker did not poll in vain.");
+	for (unsigned i = 0; i < now->workers; i++)
+		value(m, (double)now->worker[i].busy_ratio, "worker=\"%u\"", i);
+	family(m, "worker_rounds_total", "counter", "Rounds of a worker's loop.");
+	for (unsigned i = 0; i < now->workers; i++)
+		value(m, (double)now->worker[i].rounds, "worker=\"%u\"", i);
+}
+
+static void tell_not_sent(struct metrics *m)
+{
+	static const struct row rows[] = {{"reason=\"port_full\"", WIRE(not_sent_full)},
+		{"reason=\"no_neighbour\"", WIRE(not_sent_no_neighbour)},
+		{"reason=\"unresolved\"", WIRE(not_sent_unresolved)},
+		{"reason=\"too_long\"", WIRE(not_sent_too_long)}};
+	const struct wire_snapshot *now = m->picture->now;
+	counters(m, "datagrams_not_sent_total", "Datagrams that were due and not sent.", &now->wire,
+		ROWS(rows));
+	value(m, (double)now->herd.not_sent, "reason=\"no_buffer\"");
+}
+
+static void tell_wire(struct metrics *m)
+{
+	static const struct row frames[] = {{"direction=\"received\"", WIRE(frames_received)},
+		{"direction=\"sent\"", WIRE(frames_sent)}};
+	static const struct row bytes[] = {{"direction=\"received\"", WIRE(bytes_received)},
+		{"direction=\"sent\"", WIRE(bytes_sent)}};
+	static const struct row dropped[] = {{"reason=\"redirect_full\"", WIRE(redirect_dropped)},
+		{"reason=\"bad_checksum\"", WIRE(bad_checksum)},
+		{"reason=\"bad_frame\"", WIRE(bad_frame)}, {"reason=\"fragment\"", WIRE(fragment)},
+		{"reason=\"foreign_vlan\"", WIRE(foreign_vlan)},
+		{"reason=\"foreign_address\"", WIRE(foreign_address)},
+		{"reason=\"foreign_sender\"", WIRE(foreign_sender)},
+		{"reason=\"foreign_protocol\"", WIRE(foreign_protocol)}};
+	static const struct row neighbours[] = {{"protocol=\"arp\"", WIRE(arp_answered)},
+		{"protocol=\"ndp\"", WIRE(ndp_answered)},
+		{"protocol=\"echo\"", WIRE(echo_answered)}};
+	const struct wire_counters *c = &m->picture->now->wire;
+	counters(m, "wire_frames_total", "Frames at the port.", c, ROWS(frames));
+	counters(m, "wire_bytes_total", "Bytes of these frames.", c, ROWS(bytes));
+	counters(
+		m, "wire_frames_dropped_total", "Frames received and not taken.", c, ROWS(dropped));
+	counters(m, "wire_neighbours_answered_total", "ARP, neighbour solicitations, pings.", c,
+		ROWS(neighbours));
+	counter(m, "wire_frames_redirected_total",
+		"Frames handed to the worker that owns their phone.", c, WIRE(redirected));
+	counter(m, "wire_icmp_errors_total", "ICMP errors for datagrams of ours.", c,
+		WIRE(icmp_received));
+}
+
+/* --- Proxies --- */
+
+static void tell_registrars(struct metrics *m)
+{
+	static const struct row rows[] = {{"ok", REGISTRAR(registrar_register_ok)},
+		{"challenged", REGISTRAR(registrar_challenged)},
+		{"auth_failed", REGISTRAR(registrar_auth_failed)},
+		{"too_brief", REGISTRAR(registrar_too_brief)}, {"full", REGISTRAR(registrar_full)},
+		{"refused", REGISTRAR(registrar_refused)},
+		{"out_of_order", REGISTRAR(registrar_out_of_order)},
+		{"options", REGISTRAR(registrar_options)}, {"other", REGISTRAR(registrar_other)},
+		{"malformed", REGISTRAR(registrar_malformed)},
+		{"crashed", REGISTRAR(registrar_dropped_crash)},
+		{"lost", REGISTRAR(registrar_dropped_loss)},
+		{"drained", REGISTRAR(registrar_drained)},
+		{"rejected", REGISTRAR(registrar_rejected)}};
+	const struct wire_snapshot *now = m->picture->now;
+	if (!(m->picture->config->roles & WIRE_REGISTRARS))
+		return;
+	family(m, "registrar_bindings", "gauge",
+		"Addresses of record bound at a built-in registrar.");
+	for (int p = 0; p < PROXIES; p++)
+		value(m, now->registered_at[p], "proxy=\"%s\"", proxy_name((enum proxy)p));
+	family(m, "registrar_requests_total", "counter",
+		"Requests at a built-in registrar by what became of them.");
+	for (int p = 0; p < PROXIES; p++)
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+			value(m, field(&now->registrar[p], rows[i].offset),
+				"proxy=\"%s\",result=\"%s\"", proxy_name((enum proxy)p),
+				rows[i].label);
+}
+
+static void tell_proxies(struct metrics *m)
+{
+	family(m, "proxy_resolved", "gauge", "1 when a proxy's address is known.");
+	for (int p = 0; p < PROXIES; p++)
+		if (m->picture->fleet->proxy[p].host[0] != '\0')
+			value(m, m->picture->config->proxy[p].known, "proxy=\"%s\"",
+				proxy_name((enum proxy)p));
+	tell_registrars(m);
+}
+
+/* --- The store, and we ourselves --- */
+
+static void tell_store(struct metrics *m)
+{
+	static const struct row flushes[] = {{"result=\"ok\"", STORE(flushes)},
+		{"result=\"failed\"", STORE(flush_failures)}, {"result=\"fenced\"", STORE(fenced)}};
+	const struct store_status *s = &m->picture->share->status;
+	if (!share_has_redis(m->picture->share))
+		return;
+	gauge(m, "store_connected", "1 while every server that is needed can be called.",
+		s->connected);
+	gauge(m, "store_lag_seconds", "Age of the oldest change that Redis has not confirmed.",
+		(double)s->lag_us / 1e6);
+	gauge(m, "store_nodes", "Generators of this fleet that live.", s->nodes);
+	family(m, "store_shards", "gauge", "Shards of the fleet, and those of this node.");
+	value(m, s->shards, "of=\"fleet\"");
+	value(m, s->driven, "of=\"driven\"");
+	value(m, s->unleased, "of=\"unleased\"");
+	value(m, s->dirty_shards, "of=\"dirty\"");
+	counters(m, "store_flushes_total", "Flush calls by how they ended.", &s->counters,
+		ROWS(flushes));
+	counter(m, "store_records_written_total", "Phone records written to Redis.", &s->counters,
+		STORE(records_written));
+	counter(m, "store_written_bytes_total", "Bytes of calls sent to Redis.", &s->counters,
+		STORE(bytes_written));
+	counter(m, "store_reconnects_total", "Connections that came up after one was lost.",
+		&s->counters, STORE(reconnects));
+	counter(m, "store_leases_lost_total", "Leases lost to another node.", &s->counters,
+		STORE(leases_lost));
+	counter(m, "store_feed_lines_total", "Transitions written to the feed.", &s->counters,
+		STORE(feed_lines));
+	counter(m, "store_feed_dropped_total", "Transitions left out of the feed.", &s->counters,
+		STORE(feed_dropped));
+}
+
+static void tell_http(struct metrics *m)
+{
+	const struct picture *p = m->picture;
+	gauge(m, "http_connections", "Open connections to this API.", p->connections);
+	family(m, "http_answers_total", "counter", "Answers of this API.");
+	for (unsigned i = 1; i < sizeof(p->answers) / sizeof(p->answers[0]); i++)
+		value(m, (double)p->answers[i], "class=\"%uxx\"", i + 1);
+}
+
+char *metrics_text(const struct picture *picture, size_t *length)
+{
+	char *text = NULL, fleet[2 * sizeof(picture->fleet->name) + 4];
+	struct metrics m = {.out = open_memstream(&text, length), .picture = picture};
+	if (m.out == NULL)
+		return NULL;
+	escape(picture->fleet->name, fleet, sizeof(fleet));
+	tell_phones(&m, fleet);
+	tell_switches(&m, fleet);
+	tell_requests(&m);
+	tell_messages(&m);
+	tell_results(&m);
+	tell_durations(&m);
+	tell_generator(&m);
+	tell_not_sent(&m);
+	tell_wire(&m);
+	tell_proxies(&m);
+	tell_store(&m);
+	tell_http(&m);
+	const bool good = !ferror(m.out);
+	if (fclose(m.out) == 0 && good)
+		return text;
+	free(text);
+	return NULL;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "picture.h"
+
+#include <stdio.h>
+
+double picture_at_s(const struct picture *picture)
+{
+	return (double)(int64_t)(picture->now->now_us - picture->start_us) / 1e6;
+}
+
+uint32_t picture_registered(const struct picture *picture)
+{
+	return tally_phones(&picture->now->population, PHONE_REGISTERED);
+}
+
+double picture_steady_per_s(const struct picture *picture)
+{
+	const struct fleet *fleet = picture->fleet;
+	double period_s = fleet->keepalive_period_ms / 1e3;
+	double refresh_s = fleet->expires_s * (fleet->refresh_permille / 1e3);
+	double steady = refresh_s > 0 ? picture->share->phones / refresh_s : 0;
+	return period_s > 0 ? steady + picture->share->phones / period_s : steady;
+}
+
+bool picture_is_ready(const struct picture *picture, char *why, size_t size)
+{
+	const struct share *share = picture->share;
+	const uint32_t phones = share->phones, registered = picture_registered(picture);
+	why[0] = '\0';
+	if (picture->stopping)
+		snprintf(why, size, "the run is ending");
+	else if (phones == 0)
+		snprintf(why, size, "no phones are driven here");
+	else if ((uint64_t)registered * 100 < (uint64_t)phones * PICTURE_READY_PERCENT)
+		snprintf(why, size,
+			"%u of the %u phones driven here are registered, less than %d percent",
+			registered, phones, PICTURE_READY_PERCENT);
+	else if (share->store != NULL && !share->status.connected)
+		snprintf(why, size, "the store cannot be reached");
+	return why[0] == '\0';
+}
+
+uint32_t picture_seconds(const struct picture *picture)
+{
+	const uint32_t all = picture->tally->count;
+	return all < PICTURE_TIMELINE_S ? all : PICTURE_TIMELINE_S;
+}
+
+const struct tally_second *picture_second(const struct picture *picture, uint32_t index)
+{
+	static const struct tally_second none;
+	const struct tally *tally = picture->tally;
+	const uint32_t shown = picture_seconds(picture);
+	return index < shown ? &tally->second[tally->count - shown + index] : &none;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a run shows of itself over HTTP: the copies that the control loop takes ten times a second
+ * anyway. Control thread only; nothing here asks a worker or the store for more.
+ */
+#ifndef SIPHERD_PICTURE_H
+#define SIPHERD_PICTURE_H
+
+#include <time.h>
+
+#include "fleet.h"
+#include "share.h"
+#include "tally.h"
+
+#define PICTURE_READY_PERCENT 95 /* of the phones driven here must be registered */
+#define PICTURE_WHY_MAX 200
+#define PICTURE_TIMELINE_S 900 /* the newest seconds that the API shows */
+
+struct picture {
+	const struct fleet *fleet;
+	const struct wire_config *config; /* proxies in use, roles, seed */
+	const struct wire_snapshot *now;
+	const struct tally *tally;
+	const struct share *share;
+	const char *link;  /* in use, in words */
+	uint64_t start_us; /* of the ramp, on the herd's clock */
+	time_t started;
+	bool stopping;
+	uint64_t answers[5];  /* of ours, by first digit of the code, from 1 */
+	uint32_t connections; /* to us, now */
+};
+
+/* Seconds of the run, as of the snapshot. */
+double picture_at_s(const struct picture *picture);
+uint32_t picture_registered(const struct picture *picture);
+/* Requests a second once all phones are registered, by the fleet file's periods. */
+double picture_steady_per_s(const struct picture *picture);
+/* Are the phones registered and is the store reachable? Why not, otherwise. */
+bool picture_is_ready(const struct picture *picture, char *why, size_t size);
+/* The newest seconds that are shown, oldest first. */
+uint32_t picture_seconds(const struct picture *picture);
+const struct tally_second *picture_second(const struct picture *picture, uint32_t index);
+
+#endif
