@@ -39,7 +39,6 @@ GROWTH = 24 << 20  # bytes that a node may grow by: two feeds of 4 MiB, windows,
 class Run:
     """One scenario with one seed: servers, nodes, and what was seen."""
 
-
     def __init__(self, options, seed):
         self.options, self.seed = options, seed
         self.random = random.Random(seed)
