@@ -258,6 +258,14 @@ def function_flush(run):
     return run.server.wait()
 
 
+def flushall_unnoticed(run):
+    """No phone changes that could tell: a lease that cannot be renewed does."""
+    for node in run.nodes:
+        node.ask("pause")
+    run.recover(time.monotonic())
+    return flushall(run)
+
+
 def slabs_deleted(run):
     """Only slabs, so that the leases stay good: the flush that makes them anew has to tell."""
     keys = [layout.key("s", shard) for shard in range(run.shards)]
@@ -608,6 +616,7 @@ SCENARIOS = {
     "readonly": on_one_server(readonly),
     "loading": on_one_server(loading),
     "flushall": on_one_server(flushall),
+    "flushall-unnoticed": on_one_server(flushall_unnoticed),
     "function-flush": on_one_server(function_flush),
     "slabs-deleted": on_one_server(slabs_deleted),
     "flush-everything": on_one_server(flush_everything),
