@@ -12,7 +12,7 @@ from store import Redis, image_path, image_records
 
 PHONES = 2000
 MODES = ("asym", "sym")
-PERIOD_S = 6
+PERIOD_S = 8
 TTL_S = 3
 # In the middle of an outage some phones have moved and others have not: so many at least of each.
 SHARE = 0.05
@@ -23,13 +23,13 @@ class Killed:
 
     word = "kill -9"
     late_s = 0  # nothing that was sent is unknown to the image file
+    number = signal.SIGKILL
 
     def __init__(self, stage):
         self.store = {mode: None for mode in MODES}
 
     @staticmethod
-    def end(herd):
-        herd.process.signal(signal.SIGKILL, group=False)
+    def ended(herd):
         herd.process.wait(10)
 
     @staticmethod
@@ -41,14 +41,14 @@ class Stopped(Killed):
     """A planned stop, with a Redis that goes on."""
 
     word = "planned stop"
+    number = signal.SIGTERM
 
     def __init__(self, stage):
         self.redis = Redis(stage.lab)
         self.store = {mode: self.redis.url for mode in MODES}
 
     @staticmethod
-    def end(herd):
-        herd.process.signal(signal.SIGTERM, group=False)
+    def ended(herd):
         herd.finish()
 
 
@@ -57,9 +57,10 @@ class Moved(Stopped):
 
     word = "host change"
     late_s = 1  # the last flush, on a busy machine
+    number = signal.SIGKILL
 
-    def end(self, herd):
-        Killed.end(herd)
+    def ended(self, herd):
+        Killed.ended(herd)
         os.unlink(image_path(herd.state, f"wire-{herd.mode}"))
         herd.host = "other"
 
@@ -129,7 +130,7 @@ def restarted(kind):
         stage.proxies_up()
         way = kind(stage)
         herds = [stage.herd(mode, PHONES, store=way.store[mode], ttl=f"{TTL_S}s", ramp="2000/s",
-                            period=f"{PERIOD_S}s", host="first") for mode in MODES]
+                            period=f"{PERIOD_S}s", first="spread", host="first") for mode in MODES]
         for herd in herds:
             herd.start()
         wait_until("registered at the primary", lambda: (
@@ -137,10 +138,11 @@ def restarted(kind):
             f"{len(stage.proxy[PRIMARY].users())} phones"), 60)
         captures = [stage.capture(f"restart-{herd.mode}", herd.tapped()) for herd in herds]
         outage(stage, herds)
-        ended = []
         for herd in herds:
-            way.end(herd)
-            ended.append(time.time())
+            herd.process.signal(way.number, group=False)
+        for herd in herds:
+            way.ended(herd)
+        ended = time.time()
         expected = [expected_proxies(herd, way.records(herd)) for herd in herds]
         for herd in herds:
             herd.start()
@@ -150,9 +152,9 @@ def restarted(kind):
         paths = [stage.captured(capture) for capture in captures]
         for herd in herds:
             herd.interrupt()
-        for herd, *evidence in zip(herds, paths, ended, expected):
+        for herd, path, proxies in zip(herds, paths, expected):
             herd.finish()
-            judge_one(herd, *evidence, way)
+            judge_one(herd, path, ended, proxies, way)
     case.__doc__ = f"{kind.word.capitalize()} amid an outage: each phone begins where it tried last."
     return case
 

@@ -494,7 +494,10 @@ def case_sipp(stage):
         raise Failure(f"keep-alives with SIPp: {summary['counters']}")
     if os.path.exists(errors):
         with open(errors) as file:
-            raise Failure("SIPp complains: " + file.read(500))
+            # Its watchdog tells of a busy machine, not of what it received.
+            lines = [line for line in file if line.strip() and "Overload warning" not in line]
+        if lines[1:]:
+            raise Failure("SIPp complains: " + "".join(lines)[:500])
 
 
 REGISTRAR_ADDRESS = {PRIMARY: "10.20.0.1", REDUNDANT: "10.20.0.2"}
