@@ -445,11 +445,16 @@ static int send_renewal(struct store *store, const struct store_renewal *renewal
 	return call_send(store, renewal->group, on_renewed, tag);
 }
 
+static uint64_t renew_period_us(const struct store *store)
+{
+	return store->ttl_us / 3 < STORE_RENEW_US ? store->ttl_us / 3 : STORE_RENEW_US;
+}
+
 static void renew_group(struct store *store, uint32_t index, uint64_t now_us)
 {
 	struct store_group *group = &store->group[index];
 	if (group->renew_next == NO_SLOT && now_us >= group->renew_us) {
-		group->renew_us = now_us + store->ttl_us / 3;
+		group->renew_us = now_us + renew_period_us(store);
 		group->renew_next = index;
 	}
 	while (group->renew_next != NO_SLOT && store->free_renewal != NO_SLOT) {
@@ -532,7 +537,7 @@ void leases_group_up(struct store *store, uint32_t index, uint64_t now_us)
 	struct store_group *group = &store->group[index];
 	group->told = true;
 	group->held = false;
-	group->renew_us = now_us + store->ttl_us / 3;
+	group->renew_us = now_us + renew_period_us(store);
 	group->renew_next = NO_SLOT;
 	placement_group_up(store->placement, index, MS(now_us));
 }

@@ -31,11 +31,12 @@
 #define STORE_LINES_SHARD 12000 /* of these, of one shard: all its phones at once, and some */
 #define STORE_SWEEP_US 45000000 /* one round of the sweep */
 #define STORE_SWEEP_RECORDS \
-	1960                  /* in one call of the sweep: with its frame below STORE_CALL_BYTES */
-#define STORE_RENEW_LEASES 64 /* in one call */
-#define STORE_RENEWALS 64     /* calls of renewals under way */
-#define STORE_LOADS 16        /* slabs being read at a time: 5 MB */
-#define STORE_HOLD_US 50000   /* a refused flush waits this long, twice as long each time ... */
+	1960                   /* in one call of the sweep: with its frame below STORE_CALL_BYTES */
+#define STORE_RENEW_LEASES 64  /* in one call */
+#define STORE_RENEW_US 1000000 /* longest time between renewals: a lost lease tells of lost slabs */
+#define STORE_RENEWALS 64      /* calls of renewals under way */
+#define STORE_LOADS 16         /* slabs being read at a time: 5 MB */
+#define STORE_HOLD_US 50000    /* a refused flush waits this long, twice as long each time ... */
 #define STORE_HOLD_MAX_US 500000 /* ... up to this */
 #define STORE_SOON_US 20000      /* after MOVED or a library that had to be loaded */
 #define STORE_PAUSE_US 1000000   /* a tick so late means that this process stood still */

@@ -154,6 +154,8 @@ class Server:
 class Servers:
     """What all three have: a folder, servers, an end."""
 
+    kind = Server  # of the servers, for those who want more of them
+
     def __init__(self):
         self.folder = None
         self.server = []
@@ -191,7 +193,7 @@ class Single(Servers):
         self.options = options
 
     def begin(self):
-        server = Server(self.folder, 'redis', 0, ['--save', ''] + self.options)
+        server = self.kind(self.folder, 'redis', 0, ['--save', ''] + self.options)
         self.server.append(server)
         server.start()
         self.url = 'unix:' + server.socket
@@ -211,8 +213,8 @@ class Sentinel(Servers):
         self.sentinels = []
         common = ['--save', '', '--repl-diskless-sync-delay', '0'] + self.options
         self.server = [
-            Server(self.folder, 'master', ports[0], common),
-            Server(self.folder, 'replica', ports[1],
+            self.kind(self.folder, 'master', ports[0], common),
+            self.kind(self.folder, 'replica', ports[1],
                    common + ['--replicaof', '127.0.0.1 %d' % ports[0]])]
         for server in self.server:
             server.start()
@@ -232,7 +234,7 @@ class Sentinel(Servers):
             file.write('sentinel monitor mymaster 127.0.0.1 %d 2\n'
                        'sentinel down-after-milliseconds mymaster %d\n'
                        'sentinel failover-timeout mymaster 4000\n' % (master, self.down_after_ms))
-        return Server(self.folder, name, port, config=path)
+        return self.kind(self.folder, name, port, config=path)
 
     @staticmethod
     def knows(sentinel):
@@ -259,7 +261,7 @@ class Cluster(Servers):
     def begin(self):
         ports = free_ports(6)
         for i, port in enumerate(ports):
-            self.server.append(Server(self.folder, 'node%d' % i, port, [
+            self.server.append(self.kind(self.folder, 'node%d' % i, port, [
                 '--save', '', '--cluster-enabled', 'yes', '--cluster-node-timeout',
                 str(self.timeout_ms), '--repl-diskless-sync-delay', '0'] + self.options))
             self.server[-1].start()
