@@ -143,7 +143,6 @@ static void adopt(void *context, uint32_t first, uint32_t count, bool moved)
 	struct share *share = context;
 	const uint32_t ramp = share->fleet->ramp_per_s, shard = first / SHARD_PHONES;
 	const uint64_t now_us = wire_now_us(share->wire);
-	(void)moved;
 	if (share->stopping)
 		return;
 	for (uint32_t i = 0; i < shards_in(count); i++)
@@ -157,7 +156,8 @@ static void adopt(void *context, uint32_t first, uint32_t count, bool moved)
 	share->phones += count;
 	if (ramp > 0)
 		share->begin_us += (uint64_t)count * 1000000 / ramp;
-	if (share->announce)
+	/* Who had them last is who neighbours may still know them by. */
+	if (share->announce && moved)
 		wire_announce(share->wire, first, count);
 }
 
