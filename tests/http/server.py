@@ -128,6 +128,8 @@ class Server:
     def close(self):
         self.end()
         self.errors.close()
+        if self.tokens is not None and os.path.exists(self.tokens):
+            os.unlink(self.tokens)  # it was killed, so that the file stayed
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
