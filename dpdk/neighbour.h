@@ -4,9 +4,10 @@
  *
  * We answer for every address of a phone (or, on the registrars' side, of a proxy) by arithmetic,
  * as a proxy ARP would. Where several generators share a fleet, only for phones whose shard is here;
- * an address that carries several phones (many ports) is where its first phone is. And we resolve the next hops of the proxies: once a second until a MAC is
- * known, asked again about every 30 s, first by unicast, then by broadcast; a MAC once known stays
- * in use meanwhile. Pure: frames and the time in microseconds come in, frames go out.
+ * an address that carries several phones (many ports) is where its first phone is. And we resolve
+ * the next hops of the proxies: once a second until a MAC is known, asked again about every 30 s,
+ * first by unicast, then by broadcast; a MAC once known stays in use meanwhile. Pure: frames and the
+ * time in microseconds come in, frames go out.
  */
 #ifndef SIPHERD_NEIGHBOUR_H
 #define SIPHERD_NEIGHBOUR_H

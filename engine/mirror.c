@@ -31,7 +31,6 @@ static bool take_records(struct whole *whole)
 		return false;
 	const uintptr_t at = ((uintptr_t)whole->records + LINE - 1) / LINE * LINE;
 	whole->mirror.record = (struct phone_record *)at;
-	whole->mirror.owns_records = true;
 	return true;
 }
 

@@ -50,7 +50,6 @@ struct mirror {
 	/* The herd's time after which no lease is sure any more: workers send nothing from then on.
 	 * UINT64_MAX: for ever. The store's thread writes, again and again while leases are renewed. */
 	_Atomic uint64_t lease_over_us;
-	bool owns_records; /* mirror_free frees record */
 };
 
 /* records: [phones] from the image file, to be kept by the caller; NULL: memory of our own.
