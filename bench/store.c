@@ -18,12 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../tests/store/churner.h"
+#include "embedded.h"
 #include "keys.h"
 #include "sampler.h"
 #include "store.h"
@@ -39,8 +38,7 @@
 struct bench {
 	struct ev_loop *loop;
 	ev_timer timer;
-	char folder[64], socket[80];
-	pid_t redis;
+	struct embedded redis;
 	redisContext *client;
 	struct keys keys;
 	uint32_t phones;
@@ -125,39 +123,19 @@ static redisReply *redis(struct bench *b, const char *format, ...)
 
 static void redis_start(struct bench *b)
 {
-	snprintf(b->folder, sizeof(b->folder), "/tmp/sipherd-bench-XXXXXX");
-	if (mkdtemp(b->folder) == NULL)
-		fail("cannot make a folder in /tmp");
-	snprintf(b->socket, sizeof(b->socket), "%s/redis.sock", b->folder);
-	b->redis = fork();
-	if (b->redis == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", b->socket,
-			"--save", "", "--dir", b->folder, "--logfile", "redis.log", (char *)NULL);
-		_exit(127);
-	}
-	for (int i = 0; i < 500; i++) {
-		usleep(10000);
-		b->client = redisConnectUnix(b->socket);
-		if (b->client != NULL && b->client->err == 0)
-			break;
-		redisFree(b->client);
-		b->client = NULL;
-	}
-	if (b->client == NULL)
-		fail("redis-server does not answer; apt-get install redis-server");
+	char reason[EMBEDDED_REASON_MAX];
+	if (embedded_start(&b->redis, "/tmp", reason) != 0)
+		fail(reason);
+	b->client = redisConnectUnix(b->redis.socket);
+	if (b->client == NULL || b->client->err != 0)
+		fail("cannot connect to the redis-server");
 	b->client->reader->maxbuf = 0;
 }
 
 static void redis_stop(struct bench *b)
 {
-	char command[128];
 	redisFree(b->client);
-	kill(b->redis, SIGTERM);
-	waitpid(b->redis, NULL, 0);
-	snprintf(command, sizeof(command), "rm -rf %s", b->folder);
-	if (system(command) != 0)
-		fail("cannot remove the folder");
+	embedded_stop(&b->redis);
 }
 
 /* CPU time in us that a task has had. */
@@ -250,7 +228,7 @@ static void node_open(struct bench *b, bool churn)
 		.mirror = b->mirror,
 		.now_us = herd_now_us,
 		.clock = b};
-	snprintf(config.target.path, sizeof(config.target.path), "%s", b->socket);
+	snprintf(config.target.path, sizeof(config.target.path), "%s", b->redis.socket);
 	const struct store_events events = {b, on_adopt, on_release, on_say};
 	if (store_open(&b->store, &config, &events, b->loop) != 0)
 		fail("store_open");
@@ -338,7 +316,7 @@ static struct storm_result measure_storm(struct bench *b, uint32_t duration_ms)
 	struct store_status status;
 	const uint32_t shards = b->mirror->shards;
 	churner_totals(b->churner, &before);
-	const uint64_t redis_us = task_cpu_us(b->redis, b->redis);
+	const uint64_t redis_us = task_cpu_us(b->redis.pid, b->redis.pid);
 	const uint64_t store_us = task_cpu_us(getpid(), b->store_task);
 	const uint64_t begun_us = monotonic_us();
 	churner_storm(b->churner, 3, duration_ms);
@@ -354,7 +332,7 @@ static struct storm_result measure_storm(struct bench *b, uint32_t duration_ms)
 	result.seconds = (double)(monotonic_us() - begun_us) / 1e6;
 	churner_totals(b->churner, &after);
 	wait_idle(b);
-	result.redis_us = (double)(task_cpu_us(b->redis, b->redis) - redis_us);
+	result.redis_us = (double)(task_cpu_us(b->redis.pid, b->redis.pid) - redis_us);
 	result.store_us = (double)(task_cpu_us(getpid(), b->store_task) - store_us);
 	result.transitions = after.transitions - before.transitions;
 	result.publishes = after.publishes - before.publishes;
@@ -368,7 +346,7 @@ static struct storm_result measure_storm(struct bench *b, uint32_t duration_ms)
  * is there already, pipelined. */
 static double measure_hashes(struct bench *b, uint32_t updates)
 {
-	const uint64_t begun_us = task_cpu_us(b->redis, b->redis);
+	const uint64_t begun_us = task_cpu_us(b->redis.pid, b->redis.pid);
 	for (uint32_t done = 0; done < updates; done += HASH_PIPELINE) {
 		for (uint32_t i = done; i < done + HASH_PIPELINE; i++) {
 			const uint32_t phone = (uint32_t)((uint64_t)i * 123457 % HASHES);
@@ -386,7 +364,7 @@ static double measure_hashes(struct bench *b, uint32_t updates)
 			freeReplyObject(reply);
 		}
 	}
-	return (double)(task_cpu_us(b->redis, b->redis) - begun_us) / updates;
+	return (double)(task_cpu_us(b->redis.pid, b->redis.pid) - begun_us) / updates;
 }
 
 /* ---- the same without a node: what the fenced function costs Redis, no feed with it ---- */
@@ -438,7 +416,7 @@ static double measure_flushes(struct bench *b)
 {
 	struct flush f = {0};
 	flush_make(b, &f);
-	const uint64_t begun_us = task_cpu_us(b->redis, b->redis);
+	const uint64_t begun_us = task_cpu_us(b->redis.pid, b->redis.pid);
 	for (uint32_t done = 0; done < FLUSHES; done += HASH_PIPELINE) {
 		for (uint32_t i = 0; i < HASH_PIPELINE; i++)
 			redisAppendCommandArgv(b->client, f.count, f.word, f.length);
@@ -452,7 +430,7 @@ static double measure_flushes(struct bench *b)
 		}
 	}
 	const uint32_t flushes = (FLUSHES + HASH_PIPELINE - 1) / HASH_PIPELINE * HASH_PIPELINE;
-	return (double)(task_cpu_us(b->redis, b->redis) - begun_us) /
+	return (double)(task_cpu_us(b->redis.pid, b->redis.pid) - begun_us) /
 	       ((double)flushes * RUNS * RUN_RECORDS);
 }
 
@@ -653,7 +631,7 @@ static void take_stream(struct listener *l, redisReply *stream, uint64_t now_ms)
 static void *listen_main(void *context)
 {
 	struct listener *l = context;
-	redisContext *client = redisConnectUnix(l->bench->socket);
+	redisContext *client = redisConnectUnix(l->bench->redis.socket);
 	const char *words[6 + 2 * KEYS_GROUPS] = {
 		"XREAD", "COUNT", "100", "BLOCK", "100", "STREAMS"};
 	static char key[KEYS_GROUPS][KEY_MAX];

@@ -11,15 +11,7 @@
 set -eu
 . "$(dirname "$0")/nodes.sh"
 
-[ $# = 1 ] || [ $# = 2 ] || fail "usage: $0 DIR [FIRST_PORT | stop]"
-mkdir -p "$1"
-dir=$(cd "$1" && pwd -P)
-if [ "${2-}" = stop ]; then
-    stop_nodes
-    exit
-fi
-begin
-first=${2-7100}
+begin 7100 "$@"
 
 rm -f "$dir"/node-*/nodes.conf # of an earlier cluster; no data were kept either
 servers=

@@ -54,8 +54,19 @@ stop_nodes() {
     done
 }
 
-# Either all of them run in the end or none.
+# begin DEFAULT_PORT DIR [FIRST_PORT | stop]: sets dir and first; or stops the servers and ends. From
+# then on either all servers run in the end or none.
 begin() {
+    default=$1
+    shift
+    [ $# = 1 ] || [ $# = 2 ] || fail "usage: $0 DIR [FIRST_PORT | stop]"
+    mkdir -p "$1"
+    dir=$(cd "$1" && pwd -P)
+    if [ "${2-}" = stop ]; then
+        stop_nodes
+        exit
+    fi
+    first=${2-$default}
     for tool in redis-server redis-cli; do
         command -v $tool >/dev/null || fail "$tool is not installed: apt install redis-server"
     done

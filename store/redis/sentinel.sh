@@ -10,15 +10,7 @@
 set -eu
 . "$(dirname "$0")/nodes.sh"
 
-[ $# = 1 ] || [ $# = 2 ] || fail "usage: $0 DIR [FIRST_PORT | stop]"
-mkdir -p "$1"
-dir=$(cd "$1" && pwd -P)
-if [ "${2-}" = stop ]; then
-    stop_nodes
-    exit
-fi
-begin
-first=${2-7000}
+begin 7000 "$@"
 
 start_node master "$first" "$(settings master)" --save '' --repl-diskless-sync-delay 0
 start_node replica $((first + 1)) "$(settings replica)" --save '' --repl-diskless-sync-delay 0 \

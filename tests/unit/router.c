@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "../store/fake_redis.h"
+#include "patience.h"
 #include "router.h"
 
 #define PATIENCE_S 10.0
@@ -115,36 +116,11 @@ static int call_one(struct bench *bench, uint64_t tag)
 	return call_words(bench, tag, "x", 1);
 }
 
-static void on_tired(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	(void)loop, (void)events;
-	*(bool *)timer->data = true;
-}
-
-/* Turns the loop until the condition holds. */
-#define RUN_UNTIL(bench, condition)                                               \
-	do {                                                                      \
-		bool tired = false;                                               \
-		ev_timer timer;                                                   \
-		ev_timer_init(&timer, on_tired, PATIENCE_S, 0);                   \
-		timer.data = &tired;                                              \
-		ev_now_update((bench)->loop);                                     \
-		ev_timer_start((bench)->loop, &timer);                            \
-		while (!(condition) && !tired)                                    \
-			ev_run((bench)->loop, EVRUN_ONCE);                        \
-		ev_timer_stop((bench)->loop, &timer);                             \
-		if (!(condition))                                                 \
-			fail_msg("never: %s (%s)", #condition, (bench)->message); \
-	} while (0)
-
 static void run_for(struct bench *bench, double seconds)
 {
-	bool over = false;
+	bool over;
 	ev_timer timer;
-	ev_timer_init(&timer, on_tired, seconds, 0);
-	timer.data = &over;
-	ev_now_update(bench->loop);
-	ev_timer_start(bench->loop, &timer);
+	patience_begin(bench->loop, &timer, &over, seconds);
 	while (!over)
 		ev_run(bench->loop, EVRUN_ONCE);
 }

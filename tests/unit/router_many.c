@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "patience.h"
 #include "router.h"
 
 #define PATIENCE_S 30.0
@@ -75,28 +76,6 @@ static void on_trouble(void *context, bool fatal, const char *message)
 	assert_false(fatal);
 	snprintf(bench->message, sizeof(bench->message), "%s", message);
 }
-
-static void on_tired(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	(void)loop, (void)events;
-	*(bool *)timer->data = true;
-}
-
-/* Turns the loop until the condition holds. */
-#define RUN_UNTIL(bench, condition)                                               \
-	do {                                                                      \
-		bool tired = false;                                               \
-		ev_timer timer;                                                   \
-		ev_timer_init(&timer, on_tired, PATIENCE_S, 0);                   \
-		timer.data = &tired;                                              \
-		ev_now_update((bench)->loop);                                     \
-		ev_timer_start((bench)->loop, &timer);                            \
-		while (!(condition) && !tired)                                    \
-			ev_run((bench)->loop, EVRUN_ONCE);                        \
-		ev_timer_stop((bench)->loop, &timer);                             \
-		if (!(condition))                                                 \
-			fail_msg("never: %s (%s)", #condition, (bench)->message); \
-	} while (0)
 
 /* --- Servers --- */
 

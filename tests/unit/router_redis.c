@@ -9,15 +9,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "../store/redis_server.h"
+#include "patience.h"
 #include "router.h"
 
 #define PATIENCE_S 15.0
@@ -71,55 +70,15 @@ static void on_trouble(void *context, bool fatal, const char *message)
 	snprintf(bench->message, sizeof(bench->message), "%s", message);
 }
 
-static void on_tired(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	(void)loop, (void)events;
-	*(bool *)timer->data = true;
-}
-
-/* Turns the loop until the condition holds. */
-#define RUN_UNTIL(bench, condition)                                               \
-	do {                                                                      \
-		bool tired = false;                                               \
-		ev_timer timer;                                                   \
-		ev_timer_init(&timer, on_tired, PATIENCE_S, 0);                   \
-		timer.data = &tired;                                              \
-		ev_now_update((bench)->loop);                                     \
-		ev_timer_start((bench)->loop, &timer);                            \
-		while (!(condition) && !tired)                                    \
-			ev_run((bench)->loop, EVRUN_ONCE);                        \
-		ev_timer_stop((bench)->loop, &timer);                             \
-		if (!(condition))                                                 \
-			fail_msg("never: %s (%s)", #condition, (bench)->message); \
-	} while (0)
-
-/* debug: DEBUG SLEEP may be called. */
-static void start_server_with(struct bench *bench, const char *debug)
-{
-	bench->pid = fork();
-	assert_true(bench->pid >= 0);
-	if (bench->pid > 0)
-		return;
-	const int null = open("/dev/null", O_RDWR);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(null, 0);
-	dup2(null, 1);
-	dup2(null, 2);
-	execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", bench->path, "--save",
-		"", "--dir", bench->folder, "--enable-debug-command", debug, (char *)NULL);
-	_exit(127);
-}
-
 static void start_server(struct bench *bench)
 {
-	start_server_with(bench, "no");
+	bench->pid = redis_server_start(bench->folder, bench->path);
+	assert_true(bench->pid > 0);
 }
 
 static void kill_server(struct bench *bench)
 {
-	kill(bench->pid, SIGKILL);
-	waitpid(bench->pid, NULL, 0);
-	unlink(bench->path);
+	redis_server_kill(bench->pid, bench->path);
 }
 
 /* As another client, at once. */
@@ -298,8 +257,6 @@ static void slow_server_is_waited_for(void **state)
 	(void)state;
 	struct bench *bench = make_bench();
 	const char *sleep[] = {"DEBUG", "SLEEP", "1.2"};
-	kill_server(bench);
-	start_server_with(bench, "yes");
 	begin(bench, "");
 	RUN_UNTIL(bench, bench->ups == 1);
 	for (unsigned i = 1; i <= 2; i++) {

@@ -5,14 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -20,6 +17,7 @@
 #include <hiredis/hiredis.h>
 
 #include "../store/churner.h"
+#include "../store/redis_server.h"
 #include "keys.h"
 #include "placement.h"
 #include "store.h"
@@ -83,16 +81,8 @@ static bool redis_answers(void)
 
 static void redis_start(void)
 {
-	redis_pid = fork();
-	assert_true(redis_pid >= 0);
-	if (redis_pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		const int null = open("/dev/null", O_WRONLY);
-		dup2(null, STDOUT_FILENO);
-		execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path,
-			"--save", "", "--dir", folder, "--enable-debug-command", "local", NULL);
-		_exit(SKIPPED);
-	}
+	redis_pid = redis_server_start(folder, socket_path);
+	assert_true(redis_pid > 0);
 	for (int i = 0; i < 500 && !redis_answers(); i++)
 		usleep(10000);
 	assert_true(redis_answers());
@@ -102,10 +92,8 @@ static void redis_kill(void)
 {
 	if (redis_pid <= 0)
 		return;
-	kill(redis_pid, SIGKILL);
-	waitpid(redis_pid, NULL, 0);
+	redis_server_kill(redis_pid, socket_path);
 	redis_pid = 0;
-	unlink(socket_path);
 }
 
 static redisReply *ask(redisContext *redis, const char *format, ...)

@@ -3,22 +3,26 @@
 
 import collections
 import os
-import socket
 import struct
+import sys
 
 import lab as lab_room
 from lab import Failure
 
+# Behind our own folder, which has a lab, too.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "store"))
+import layout  # noqa: E402
+import resp  # noqa: E402
+
 RECORD = 32
 SHARD = 10000
-GROUPS = 16
 
 # tried: the proxy last tried, 0 never, 1 primary, 2 redundant. since: of the last transition, unix ms.
 Record = collections.namedtuple("Record", "tried since")
 
 
 class Redis:
-    """redis-server on a unix socket, and as much of its protocol as is needed."""
+    """redis-server on a unix socket, with a connection to it: ask("GET", "key")."""
 
     def __init__(self, lab):
         lab_room.need("redis-server")
@@ -27,43 +31,17 @@ class Redis:
         argv = ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "",
                 "--appendonly", "no", "--dir", lab.folder, "--enable-debug-command", "no"]
         self.process = lab.start("redis", argv)
-        self.link = None
+        self.ask = None
         lab_room.wait_until("redis is up", self._up, 15, 0.05)
 
     def _up(self):
         if not self.process.running():
             raise Failure("redis-server ended by itself\n" + self.process.tail())
         try:
-            self.link = socket.socket(socket.AF_UNIX)
-            self.link.settimeout(10)
-            self.link.connect(self.path)
-            self.answers = self.link.makefile("rb")
-            return self.ask(b"PING") == b"PONG", f"pid {self.process.pid}"
+            self.ask = resp.Redis(self.path)
+            return self.ask("PING") == "PONG", f"pid {self.process.pid}"
         except OSError as error:
             return False, str(error)
-
-    def ask(self, *words):
-        words = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self.link.sendall(b"*%d\r\n" % len(words)
-                          + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
-        return self._answer()
-
-    def _answer(self):
-        line = self.answers.readline()
-        kind, text = line[:1], line[1:-2]
-        if kind == b"-":
-            raise Failure("redis: " + text.decode())
-        if kind == b":":
-            return int(text)
-        if kind == b"*":
-            return [self._answer() for _ in range(int(text))]
-        if kind == b"$":
-            size = int(text)
-            return None if size < 0 else self.answers.read(size + 2)[:-2]
-        return text
-
-    def key(self, fleet, kind, shard):
-        return f"sipherd:{{{fleet}.{shard % GROUPS:02}}}:{kind}:{shard:04}"
 
     def owners(self, fleet, phones):
         """{shard: the node that holds its lease}, those that have run out left out."""
@@ -71,13 +49,13 @@ class Redis:
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         found = {}
         for shard in range((phones + SHARD - 1) // SHARD):
-            owner, end = self.ask("HMGET", self.key(fleet, "l", shard), "owner", "exp")
+            owner, end = self.ask("HMGET", layout.key("l", shard, fleet), "owner", "exp")
             if owner and int(end) > now_ms:
                 found[shard] = owner.decode()
         return found
 
     def records(self, fleet, phones):
-        slabs = [self.ask("GET", self.key(fleet, "s", shard)) or b""
+        slabs = [self.ask("GET", layout.key("s", shard, fleet)) or b""
                  for shard in range((phones + SHARD - 1) // SHARD)]
         return parse_records(b"".join(slab.ljust(SHARD * RECORD, b"\0") for slab in slabs), phones)
 
