@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,4 +29,29 @@ int output_open(const char *path, FILE **out)
 	if (fd >= 0)
 		close(fd);
 	return output_failed(path, error);
+}
+
+int output_text(int fd, const char *text)
+{
+	int status = dprintf(fd, "%s", text) < 0 ? -errno : 0;
+	if (close(fd) != 0 && status == 0)
+		status = -errno;
+	return status;
+}
+
+int output_whole(const char *path, const char *text)
+{
+	char draft[PATH_MAX];
+	if (snprintf(draft, sizeof(draft), "%s.part", path) >= (int)sizeof(draft))
+		return -ENAMETOOLONG;
+	if (unlink(draft) != 0 && errno != ENOENT)
+		return -errno;
+	int fd = open(
+		draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+	int status = fd >= 0 ? output_text(fd, text) : -errno;
+	if (status == 0 && rename(draft, path) != 0)
+		status = -errno;
+	if (status != 0)
+		unlink(draft);
+	return status;
 }

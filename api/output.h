@@ -11,4 +11,10 @@ int output_open(const char *path, FILE **out);
 /* The message. EXIT_HOST. */
 int output_failed(const char *path, int error);
 
+/* A file with this text under this name, whole or not at all: whoever reads it gets the old text or the
+ * new one. No link is followed. 0 or -errno. */
+int output_whole(const char *path, const char *text);
+/* The text, then the end of the descriptor. 0 or -errno. */
+int output_text(int fd, const char *text);
+
 #endif
