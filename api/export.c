@@ -2,15 +2,13 @@
 #include "export.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "arguments.h"
 #include "fleet_table.h"
 #include "monitor.h"
+#include "output.h"
 
 struct export
 {
@@ -171,26 +169,6 @@ static int write_all(struct export *export)
 	return status;
 }
 
-/* With -o a file that only its owner can read: it may hold passwords. A device stays as it is. */
-static int open_output(struct export *export)
-{
-	const char *path = export->options->output;
-	struct stat stat;
-	export->out = stdout;
-	if (path == NULL)
-		return EXIT_DONE;
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, S_IRUSR | S_IWUSR);
-	bool good = fd >= 0 && fstat(fd, &stat) == 0 &&
-		    (!S_ISREG(stat.st_mode) || fchmod(fd, S_IRUSR | S_IWUSR) == 0);
-	export->out = good ? fdopen(fd, "w") : NULL;
-	if (export->out != NULL)
-		return EXIT_DONE;
-	fprintf(stderr, "sipherd: cannot write %s: %s\n", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return EXIT_HOST;
-}
-
 static int close_output(struct export *export, int status)
 {
 	if (export->out == NULL)
@@ -233,11 +211,12 @@ int run_export(const struct options *options)
 	}
 	export->options = options;
 	export->records = records;
+	export->out = stdout;
 	int status = read_arguments(options, &export->fleet);
 	if (status == EXIT_DONE)
 		status = monitor_open(&export->fleet, &export->reader);
-	if (status == EXIT_DONE)
-		status = open_output(export);
+	if (status == EXIT_DONE && options->output != NULL)
+		status = output_open(options->output, &export->out);
 	if (status == EXIT_DONE)
 		status = write_all(export);
 	status = close_output(export, status);

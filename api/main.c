@@ -3,33 +3,27 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "arguments.h"
 #include "export.h"
 #include "fleet.h"
 #include "monitor.h"
 #include "options.h"
+#include "output.h"
 #include "run.h"
 #include "view.h"
-
-static int cannot_write(const char *path, int error)
-{
-	fprintf(stderr, "sipherd: cannot write %s: %s\n", path, strerror(error));
-	return EXIT_HOST;
-}
 
 /* These files hold passwords: nobody but their owner may read them. */
 static int write_private(
 	const char *path, const struct fleet *fleet, int (*write)(const struct fleet *, FILE *))
 {
-	FILE *out = fopen(path, "w");
-	if (out == NULL)
-		return cannot_write(path, errno);
-	int error = fchmod(fileno(out), S_IRUSR | S_IWUSR) != 0 ? errno : -write(fleet, out);
+	FILE *out;
+	if (output_open(path, &out) != EXIT_DONE)
+		return EXIT_HOST;
+	int error = -write(fleet, out);
 	if (fclose(out) != 0 && error == 0)
 		error = errno;
-	return error == 0 ? EXIT_DONE : cannot_write(path, error);
+	return error == 0 ? EXIT_DONE : output_failed(path, error);
 }
 
 /* Rows of several phones go into a file beside the fleet file. */
@@ -44,7 +38,7 @@ static int write_users(struct fleet *fleet, const char *output)
 	}
 	char path[sizeof(fleet->users)];
 	if ((size_t)snprintf(path, sizeof(path), "%s.users.csv", output) >= sizeof(path))
-		return cannot_write(output, ENAMETOOLONG);
+		return output_failed(output, ENAMETOOLONG);
 	int status = write_private(path, fleet, fleet_write_users);
 	const char *base = strrchr(path, '/');
 	snprintf(fleet->users, sizeof(fleet->users), "%s", base ? base + 1 : path);
@@ -59,7 +53,7 @@ static int write_import(struct fleet *fleet, const char *output)
 	if (output != NULL)
 		return write_private(output, fleet, fleet_write);
 	int error = -fleet_write(fleet, stdout);
-	return error == 0 ? EXIT_DONE : cannot_write("standard output", error);
+	return error == 0 ? EXIT_DONE : output_failed("standard output", error);
 }
 
 static int import(const struct options *options)

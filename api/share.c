@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "share.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "monitor.h"
 #include "options.h"
+#include "output.h"
 #include "view.h"
 
 /* --- What is opened before the wire --- */
@@ -34,24 +32,15 @@ static int open_image(struct share *share)
 	return EXIT_DONE;
 }
 
-/* So that `sipherd fleet` finds the socket. Whole or not at all. */
+/* So that `sipherd fleet` finds the socket. */
 static void write_pointer(struct share *share)
 {
-	char draft[sizeof(share->pointer) + 8];
+	char text[sizeof(share->embedded.socket) + 1];
+	snprintf(text, sizeof(text), "%s\n", share->embedded.socket);
 	if (monitor_pointer(
-		    share->fleet, share->image.slot, share->pointer, sizeof(share->pointer)) != 0) {
+		    share->fleet, share->image.slot, share->pointer, sizeof(share->pointer)) != 0 ||
+		output_whole(share->pointer, text) != 0)
 		share->pointer[0] = '\0';
-		return;
-	}
-	snprintf(draft, sizeof(draft), "%s.part", share->pointer);
-	FILE *file = fopen(draft, "we");
-	bool good = file != NULL && fprintf(file, "%s\n", share->embedded.socket) > 0;
-	if (file != NULL)
-		good &= fclose(file) == 0;
-	if (good && rename(draft, share->pointer) == 0)
-		return;
-	remove(draft);
-	share->pointer[0] = '\0';
 }
 
 static void warn_of_neighbours(struct share *share)

@@ -9,6 +9,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "output.h"
+
 static int draw(char token[GUARD_TOKEN_LENGTH + 1])
 {
 	uint8_t bytes[GUARD_TOKEN_LENGTH / 2];
@@ -20,45 +22,35 @@ static int draw(char token[GUARD_TOKEN_LENGTH + 1])
 	return 0;
 }
 
-static int write_file(const struct tokens *tokens, int fd)
+static int write_named(struct tokens *tokens, const char *path, const char *text)
 {
-	if (fd < 0)
-		return -errno;
-	int written = dprintf(fd, "viewer %s\noperator %s\n", tokens->viewers, tokens->operators);
-	int status = written < 0 ? -errno : 0;
-	if (close(fd) != 0 && status == 0)
-		status = -errno;
-	return status;
-}
-
-/* Whole or not at all: whoever reads the old name gets the old tokens or the new ones. */
-static int write_named(struct tokens *tokens, const char *path)
-{
-	char draft[sizeof(tokens->path) + 8];
 	if (snprintf(tokens->path, sizeof(tokens->path), "%s", path) >= (int)sizeof(tokens->path))
 		return -ENAMETOOLONG;
-	snprintf(draft, sizeof(draft), "%s.part", path);
-	if (unlink(draft) != 0 && errno != ENOENT)
-		return -errno;
-	int status = write_file(
-		tokens, open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-	if (status == 0 && rename(draft, path) != 0)
-		status = -errno;
-	if (status != 0)
-		unlink(draft);
+	return output_whole(path, text);
+}
+
+static int write_anywhere(struct tokens *tokens, const char *text)
+{
+	int fd = mkostemp(tokens->path, O_CLOEXEC);
+	int status = fd < 0 ? -errno : output_text(fd, text);
+	if (fd >= 0 && status != 0)
+		unlink(tokens->path);
 	return status;
 }
 
 int tokens_open(struct tokens *tokens, const char *path)
 {
+	char text[2 * (GUARD_TOKEN_LENGTH + 16)];
 	*tokens = (struct tokens){.path = "/tmp/sipherd-tokens-XXXXXX"};
 	int status = draw(tokens->viewers);
 	if (status == 0)
 		status = draw(tokens->operators);
-	if (status == 0 && path != NULL)
-		status = write_named(tokens, path);
-	else if (status == 0)
-		status = write_file(tokens, mkostemp(tokens->path, O_CLOEXEC));
+	snprintf(
+		text, sizeof(text), "viewer %s\noperator %s\n", tokens->viewers, tokens->operators);
+	if (status == 0)
+		status = path != NULL ? write_named(tokens, path, text)
+				      : write_anywhere(tokens, text);
+	explicit_bzero(text, sizeof(text));
 	if (status != 0)
 		tokens->path[0] = '\0';
 	return status;

@@ -8,6 +8,7 @@ be part of what sipherd says.
 import glob
 import os
 import stat
+import threading
 
 from command import DONE, FLEET, TESTS, USAGE, Case, main, sipherd
 
@@ -36,6 +37,31 @@ class Samples(Case):
                 printed = self.exits(sipherd("import", phone), DONE)
                 with open(fleet, encoding="utf-8") as file:
                     self.assertEqual(printed.stdout, file.read())
+
+    def test_what_is_no_file_keeps_its_mode(self):
+        """-o /dev/stdout must not take the terminal, or /dev/null, from everybody else."""
+        pipe, got = os.path.join(self.folder, "pipe"), []
+        os.mkfifo(pipe)
+        os.chmod(pipe, 0o666)
+
+        def read():
+            with open(pipe, encoding="utf-8") as file:
+                got.append(file.read())
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        phone = files(SAMPLES, "*.cfg")[0]
+        self.exits(sipherd("import", phone, "-o", pipe), DONE)
+        reader.join(timeout=20)
+        self.assertEqual(got, [sipherd("import", phone).stdout])
+        self.assertEqual(stat.S_IMODE(os.stat(pipe).st_mode), 0o666)
+
+    def test_a_file_that_was_there_becomes_private(self):
+        fleet = self.write("fleet.yaml", "all may read this\n")
+        os.chmod(fleet, 0o644)
+        self.exits(sipherd("import", files(SAMPLES, "*.cfg")[0], "-o", fleet), DONE)
+        self.assertEqual(stat.S_IMODE(os.stat(fleet).st_mode), 0o600)
+        with open(fleet, encoding="utf-8") as file:
+            self.assertNotIn("all may", file.read())
 
     def test_many_phones_become_one_fleet(self):
         phones = []
