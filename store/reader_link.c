@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "keys.h"
+#include "slots.h"
 
 #define REDIRECTS_MAX 5
 
@@ -46,10 +47,10 @@ static redisContext *connect_tcp(struct reader_way *way, const struct reader_ser
 	struct addrinfo *found = NULL;
 	redisContext *context = NULL;
 	char numeric[64];
-	int status = getaddrinfo(server->host, NULL, &hints, &found);
+	int status = getaddrinfo(server->at.host, NULL, &hints, &found);
 	if (status != 0) {
 		reader_way_fail(
-			way, 0, "%s does not resolve: %s", server->host, gai_strerror(status));
+			way, 0, "%s does not resolve: %s", server->at.host, gai_strerror(status));
 		return NULL;
 	}
 	for (struct addrinfo *a = found; a != NULL; a = a->ai_next) {
@@ -58,7 +59,7 @@ static redisContext *connect_tcp(struct reader_way *way, const struct reader_ser
 			continue;
 		if (context != NULL)
 			redisFree(context);
-		context = redisConnectWithTimeout(numeric, server->port, time_out());
+		context = redisConnectWithTimeout(numeric, server->at.port, time_out());
 		if (context != NULL && context->err == 0)
 			break;
 	}
@@ -82,8 +83,8 @@ static int connect_server(struct reader_way *way, struct reader_server *server)
 		reader_way_fail(way, 0, "no Redis answers at unix:%s: %s", way->target.path,
 			server->context->errstr);
 	else
-		reader_way_fail(way, 0, "no Redis answers at %s port %u: %s", server->host,
-			server->port, server->context->errstr);
+		reader_way_fail(way, 0, "no Redis answers at %s port %u: %s", server->at.host,
+			server->at.port, server->context->errstr);
 	drop(server);
 	return -ECONNREFUSED;
 }
@@ -148,10 +149,8 @@ static int connect_and_log_in(struct reader_way *way, struct reader_server *serv
 static int ask_sentinel(
 	struct reader_way *way, const struct target_server *at, struct reader_server *master)
 {
-	struct reader_server sentinel = {.port = at->port};
-	int status;
-	memcpy(sentinel.host, at->host, sizeof(sentinel.host));
-	status = connect_server(way, &sentinel);
+	struct reader_server sentinel = {.at = *at};
+	int status = connect_server(way, &sentinel);
 	if (status != 0)
 		return status;
 	redisReply *reply = send_one(way, &sentinel, 3,
@@ -160,19 +159,12 @@ static int ask_sentinel(
 	drop(&sentinel);
 	if (reply == NULL)
 		return status;
-	if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
-		reply->element[0]->type == REDIS_REPLY_STRING &&
-		reply->element[1]->type == REDIS_REPLY_STRING) {
-		snprintf(master->host, sizeof(master->host), "%s", reply->element[0]->str);
-		master->port = (uint16_t)atoi(reply->element[1]->str);
-		status = 0;
-	} else if (reply->type == REDIS_REPLY_ERROR) {
+	if (reply->type == REDIS_REPLY_ERROR)
 		status = reader_way_fail(
 			way, -EACCES, "the Sentinel at %s refuses: %s", at->host, reply->str);
-	} else {
+	else if (!slots_sentinel(reply, &master->at))
 		status = reader_way_fail(way, -ENOENT, "the Sentinel at %s knows no master '%s'",
 			at->host, way->target.master);
-	}
 	freeReplyObject(reply);
 	return status;
 }
@@ -187,56 +179,47 @@ static int find_master(struct reader_way *way, struct reader_server *master)
 
 /* --- A cluster --- */
 
-static int server_index(struct reader_way *way, const char *host, uint16_t port)
+static int server_index(struct reader_way *way, const struct target_server *at)
 {
 	for (unsigned i = 0; i < way->servers; i++)
-		if (way->server[i].port == port && strcmp(way->server[i].host, host) == 0)
+		if (way->server[i].at.port == at->port &&
+			strcmp(way->server[i].at.host, at->host) == 0)
 			return (int)i;
 	if (way->servers == READER_LINKS_MAX)
 		return reader_way_fail(
 			way, -E2BIG, "the cluster has more than %d masters", READER_LINKS_MAX);
-	struct reader_server *server = &way->server[way->servers];
-	*server = (struct reader_server){.port = port};
-	snprintf(server->host, sizeof(server->host), "%s", host);
+	way->server[way->servers] = (struct reader_server){.at = *at};
 	return (int)way->servers++;
 }
 
-/* One entry of CLUSTER SLOTS: first, last, [host, port, ...], replicas. */
-static void take_slots(struct reader_way *way, const redisReply *entry, const char *asked)
+static void take_slots(
+	struct reader_way *way, const redisReply *slots, const struct target_server *asked)
 {
-	if (entry->type != REDIS_REPLY_ARRAY || entry->elements < 3 ||
-		entry->element[0]->type != REDIS_REPLY_INTEGER ||
-		entry->element[1]->type != REDIS_REPLY_INTEGER ||
-		entry->element[2]->type != REDIS_REPLY_ARRAY)
-		return;
-	const redisReply *master = entry->element[2];
-	if (master->elements < 2 || master->element[1]->type != REDIS_REPLY_INTEGER)
-		return;
-	bool named = master->element[0]->type == REDIS_REPLY_STRING && master->element[0]->len > 0;
-	int index = server_index(way, named ? master->element[0]->str : asked,
-		(uint16_t)master->element[1]->integer);
-	for (long long slot = entry->element[0]->integer;
-		index >= 0 && slot >= 0 && slot <= entry->element[1]->integer &&
-		slot < READER_SLOTS;
-		slot++)
-		way->by_slot[slot] = (uint8_t)index;
+	struct target_server master;
+	for (unsigned slot = 0; slot < READER_SLOTS; slot++) {
+		if (!slots_master(slots, (uint16_t)slot, asked, &master))
+			continue;
+		const int index = server_index(way, &master);
+		if (index >= 0)
+			way->by_slot[slot] = (uint8_t)index;
+	}
 }
 
 static int learn_slots(struct reader_way *way, struct reader_server *server)
 {
 	int error = 0;
 	const char *argv[] = {"CLUSTER", "SLOTS"};
-	char asked[sizeof(server->host)];
-	memcpy(asked, server->host, sizeof(asked));
+	const struct target_server asked = server->at;
 	redisReply *reply = send_one(way, server, 2, argv, NULL, &error);
 	if (reply == NULL)
 		return error;
 	if (reply->type == REDIS_REPLY_ERROR)
-		error = reader_way_fail(way, -EINVAL, "%s is no cluster: %s", asked, reply->str);
+		error = reader_way_fail(
+			way, -EINVAL, "%s is no cluster: %s", asked.host, reply->str);
 	else if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0)
 		error = reader_way_fail(way, -ENOENT, "the cluster has no slots yet");
-	for (size_t i = 0; error == 0 && i < reply->elements; i++)
-		take_slots(way, reply->element[i], asked);
+	else
+		take_slots(way, reply, &asked);
 	freeReplyObject(reply);
 	return error;
 }
@@ -245,8 +228,7 @@ static int open_cluster(struct reader_way *way)
 {
 	int status = -ENOENT;
 	for (unsigned i = 0; i < way->target.servers && status != 0; i++) {
-		int index = server_index(
-			way, way->target.server[i].host, way->target.server[i].port);
+		int index = server_index(way, &way->target.server[i]);
 		if (index < 0)
 			return index;
 		status = connect_and_log_in(way, &way->server[index]);
@@ -257,17 +239,12 @@ static int open_cluster(struct reader_way *way)
 }
 
 /* "MOVED 3999 127.0.0.1:6381", "ASK ...": the server meant, or -errno. */
-static int redirected(struct reader_way *way, const char *text, unsigned *slot)
+static int redirected(struct reader_way *way, const char *text, const struct target_server *asked)
 {
-	char host[256];
-	unsigned port;
-	const char *at = strchr(text, ' ');
-	const char *colon = strrchr(text, ':');
-	if (at == NULL || colon == NULL || sscanf(at, " %u %255s", slot, host) != 2 ||
-		*slot >= READER_SLOTS || sscanf(colon, ":%u", &port) != 1 || port > 65535)
+	struct target_server where;
+	if (!slots_redirect(text, asked, &where))
 		return reader_way_fail(way, -EPROTO, "Redis answers '%.80s'", text);
-	*strrchr(host, ':') = '\0';
-	return server_index(way, host, (uint16_t)port);
+	return server_index(way, &where);
 }
 
 /* --- All of them --- */
@@ -283,8 +260,7 @@ int reader_way_open(struct reader_way *way)
 		if (status != 0)
 			return status;
 	} else if (way->target.kind == TARGET_SINGLE) {
-		memcpy(server->host, way->target.server[0].host, sizeof(server->host));
-		server->port = way->target.server[0].port;
+		server->at = way->target.server[0];
 	}
 	return connect_and_log_in(way, server);
 }
@@ -325,7 +301,8 @@ redisReply *reader_way_call(struct reader_way *way, const char *key, int argc, c
 	const size_t *length, int *error)
 {
 	bool cluster = way->target.kind == TARGET_CLUSTER;
-	unsigned slot = keys_slot(key, strlen(key)), index = cluster ? way->by_slot[slot] : 0;
+	const uint16_t slot = keys_slot(key, strlen(key));
+	unsigned index = cluster ? way->by_slot[slot] : 0;
 	bool asking = false;
 	for (int i = 0; i < REDIRECTS_MAX; i++) {
 		*error = ready(way, index);
@@ -339,7 +316,7 @@ redisReply *reader_way_call(struct reader_way *way, const char *key, int argc, c
 			return reply;
 		bool moved = begins(reply, "MOVED ");
 		asking = begins(reply, "ASK ");
-		int next = moved || asking ? redirected(way, reply->str, &slot)
+		int next = moved || asking ? redirected(way, reply->str, &way->server[index].at)
 					   : error_of(way, reply);
 		freeReplyObject(reply);
 		*error = next;

@@ -17,8 +17,7 @@
 #define READER_TIME_OUT_MS 2000
 
 struct reader_server {
-	char host[256];
-	uint16_t port;
+	struct target_server at;
 	redisContext *context; /* NULL: not connected */
 };
 

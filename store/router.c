@@ -415,16 +415,8 @@ static bool on_master(void *owner, const struct target_server *asked, const redi
 	(void)asked;
 	struct router *router = owner;
 	struct target_server where;
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-		reply->element[0]->type != REDIS_REPLY_STRING ||
-		reply->element[1]->type != REDIS_REPLY_STRING ||
-		reply->element[0]->len >= sizeof(where.host))
+	if (!slots_sentinel(reply, &where))
 		return false;
-	const long port = strtol(reply->element[1]->str, NULL, 10);
-	if (reply->element[0]->len == 0 || port < 1 || port > UINT16_MAX)
-		return false;
-	where.port = (uint16_t)port;
-	snprintf(where.host, sizeof(where.host), "%s", reply->element[0]->str);
 	if (router->checking) {
 		check_master(router, &where);
 		return true;

@@ -71,6 +71,25 @@ void slots_each(const redisReply *slots, const struct target_server *asked,
 	}
 }
 
+/* All of the text; 0: it is no port. */
+static uint16_t port_of(const char *text)
+{
+	char *end;
+	const unsigned long port = strtoul(text, &end, 10);
+	return end != text && *end == '\0' && port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
+bool slots_sentinel(const redisReply *reply, struct target_server *out)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+		reply->element[0]->type != REDIS_REPLY_STRING || reply->element[0]->len == 0 ||
+		reply->element[1]->type != REDIS_REPLY_STRING)
+		return false;
+	*out = (struct target_server){.port = port_of(reply->element[1]->str)};
+	return out->port != 0 &&
+	       set_host(reply->element[0]->str, reply->element[0]->len, NULL, out);
+}
+
 bool slots_redirect(const char *error, const struct target_server *asked, struct target_server *out)
 {
 	const char *slot = strchr(error, ' ');
@@ -78,10 +97,6 @@ bool slots_redirect(const char *error, const struct target_server *asked, struct
 	const char *colon = host != NULL ? strrchr(host, ':') : NULL;
 	if (colon == NULL)
 		return false;
-	char *end;
-	const unsigned long port = strtoul(colon + 1, &end, 10);
-	if (end == colon + 1 || *end != '\0' || port < 1 || port > UINT16_MAX)
-		return false;
-	*out = (struct target_server){.port = (uint16_t)port};
-	return set_host(host + 1, (size_t)(colon - host - 1), asked, out);
+	*out = (struct target_server){.port = port_of(colon + 1)};
+	return out->port != 0 && set_host(host + 1, (size_t)(colon - host - 1), asked, out);
 }

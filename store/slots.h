@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a cluster says of itself, internal to the room: the reply of CLUSTER SLOTS, MOVED and ASK.
+ * Where others say that a server is, internal to the room: a cluster's CLUSTER SLOTS, MOVED and ASK,
+ * a Sentinel's master.
  * Pure functions over replies that may hold anything.
  */
 #ifndef SIPHERD_SLOTS_H
@@ -20,5 +21,7 @@ void slots_each(const redisReply *slots, const struct target_server *asked,
 /* "MOVED SLOT HOST:PORT" and "ASK SLOT HOST:PORT". */
 bool slots_redirect(
 	const char *error, const struct target_server *asked, struct target_server *out);
+/* The reply of SENTINEL get-master-addr-by-name. */
+bool slots_sentinel(const redisReply *reply, struct target_server *out);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * A Redis that answers whatever it likes. Input: chunks, a byte of length before each; every command
  * gets the next chunk as its answer, and the rest of the input is sent when nobody asks. Replies that
- * arrive are also read as a cluster's map, and errors as redirections.
+ * arrive are also read as a cluster's map and as a Sentinel's answer, and errors as redirections.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -47,6 +47,8 @@ static void on_answer(void *context, uint64_t tag, enum router_fault fault, cons
 	if (reply->type == REDIS_REPLY_ERROR && slots_redirect(reply->str, &asked, &where))
 		on_server(NULL, &where);
 	if (slots_master(reply, 77, &asked, &where))
+		on_server(NULL, &where);
+	if (slots_sentinel(reply, &where))
 		on_server(NULL, &where);
 	slots_each(reply, &asked, on_server, NULL);
 }
