@@ -175,7 +175,8 @@ class Ready(Case):
             answer = self.server.ask("/readyz")
             if answer.code != 200:
                 break
-            self.assertEqual(answer.json()["phones_registered"], 50)
+            # Ready from 95 percent on: the last two may still be on their way.
+            self.assertIn(answer.json()["phones_registered"], range(48, 51))
             time.sleep(0.2)
         told = self.problem(answer, 503, "not-ready")
         self.assertRegex(told["detail"], r"^\d+ of the 50 phones driven here are registered")
