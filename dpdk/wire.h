@@ -164,6 +164,47 @@ uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
 
+/* One phone, as its worker knows it. Waits for the worker like wire_snapshot. False: no herd here, or
+ * no such phone. */
+bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out);
+
+/*
+ * Messages of single phones, kept from the moment they are first asked for: WIRE_TRACES phones at
+ * most, of each the newest WIRE_TRACE_MESSAGES. Who was not asked for the longest gives way.
+ *
+ * Workers copy frames into a bounded ring; what does not fit is dropped and counted. Whoever reads
+ * them calls wire_trace_collect often enough (ten times a second); credentials are masked in there,
+ * unless the wire's capture was told to keep them.
+ */
+#define WIRE_TRACES 16
+#define WIRE_TRACE_MESSAGES 64
+#define WIRE_TRACE_FRAME_MAX 2048
+
+struct wire_message {
+	uint64_t unix_us;
+	bool inbound;                     /* from the proxy */
+	bool cut;                         /* the frame was longer than what is kept of it */
+	uint8_t proxy;                    /* enum proxy: the other end */
+	uint16_t length;                  /* of the frame, from the Ethernet header on */
+	uint16_t payload, payload_length; /* where the SIP text stands in it */
+	uint8_t frame[WIRE_TRACE_FRAME_MAX];
+};
+
+struct wire_trace {
+	uint32_t phone;
+	uint64_t since_unix_us; /* nothing older is known */
+	uint32_t dropped; /* frames of traced phones lost since then, of all of them together */
+	uint32_t count;   /* messages, oldest first */
+	const struct wire_message *message[WIRE_TRACE_MESSAGES];
+};
+
+/* From now on this phone is traced; *out, valid until the next call of these three, is what is known.
+ * 0; -ENOENT: no such phone, no herd here; -ENOMEM. */
+int wire_trace(struct wire *wire, uint32_t phone, struct wire_trace *out);
+void wire_trace_collect(struct wire *wire);
+/* A trace as a pcapng file in memory, to be freed; NULL: out of memory. */
+uint8_t *wire_trace_pcapng(const struct wire_trace *trace, size_t *length);
+
 /* The link in use and how frames find their worker, in words, for the banner. */
 const char *wire_description(const struct wire *wire);
 

@@ -88,13 +88,22 @@ enum herd_command_kind {
 	/* They are another generator's: all off at once, nothing is sent. `driven` of the mirror says
 	 * when it is done. Goes before other commands that wait. */
 	HERD_RELEASE,
+	/* What an operator may ask of a few phones or of the herd. */
+	HERD_REREGISTER, /* registered and waiting phones refresh now; others are on their way anyway */
+	HERD_UNREGISTER, /* Expires 0 whatever `unregister` says, then off until a REBOOT or POWER_CUT */
+	HERD_LIMIT, /* of the fleet only phones below `count` are on: those above go off as by STOP, and
+		       the ramp starts those below that a lower limit had kept off */
+	HERD_RAMP, /* from now on `count` phones are started per second over the whole fleet, 0: all at
+		       once */
+	HERD_PAUSE, /* count 1: nobody is started until count 0; running phones go on */
 };
 
 struct herd_command {
 	uint8_t kind;          /* enum herd_command_kind */
 	uint8_t proxy;         /* SET_PROXY: which */
-	uint32_t first, count; /* REBOOT, POWER_CUT: phones of the fleet it applies to; ADOPT,
-				  RELEASE: the same, whole shards */
+	uint32_t first, count; /* REBOOT, POWER_CUT, REREGISTER, UNREGISTER: phones of the fleet
+				  it applies to; ADOPT, RELEASE: the same, whole shards; LIMIT,
+				  RAMP, PAUSE: count only */
 	uint32_t delay_ms; /* REBOOT, POWER_CUT, DISABLE: before a phone starts, uniform in 0..this
 			    */
 	struct address address; /* SET_PROXY */
@@ -113,6 +122,27 @@ struct herd_histograms {
 	struct histogram
 		registration_us; /* RFC 6076 RRD: first REGISTER to the 200, challenge included */
 	struct histogram lateness_us; /* planned to real send time of new transactions */
+};
+
+/* One phone as its worker knows it. Times are from now on, in ms, negative when overdue; they count
+ * only where the flag before them is set. */
+struct herd_look {
+	uint32_t phone;
+	uint8_t state, active;    /* enum phone_state, enum proxy: of the last REGISTER */
+	uint8_t keepalive_target; /* enum proxy */
+	uint8_t misses,
+		answers; /* in a row: silent keep-alives; answers of the primary while away */
+	uint16_t epoch;
+	uint32_t register_cseq, keepalive_cseq;
+	bool keepalive_armed, keepalive_pending, register_armed, register_pending,
+		unregister_pending;
+	int32_t keepalive_in_ms;         /* next tick of the grid */
+	int32_t keepalive_timeout_in_ms; /* of the OPTIONS in flight */
+	int32_t register_in_ms;          /* armed: boot, switch, retry or refresh, by the state */
+	int32_t register_timeout_in_ms;  /* of the REGISTER in flight */
+	bool has_binding;
+	uint32_t granted_s; /* of the binding, as the proxy granted it */
+	int32_t binding_expires_in_ms;
 };
 
 struct herd;
@@ -150,6 +180,8 @@ const struct herd_histograms *herd_histograms(const struct herd *herd);
 /* Read-only look at one phone of the slice by fleet index; NULL: not in this slice. For tests and
  * for the owner's own thread. */
 const struct phone *herd_phone(const struct herd *herd, uint32_t index);
+/* The same for people: false when the phone is not in this slice. */
+bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct herd_look *out);
 /* Bytes taken for phones, timers and templates of this slice. */
 uint64_t herd_memory(const struct herd *herd);
 

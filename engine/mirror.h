@@ -29,7 +29,14 @@ struct mirror_line {
 };
 static_assert(sizeof(struct mirror_line) == 16, "two words per line");
 
-struct mirror_feed; /* one writer (the worker), one reader (the store's thread) */
+/* Who hears of transitions. Each has rings of its own, so that a slow one costs the other nothing. */
+enum mirror_reader {
+	MIRROR_STORE, /* the store's thread */
+	MIRROR_WATCH, /* the control thread, for HTTP; only where the mirror is watched */
+	MIRROR_READERS
+};
+
+struct mirror_feed; /* one writer (the worker), one reader */
 
 struct mirror {
 	uint32_t phones, shards;
