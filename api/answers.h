@@ -10,7 +10,7 @@
 
 /* Names of /api/v1/histograms/{name}, in the order of `which`. */
 extern const char *const answer_histograms[ANSWER_HISTOGRAMS];
-const struct histogram *answer_histogram(const struct wire_snapshot *now, unsigned which);
+void answer_histogram(const struct wire_snapshot *now, unsigned which, struct histogram *out);
 
 void answer_health(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_ready(struct shape *shape, const struct picture *picture, unsigned which);

@@ -113,7 +113,7 @@ int share_open(struct share *share, const struct fleet *fleet, unsigned workers,
 		status = open_target(share);
 	if (status != EXIT_DONE)
 		return status;
-	if (mirror_create(&share->mirror, fleet->phones, workers, share->image.record) == 0)
+	if (mirror_create(&share->mirror, fleet->phones, workers, share->image.record, false) == 0)
 		return EXIT_DONE;
 	fprintf(stderr, "sipherd: out of memory for the records of %u phones\n", fleet->phones);
 	return EXIT_HOST;

@@ -239,7 +239,7 @@ static void shard_elsewhere(void)
 	static struct stage stage;
 	struct mirror *mirror;
 	set_up(&stage, 2, ADDRESS_IPV4);
-	check(!mirror_create(&mirror, PHONES, 2, NULL), "mirror");
+	check(!mirror_create(&mirror, PHONES, 2, NULL, false), "mirror");
 	stage.config.herd.mirror = mirror;
 	atomic_store(&mirror->here[0], 1);
 	start(&stage);
@@ -285,7 +285,7 @@ static void many_shards(void)
 	struct mirror *mirror;
 	set_up(&stage, 2, ADDRESS_IPV4);
 	check(!address_plan_parse("10.0.0.0/8", &stage.plan), "plan");
-	check(!mirror_create(&mirror, SHARDS * SHARD_PHONES, 2, NULL), "mirror");
+	check(!mirror_create(&mirror, SHARDS * SHARD_PHONES, 2, NULL, false), "mirror");
 	stage.config.herd.mirror = mirror;
 	stage.config.herd.fleet_phones = SHARDS * SHARD_PHONES;
 	stage.config.herd.ramp_per_s = 1000;
