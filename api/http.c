@@ -41,7 +41,8 @@ struct http {
 	struct tokens tokens;
 	char *cert, *key; /* PEM; NULL without TLS */
 	bool token_needed;
-	int fd; /* that listens, until MHD has it */
+	char page[ADDRESS_TEXT_MAX + 32]; /* its URL */
+	int fd;                           /* that listens, until MHD has it */
 	struct MHD_Daemon *daemon;
 	struct ev_loop *loop;
 	ev_io readable;
@@ -560,13 +561,20 @@ static int cannot_listen(struct http *http, int reason)
 	return asked ? EXIT_HOST : EXIT_DONE;
 }
 
-static void tell(const struct http *http)
+const char *http_page(const struct http *http)
+{
+	return http != NULL ? http->page : NULL;
+}
+
+static void tell(struct http *http)
 {
 	char address[ADDRESS_TEXT_MAX];
 	const bool six = http->listen.address.family == ADDRESS_IPV6;
 	address_format(&http->listen.address, address);
-	printf("http: %s://%s%s%s:%u/api/v1/fleet, tokens in %s\n", scheme(http), six ? "[" : "",
-		address, six ? "]" : "", http->listen.port, http->tokens.path);
+	snprintf(http->page, sizeof(http->page), "%s://%s%s%s:%u/", scheme(http), six ? "[" : "",
+		address, six ? "]" : "", http->listen.port);
+	printf("page: %s\nhttp: %sapi/v1/fleet, tokens in %s\n", http->page, http->page,
+		http->tokens.path);
 	if (http->listen.any && http->options->http_host.count == 0)
 		fprintf(stderr,
 			"warning: --http-host NAME tells by which names other hosts may ask; "

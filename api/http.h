@@ -30,6 +30,9 @@ struct http;
  * and share are needed, and they are kept. */
 int http_open(struct http **out, const struct options *options, const struct picture *picture);
 
+/* Where the page is, "http://127.0.0.1:8470/"; NULL where nothing is served. */
+const char *http_page(const struct http *http);
+
 /* From now on requests are answered whenever the loop runs, from this picture, all of which is kept. */
 void http_start(struct http *http, struct ev_loop *loop, const struct picture *picture);
 

@@ -61,9 +61,18 @@ static void look_for_losses(struct store *store)
 	}
 }
 
+/* Before the rings are looked into: whoever is told to drive a shard may act at once, and by then we
+ * may write it. What it did is not left out only because our last tick was before that. */
+static void look_for_writable(struct store *store)
+{
+	for (uint32_t i = 0; i < store->shards; i++)
+		store->shard[i].writable = store_may_write(store, i);
+}
+
 void feed_take(struct store *store)
 {
 	struct mirror_line line[TAKE_LINES];
+	look_for_writable(store);
 	for (unsigned worker = 0; worker < store->mirror->workers; worker++) {
 		size_t n = TAKE_LINES;
 		for (int round = 0; round < TAKE_ROUNDS && n == TAKE_LINES; round++) {
