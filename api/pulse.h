@@ -15,8 +15,8 @@ struct pulse {
 	struct pulse_proxy {
 		uint64_t answered, silent; /* counters as of the last look */
 		uint64_t quiet;            /* silent ones since the last second with an answer */
-		uint64_t heard_ms;         /* unix: the last second with an answer, or without a doubt */
-		uint64_t dead_since_ms;    /* unix; 0: it answers, or was not asked */
+		uint64_t heard_ms; /* unix: the last second with an answer, or without a doubt */
+		uint64_t dead_since_ms; /* unix; 0: it answers, or was not asked */
 	} proxy[PROXIES];
 };
 
