@@ -376,7 +376,7 @@ static void tell_redis(struct shape *shape, const struct share *share)
 void answer_store(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	const struct share *share = picture->share;
-	const bool has = share->mirror != NULL;
+	const bool has = share->has_image;
 	(void)which;
 	tell_moment(shape, picture);
 	shape_text(shape, "kind", "none, image, embedded, single, unix, sentinel or cluster",

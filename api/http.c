@@ -539,13 +539,13 @@ static int write_tokens(struct http *http)
 	char path[sizeof(http->tokens.path)];
 	snprintf(path, sizeof(path), "%s/%s.%u.tokens", fleet->state, fleet->name,
 		share->image.slot);
-	int status = tokens_open(&http->tokens, share->mirror != NULL ? path : NULL);
+	int status = tokens_open(&http->tokens, share->has_image ? path : NULL);
 	if (status == 0)
 		return EXIT_DONE;
 	fprintf(stderr,
 		"sipherd: the tokens of the HTTP API cannot be written to %s: %s. Another folder "
 		"is chosen by --state DIR; --http none serves nothing.\n",
-		share->mirror != NULL ? path : "/tmp", strerror(-status));
+		share->has_image ? path : "/tmp", strerror(-status));
 	return EXIT_HOST;
 }
 
@@ -618,10 +618,15 @@ static int start_daemon(struct http *http)
 	return EXIT_DONE;
 }
 
+bool http_is_wanted(const struct options *options)
+{
+	return options->http == NULL || strcmp(options->http, "none") != 0;
+}
+
 int http_open(struct http **out, const struct options *options, const struct picture *picture)
 {
 	*out = NULL;
-	if (options->http != NULL && strcmp(options->http, "none") == 0)
+	if (!http_is_wanted(options))
 		return EXIT_DONE;
 	struct http *http = calloc(1, sizeof(*http));
 	if (http == NULL) {

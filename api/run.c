@@ -282,8 +282,7 @@ static void follow_share(struct run *run)
 	char here[32], all[32], line[SHARE_WORDS_MAX + 300] = "";
 	const uint32_t phones = run->share.phones;
 	share_update(&run->share);
-	if (run->share.mirror != NULL)
-		share_line(&run->share, line, sizeof(line));
+	share_line(&run->share, line, sizeof(line));
 	view_share(&run->view, phones, line);
 	run->settled = phones == run->here_now ? run->settled + 1 : 0;
 	run->here_now = phones;
@@ -497,7 +496,8 @@ static int open_rooms(struct run *run)
 	const struct picture picture = picture_of(run);
 	if (!(run->config.roles & WIRE_HERD))
 		return EXIT_DONE;
-	int status = share_open(&run->share, &run->fleet, run->config.workers, run, on_say);
+	int status = share_open(&run->share, &run->fleet, run->config.workers,
+		http_is_wanted(run->options), run, on_say);
 	return status == EXIT_DONE ? http_open(&run->http, run->options, &picture) : status;
 }
 

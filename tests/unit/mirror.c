@@ -141,6 +141,32 @@ static void a_full_ring_counts_what_it_drops(void **state)
 	mirror_free(mirror);
 }
 
+/* Each reader has a place of its own in what was told, and room of its own. */
+static void a_watcher_is_told_apart(void **state)
+{
+	(void)state;
+	struct mirror *mirror, *plain = create(100, 2);
+	struct mirror_line line[4];
+	assert_int_equal(mirror_create(&mirror, 100, 2, NULL, true), 0);
+	assert_true(mirror_memory(mirror) >
+		    mirror_memory(plain) + 2 * MIRROR_FEED_LINES * sizeof(line[0]));
+	publish(plain, 1, 3, 1);
+	assert_int_equal(mirror_take_lines(plain, MIRROR_WATCH, 1, line, 4), 0);
+	assert_int_equal(mirror_lines_dropped(plain, MIRROR_WATCH, 1), 0);
+	for (uint32_t i = 0; i < MIRROR_FEED_LINES; i++)
+		publish(mirror, 1, i % 100, (uint16_t)i);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_WATCH, 0, line, 4), 0);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_WATCH, 1, line, 4), 4);
+	assert_int_equal(line[3].at & 0xffff, 3);
+	publish(mirror, 1, 7, 1);
+	assert_int_equal(mirror_lines_dropped(mirror, MIRROR_STORE, 1), 1);
+	assert_int_equal(mirror_lines_dropped(mirror, MIRROR_WATCH, 1), 0);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 1, line, 4), 4);
+	assert_int_equal(line[0].at & 0xffff, 0);
+	mirror_free(mirror);
+	mirror_free(plain);
+}
+
 #define RUN_PHONES 4000u
 #define RUN_LINES 1000000u
 
@@ -291,6 +317,7 @@ int main(void)
 		cmocka_unit_test(publishing_marks_and_tells),
 		cmocka_unit_test(marking_a_shard_marks_its_phones_only),
 		cmocka_unit_test(a_full_ring_counts_what_it_drops),
+		cmocka_unit_test(a_watcher_is_told_apart),
 		cmocka_unit_test(no_change_is_lost),
 		cmocka_unit_test(the_second_of_two_is_seen),
 	};
