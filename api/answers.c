@@ -135,7 +135,7 @@ void answer_ready(struct shape *shape, const struct picture *picture, unsigned w
 
 /* --- The fleet --- */
 
-static void tell_mode(struct shape *shape, const struct fleet *fleet)
+void answer_mode(struct shape *shape, const struct fleet *fleet)
 {
 	const bool on = fleet->redundancy_enabled;
 	const bool symmetric = fleet->redundancy_mode == MODE_SYMMETRIC;
@@ -210,7 +210,7 @@ void answer_fleet(struct shape *shape, const struct picture *picture, unsigned w
 	shape_text(shape, "started", "when, in UTC", started);
 	tell_moment(shape, picture);
 	shape_switch(shape, "stopping", "the phones are being switched off", picture->stopping);
-	tell_mode(shape, picture->fleet);
+	answer_mode(shape, picture->fleet);
 	shape_count(
 		shape, "phones_configured", "phones of the whole fleet", picture->fleet->phones);
 	shape_count(shape, "phones_driven",

@@ -136,7 +136,8 @@ static void put_line(struct mirror_feed *feed, const struct mirror_line *line)
 		feed->taken_seen = atomic_load_explicit(&feed->taken, memory_order_acquire);
 	if (put - feed->taken_seen == MIRROR_FEED_LINES) {
 		const uint64_t n = atomic_load_explicit(&feed->dropped, memory_order_relaxed);
-		atomic_store_explicit(&feed->dropped, n + 1, memory_order_relaxed);
+		/* Whoever sees the count sees the record that the line was about. */
+		atomic_store_explicit(&feed->dropped, n + 1, memory_order_release);
 		return;
 	}
 	feed->line[put % MIRROR_FEED_LINES] = *line;
@@ -182,7 +183,7 @@ uint64_t mirror_lines_dropped(
 	const struct mirror *mirror, enum mirror_reader reader, unsigned worker)
 {
 	const struct mirror_feed *feed = mirror->feed[reader][worker];
-	return feed != NULL ? atomic_load_explicit(&feed->dropped, memory_order_relaxed) : 0;
+	return feed != NULL ? atomic_load_explicit(&feed->dropped, memory_order_acquire) : 0;
 }
 
 bool mirror_take_dirty(struct mirror *mirror, uint32_t shard, uint64_t out[MIRROR_DIRTY_WORDS])
