@@ -29,7 +29,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 			*place = &http->place[i];
 	if (*place != NULL)
 		*(struct http_place *)*place = (struct http_place){
-			info->connect_fd, http->picture.now->now_us};
+			.fd = info->connect_fd, .since_us = http->picture.now->now_us};
 }
 
 static void touch(const struct http *http, struct MHD_Connection *connection)
