@@ -41,7 +41,8 @@ struct http {
 	struct tokens tokens;
 	char *cert, *key; /* PEM; NULL without TLS */
 	bool token_needed;
-	int fd; /* that listens, until MHD has it */
+	char page[ADDRESS_TEXT_MAX + 32]; /* its URL */
+	int fd;                           /* that listens, until MHD has it */
 	struct MHD_Daemon *daemon;
 	struct ev_loop *loop;
 	ev_io readable;
@@ -77,7 +78,7 @@ int http_take_options(struct http *http);
 int http_listen_on(struct http *http);
 int http_cannot_listen(const struct http *http, int reason);
 int http_write_tokens(struct http *http);
-void http_tell(const struct http *http);
+void http_tell(struct http *http);
 void http_forget_pem(char *text);
 
 /* http_request.c: the headers are there. Who asks and what is judged, but for the body. NULL: out of

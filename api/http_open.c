@@ -151,13 +151,20 @@ int http_cannot_listen(const struct http *http, int reason)
 	return asked ? EXIT_HOST : EXIT_DONE;
 }
 
-void http_tell(const struct http *http)
+const char *http_page(const struct http *http)
+{
+	return http != NULL ? http->page : NULL;
+}
+
+void http_tell(struct http *http)
 {
 	char address[ADDRESS_TEXT_MAX];
 	const bool six = http->listen.address.family == ADDRESS_IPV6;
 	address_format(&http->listen.address, address);
-	printf("http: %s://%s%s%s:%u/api/v1/fleet, tokens in %s\n", http_scheme(http),
-		six ? "[" : "", address, six ? "]" : "", http->listen.port, http->tokens.path);
+	snprintf(http->page, sizeof(http->page), "%s://%s%s%s:%u/", http_scheme(http),
+		six ? "[" : "", address, six ? "]" : "", http->listen.port);
+	printf("page: %s\nhttp: %sapi/v1/fleet, tokens in %s\n", http->page, http->page,
+		http->tokens.path);
 	if (http->listen.any && http->options->http_host.count == 0)
 		fprintf(stderr,
 			"warning: --http-host NAME tells by which names other hosts may ask; "

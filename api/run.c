@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "arguments.h"
 #include "check.h"
@@ -27,6 +28,15 @@
 #define DRAIN_S 3.0    /* Expires 0 waits at most 1 s, plus the time to send them all */
 #define LEAVE_S 3.0    /* for the last flushes, and to give the leases back */
 #define SETTLE_TICKS 5 /* without news of shards, before they are told */
+
+/* The demo's story, told once or over and over. */
+struct story {
+	bool again;           /* false: once */
+	uint64_t next_ms;     /* when the next round begins */
+	bool over;            /* the first round is, and this is how it ended: */
+	uint32_t home;        /* phones at the primary proxy */
+	uint64_t failed_over; /* switches to the redundant one */
+};
 
 /* One run from start to summary. */
 struct run {
@@ -49,6 +59,7 @@ struct run {
 	unsigned settled;             /* ticks since they changed */
 	bool drained, live, demo;
 	char shown[PEEK_MAX]; /* demo: one phone, as redis-cli saw it */
+	struct story story;   /* demo */
 	uint32_t next_second;
 	unsigned signals;
 	unsigned unresolved; /* bit per proxy whose name has no address yet */
@@ -355,6 +366,37 @@ static void follow_reboots(struct run *run, uint64_t now_ms)
 	}
 }
 
+static void end_first_round(struct run *run, const struct wire_snapshot *s)
+{
+	run->story.over = true;
+	run->story.home = s->population.phones[PHONE_REGISTERED][PROXY_PRIMARY];
+	run->story.failed_over = tally_switches(&s->herd, PROXY_REDUNDANT);
+}
+
+static bool ended_well(const struct run *run)
+{
+	return run->story.home == run->fleet.phones && run->story.failed_over >= run->fleet.phones;
+}
+
+/* At the end of a round all faults of the schedule lie before the next one once more. */
+static void follow_story(struct run *run, uint64_t now_ms)
+{
+	struct story *story = &run->story;
+	const char *page = http_page(run->http);
+	if (!story->again || now_ms < story->next_ms)
+		return;
+	if (!story->over) {
+		end_first_round(run, &run->now);
+		view_event(&run->view, elapsed_s(run), "%s; the story begins anew%s%s",
+			ended_well(run) ? "everybody came back" : "not everybody came back",
+			page != NULL ? ", to be seen at " : "", page != NULL ? page : "");
+	}
+	schedule_delay(&run->schedule, DEMO_MS);
+	memset(run->began, 0, sizeof(run->began));
+	memset(run->ended, 0, sizeof(run->ended));
+	story->next_ms += DEMO_MS;
+}
+
 /* Phones off, then the store told and left, then the end. */
 static void follow_stop(struct run *run)
 {
@@ -389,6 +431,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 		follow_stop(run);
 		return;
 	}
+	follow_story(run, run_us / 1000);
 	follow_faults(run, run_us / 1000);
 	follow_reboots(run, run_us / 1000);
 	if (run->config.roles & WIRE_HERD)
@@ -607,23 +650,23 @@ static const char demo_fleet[] =
 	"registrar: { realm: demo.example.net }\n"
 	"ramp: 500/s\n";
 
-static int judge_demo(const struct run *run, int status)
+static int judge_demo(struct run *run, int status)
 {
-	const struct wire_snapshot *s = &run->at_stop;
-	uint32_t home = s->population.phones[PHONE_REGISTERED][PROXY_PRIMARY];
 	if (run->shown[0] != '\0')
 		printf("\nWhat anybody could see of one phone a moment ago:\n%s", run->shown);
 	/* Stopped before its story is over: nothing to judge. */
-	if (run->signals > 0 || run->options->for_ms < DEMO_MS)
+	if (!run->story.over && (run->signals > 0 || run->options->for_ms < DEMO_MS))
 		return EXIT_DONE;
-	if (home == run->fleet.phones && tally_switches(&s->herd, PROXY_REDUNDANT) >= home) {
+	if (!run->story.over)
+		end_first_round(run, &run->at_stop);
+	if (ended_well(run)) {
 		printf("\nAll %u phones went to the redundant proxy and came back. "
 		       "Next: sipherd help run\n",
-			home);
+			run->story.home);
 		return status == EXIT_GENERATOR ? EXIT_DONE : status;
 	}
-	fprintf(stderr, "sipherd: demo: only %u of %u phones are back at the primary proxy\n", home,
-		run->fleet.phones);
+	fprintf(stderr, "sipherd: demo: only %u of %u phones are back at the primary proxy\n",
+		run->story.home, run->fleet.phones);
 	return EXIT_DEMO_FAILED;
 }
 
@@ -632,18 +675,20 @@ static int tell_demo(struct run *run, time_t started)
 	printf("1,000 phones of the 400HD kind and two built-in registrars, all in this "
 	       "process.\nShort timers for a short demo: keep-alive every 2 s (real: 60 s), "
 	       "silence after 1 s (32 s),\nup to 1 s before a switch (10 s). The primary crashes "
-	       "at 6 s and returns at 14 s.\n");
+	       "at 6 s and returns at 14 s%s.\n",
+		run->story.again ? ", and again every 24 s until Ctrl-C" : "");
 	int status = live(run);
 	return status == EXIT_DONE ? judge_demo(run, finish(run, "demo", started)) : status;
 }
 
-static int demo_in(const struct options *options)
+static int demo_in(const struct options *options, bool again)
 {
 	struct run *run = run_new(options);
 	if (run == NULL)
 		return EXIT_HOST;
 	time_t started = time(NULL);
 	run->demo = true;
+	run->story = (struct story){.again = again, .next_ms = DEMO_MS};
 	int status = fleet_parse(
 		&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &arguments_report);
 	status = status == 0 ? arguments_apply(options, &run->fleet, true) : EXIT_USAGE;
@@ -661,17 +706,20 @@ static int remove_one(const char *path, const struct stat *what, int kind, struc
 	return remove(path);
 }
 
-/* A demo begins with nothing and leaves nothing, unless it is told where to keep it. */
+/* A demo begins with nothing and leaves nothing, unless it is told where to keep it. Who sits before a
+ * terminal may have opened the page, and ends it by hand. */
 int run_demo(const struct options *given)
 {
 	struct options options = *given;
 	char memory[] = "/dev/shm/sipherd-demo-XXXXXX", disk[] = "/tmp/sipherd-demo-XXXXXX";
-	if (options.for_ms == OPTIONS_NOT_GIVEN)
+	const bool keep = options.keep || isatty(STDOUT_FILENO);
+	const bool ours = options.fault.count == 0; /* the story, not somebody's faults */
+	if (options.for_ms == OPTIONS_NOT_GIVEN && !keep)
 		options.for_ms = DEMO_MS;
-	if (options.fault.count == 0)
+	if (ours)
 		options.fault.item[options.fault.count++] = "primary:crash@6s-14s";
 	if (options.state != NULL)
-		return demo_in(&options);
+		return demo_in(&options, keep && ours);
 	options.state = mkdtemp(memory);
 	if (options.state == NULL)
 		options.state = mkdtemp(disk);
@@ -680,7 +728,7 @@ int run_demo(const struct options *given)
 			strerror(errno));
 		return EXIT_HOST;
 	}
-	int status = demo_in(&options);
+	int status = demo_in(&options, keep && ours);
 	nftw(options.state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return status;
 }
