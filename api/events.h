@@ -54,6 +54,8 @@ struct MHD_Response *events_listen(
  * events_listeners says 0, if they are to hear it. NULL events: nothing; a second time: nothing. */
 void events_bye(struct events *events, const char *reason);
 
+uint64_t events_unix_ms(void);
+
 /* Schemas of the events' data: EventHello, EventTick ... into the OpenAPI document's. */
 void events_schemas(json_t *schemas, const struct picture *picture);
 

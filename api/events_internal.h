@@ -39,8 +39,6 @@ static inline uint64_t events_now_us(const struct events *events)
 	return events->picture.now->now_us;
 }
 
-uint64_t events_unix_ms(void);
-
 /* --- events_tell.c: data of each event, to be freed with free(); NULL: out of memory --- */
 
 struct events_hello {
