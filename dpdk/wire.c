@@ -226,6 +226,7 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	if (!worker)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	memset(worker, 0, sizeof(*worker));
+	herd_histograms_reset(&worker->report.histograms);
 	wire->worker[index] = worker;
 	worker->index = index;
 	worker->workers = config->workers;

@@ -199,7 +199,7 @@ static void node_make(struct node *node, uint32_t shards, bool churn)
 {
 	memset(node, 0, sizeof(*node));
 	assert_int_equal(
-		mirror_create(&node->mirror, shards * SHARD_PHONES - 77, WORKERS, NULL), 0);
+		mirror_create(&node->mirror, shards * SHARD_PHONES - 77, WORKERS, NULL, false), 0);
 	node->image.shard = calloc(shards, sizeof(*node->image.shard));
 	node->sessions = calloc(WORKERS * CHURNER_SESSIONS, sizeof(*node->sessions));
 	const struct churner_config config = {.mirror = node->mirror,
