@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "watch.h"
+#include "answers.h"
+#include "events.h"
 
 /* A phone by its record. */
 struct listed {
@@ -71,7 +72,9 @@ bool phones_exists(const struct picture *picture, uint32_t phone, struct problem
 /* A record that is older than this run says what the phone was once: it has not been on since. */
 static void read_record(const struct mirror *mirror, uint32_t phone, bool here, struct listed *out)
 {
-	const uint64_t start_ms = mirror_start_unix_ms(mirror);
+	const uint64_t start_ms = atomic_load_explicit(
+					  &mirror->unix_start_us, memory_order_relaxed) /
+				  1000;
 	out->phone = phone;
 	out->here = here;
 	record_load(&mirror->record[phone], &out->view);
@@ -118,8 +121,8 @@ static void tell_record(struct shape *shape, const struct listed *listed)
 
 #define ELSEWHERE PHONE_STATES /* in `states`, behind the states of phones */
 
-static const char *const states[] = {"off", "boot", "registering", "waiting", "switching",
-	"registered", "elsewhere", NULL};
+static const char *const states[] = {
+	"off", "boot", "registering", "waiting", "switching", "registered", "elsewhere", NULL};
 static const char *const proxies[] = {"primary", "redundant", NULL};
 
 enum { QUERY_STATE, QUERY_PROXY, QUERY_CURSOR, QUERY_LIMIT };
@@ -216,7 +219,7 @@ void phones_tell_list(struct shape *shape, const struct picture *picture, unsign
 {
 	const struct phones *phones = picture->phones;
 	(void)which;
-	picture_tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_list(shape, "phones",
 		"in the order of their indices; may be short or empty although there are more",
 		phones->count, tell_listed, picture);
@@ -323,26 +326,9 @@ static void tell_binding(struct shape *shape, const struct herd_look *look)
 	shape_end(shape);
 }
 
-/* from, to: as in byte 0 of a record. */
-static void tell_side(struct shape *shape, const char *name, const char *help, uint8_t side)
-{
-	shape_begin(shape, name, help);
-	shape_maybe_text(shape, "proxy", "last tried; null: none was", proxy_of(side >> 2 & 3));
-	shape_switch(shape, "registered", "at a proxy", (side & 3) != 0);
-	shape_end(shape);
-}
-
 static void tell_transition(struct shape *shape, const void *context, uint32_t index)
 {
-	const struct phones *phones = context;
-	const struct watch_transition *t = &phones->transition[index];
-	shape_count(shape, "unix_ms", "when", t->unix_ms);
-	shape_count(shape, "number", "of the phone's transitions, modulo 65536", t->number);
-	tell_side(shape, "from", "before it", t->from);
-	tell_side(shape, "to", "behind it", t->to);
-	shape_text(
-		shape, "phase", "entered by it", phone_state_name((enum phone_state)t->phase));
-	shape_text(shape, "cause", "why", record_cause_name((enum record_cause)t->cause));
+	events_tell_transition(shape, &((const struct phones *)context)->transition[index]);
 }
 
 static void tell_counts(struct shape *shape, const struct record_view *v)
@@ -363,14 +349,13 @@ void phones_tell_one(struct shape *shape, const struct picture *picture, unsigne
 	const struct herd_look *look = phones->looked != NULL ? &phones->looked->look : NULL;
 	char owner[SHARE_OWNER_MAX];
 	(void)which;
-	picture_tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_count(shape, "phone", "its index in the fleet", one->phone);
 	tell_user(shape, picture, one->phone);
 	tell_place(shape, picture, one->phone);
 	shape_maybe_text(shape, "owner",
 		"who drives it: here, or the name of a node; null: nobody, or not known",
-		one->here ? "here"
-			  : share_owner(picture->share, one->phone / SHARD_PHONES, owner));
+		one->here ? "here" : share_owner(picture->share, one->phone / SHARD_PHONES, owner));
 	tell_record(shape, one);
 	shape_text(shape, "map_state", "as on the map",
 		watch_state_name(watch_state_of(&one->view, one->here)));
@@ -385,8 +370,7 @@ void phones_tell_one(struct shape *shape, const struct picture *picture, unsigne
 
 /* --- Its messages --- */
 
-bool phones_trace(
-	const struct picture *picture, const struct asked *asked, struct problem *problem)
+bool phones_trace(const struct picture *picture, const struct asked *asked, struct problem *problem)
 {
 	struct phones *phones = picture->phones;
 	if (!phones_exists(picture, asked->number, problem))
@@ -420,14 +404,16 @@ static void tell_message(struct shape *shape, const void *context, uint32_t inde
 {
 	static const struct wire_message none;
 	const struct wire_trace *trace = context;
-	const struct wire_message *m = index < trace->count ? trace->message[index] : &none;
+	const struct wire_message *m = !shape->schema && index < trace->count
+					       ? trace->message[index]
+					       : &none;
 	char text[WIRE_TRACE_FRAME_MAX + 1], first[WIRE_TRACE_FRAME_MAX + 1];
 	readable(m, text);
 	memcpy(first, text, sizeof(first));
 	first[strcspn(first, "\r\n")] = '\0';
 	shape_count(shape, "unix_us", "when", m->unix_us);
-	shape_text(
-		shape, "direction", "sent or received by the phone", m->inbound ? "received" : "sent");
+	shape_text(shape, "direction", "sent or received by the phone",
+		m->inbound ? "received" : "sent");
 	shape_text(shape, "proxy", "at the other end", proxy_name((enum proxy)m->proxy));
 	shape_text(shape, "first_line", "of the message", first);
 	shape_count(shape, "length", "bytes of the frame", m->length);

@@ -18,7 +18,7 @@
 #define PHONES_RECORDS 1000000     /* looked at for one page, at most */
 #define PHONES_RECORDS_LEAST 10000 /* and at least, however busy the tick */
 #define PHONES_RECORDS_TICK 2000000
-#define PHONES_LOOKS 32     /* workers are asked for so many phones in a tick ... */
+#define PHONES_LOOKS 32      /* workers are asked for so many phones in a tick ... */
 #define PHONES_LOOKS_US 5000 /* ... and no more once that has taken so long */
 
 struct phones;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "answers.h"
 #include "events.h"
 #include "phones.h"
 
@@ -26,20 +27,18 @@ bool steer_count(const struct picture *picture, struct problem *problem)
 
 static bool check_running(const struct picture *picture, struct problem *problem)
 {
-	return !picture->stopping ||
-	       problem_set(problem, PROBLEM_NOT_READY, "the run is ending");
+	return !picture->stopping || problem_set(problem, PROBLEM_NOT_READY, "the run is ending");
 }
 
 /* --- Actions --- */
 
-static const char *const actions[] = {
-	"reregister", "unregister", "reboot", "power-cut", NULL};
-static const uint8_t commands[] = {
-	HERD_REREGISTER, HERD_UNREGISTER, HERD_REBOOT, HERD_POWER_CUT};
+static const char *const actions[] = {"reregister", "unregister", "reboot", "power-cut", NULL};
+static const uint8_t commands[] = {HERD_REREGISTER, HERD_UNREGISTER, HERD_REBOOT, HERD_POWER_CUT};
 
 const struct ask_field steer_action_body[] = {
 	{.name = "action",
-		.help = "reregister: refresh now; unregister: Expires 0, then off until a reboot or "
+		.help = "reregister: refresh now; unregister: Expires 0, then off until a reboot "
+			"or "
 			"power cut; reboot: planned, Expires 0 where the fleet file says so; "
 			"power-cut: nothing is sent, then it starts again",
 		.kind = ASK_WORD,
@@ -84,10 +83,10 @@ enum { LOAD_PHONES, LOAD_RAMP, LOAD_PAUSED };
 const struct ask_field steer_load_body[] = {
 	[LOAD_PHONES] = {.name = "phones",
 		.help = "of the fleet only phones below this index are on",
-		.high = FLEET_PHONES_MAX},
+		.high = UINT32_MAX},
 	[LOAD_RAMP] = {.name = "ramp_per_s",
 		.help = "phones started a second over the whole fleet; 0: all at once",
-		.high = FLEET_PHONES_MAX},
+		.high = STEER_RAMP_MAX},
 	[LOAD_PAUSED] = {.name = "paused",
 		.help = "true: no phone is started until it is false; running phones go on",
 		.kind = ASK_SWITCH},
@@ -107,6 +106,12 @@ static void alert_load(const struct picture *picture)
 	events_alert(picture->events, false, text);
 }
 
+bool steer_look(const struct picture *picture, const struct asked *asked, struct problem *problem)
+{
+	(void)picture, (void)asked, (void)problem;
+	return true;
+}
+
 bool steer_load(const struct picture *picture, const struct asked *asked, struct problem *problem)
 {
 	struct steer *steer = picture->steer;
@@ -121,8 +126,10 @@ bool steer_load(const struct picture *picture, const struct asked *asked, struct
 	if (!check_running(picture, problem))
 		return false;
 	/* The ramp and the pause first: phones that a higher limit starts are to follow them. */
-	if (ramp->given)
+	if (ramp->given) {
 		tell_workers(picture, HERD_RAMP, steer->ramp_per_s = ramp->number);
+		share_ramp(picture->share, ramp->number);
+	}
 	if (paused->given)
 		tell_workers(picture, HERD_PAUSE, steer->paused = paused->number != 0);
 	if (phones->given)
@@ -135,10 +142,10 @@ void steer_tell_load(struct shape *shape, const struct picture *picture, unsigne
 {
 	const struct steer *steer = picture->steer;
 	(void)which;
-	shape_count(shape, "phones", "of the fleet only phones below this index are on",
-		steer->phones);
+	shape_count(
+		shape, "phones", "of the fleet only phones below this index are on", steer->phones);
 	shape_count(shape, "ramp_per_s",
 		"phones started a second over the whole fleet; 0: all at once", steer->ramp_per_s);
 	shape_switch(shape, "paused", "no phone is started", steer->paused);
-	picture_tell_moment(shape, picture);
+	answer_moment(shape, picture);
 }

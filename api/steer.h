@@ -12,6 +12,7 @@
 #include "shape.h"
 
 #define STEER_CHANGES_PER_S 100
+#define STEER_RAMP_MAX 10000000u /* as in a fleet file */
 
 struct steer {
 	uint32_t phones, ramp_per_s; /* the load as it was last asked for */
@@ -32,6 +33,8 @@ bool steer_count(const struct picture *picture, struct problem *problem);
 bool steer_act(const struct picture *picture, const struct asked *asked, struct problem *problem);
 void steer_tell_action(struct shape *shape, const struct picture *picture, unsigned which);
 
+/* Nothing is looked up: a change shows at once. */
+bool steer_look(const struct picture *picture, const struct asked *asked, struct problem *problem);
 bool steer_load(const struct picture *picture, const struct asked *asked, struct problem *problem);
 void steer_tell_load(struct shape *shape, const struct picture *picture, unsigned which);
 
