@@ -22,7 +22,7 @@ void answer_histogram(const struct wire_snapshot *now, unsigned which, struct hi
 
 /* --- Parts that several answers have --- */
 
-static void tell_moment(struct shape *shape, const struct picture *picture)
+void answer_moment(struct shape *shape, const struct picture *picture)
 {
 	shape_number(shape, "at_s", "seconds of the run when these figures were taken",
 		picture_at_s(picture));
@@ -119,7 +119,7 @@ void answer_health(struct shape *shape, const struct picture *picture, unsigned 
 	(void)which;
 	shape_text(shape, "status", "alive: the control loop answers", "alive");
 	shape_text(shape, "version", "of sipherd", SIPHERD_VERSION);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 }
 
 void answer_ready(struct shape *shape, const struct picture *picture, unsigned which)
@@ -130,7 +130,7 @@ void answer_ready(struct shape *shape, const struct picture *picture, unsigned w
 	shape_count(shape, "phones_driven", "phones driven here", picture->share->phones);
 	shape_count(
 		shape, "phones_registered", "of these, registered", picture_registered(picture));
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 }
 
 /* --- The fleet --- */
@@ -208,7 +208,7 @@ void answer_fleet(struct shape *shape, const struct picture *picture, unsigned w
 	shape_text(shape, "name", "of the fleet", picture->fleet->name);
 	shape_text(shape, "version", "of sipherd", SIPHERD_VERSION);
 	shape_text(shape, "started", "when, in UTC", started);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_switch(shape, "stopping", "the phones are being switched off", picture->stopping);
 	answer_mode(shape, picture->fleet);
 	shape_count(
@@ -267,7 +267,7 @@ void answer_proxy(struct shape *shape, const struct picture *picture, unsigned w
 	char address[ADDRESS_TEXT_MAX];
 	address_format(&in_use->address, address);
 	shape_text(shape, "id", "primary or redundant", proxy_name(proxy));
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_maybe_text(shape, "host",
 		"as written in the fleet file; null: there is no such proxy",
 		written->host[0] != '\0' ? written->host : NULL);
@@ -300,7 +300,7 @@ static void proxy_item(struct shape *shape, const void *picture, uint32_t index)
 void answer_proxies(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	(void)which;
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_list(shape, "proxies", "the primary one, then the redundant one", PROXIES, proxy_item,
 		picture);
 }
@@ -326,7 +326,7 @@ void answer_generator(struct shape *shape, const struct picture *picture, unsign
 	(void)which;
 	/* Text: JSON's numbers lose 64-bit integers in many a reader. */
 	snprintf(seed, sizeof(seed), "%" PRIu64, picture->config->herd.seed);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_text(shape, "link", "in use", picture->link);
 	shape_text(shape, "seed", "of every random choice; --seed repeats the run", seed);
 	tell_verdict(shape, picture);
@@ -378,7 +378,7 @@ void answer_store(struct shape *shape, const struct picture *picture, unsigned w
 	const struct share *share = picture->share;
 	const bool has = share->has_image;
 	(void)which;
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_text(shape, "kind", "none, image, embedded, single, unix, sentinel or cluster",
 		share_kind(share));
 	shape_maybe_text(shape, "where",
@@ -435,7 +435,7 @@ void answer_histogram_cells(struct shape *shape, const struct picture *picture, 
 	struct histogram h;
 	answer_histogram(picture->now, which, &h);
 	shape_text(shape, "name", "of the histogram", answer_histograms[which]);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_count(shape, "count", "samples", h.count);
 	shape_count(shape, "sum_us", "of all samples", h.sum);
 	shape_count(shape, "min_us", "the smallest; 0 without samples", h.count > 0 ? h.min : 0);

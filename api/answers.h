@@ -23,6 +23,9 @@ void answer_store(struct shape *shape, const struct picture *picture, unsigned w
 void answer_timeline(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_histogram_cells(struct shape *shape, const struct picture *picture, unsigned which);
 
+/* at_s: when the figures were taken. */
+void answer_moment(struct shape *shape, const struct picture *picture);
+
 /* Parts that events have too: the mode of redundancy, one second of the time line. */
 void answer_mode(struct shape *shape, const struct fleet *fleet);
 void answer_second(struct shape *shape, const void *picture, uint32_t index);
