@@ -12,6 +12,7 @@
 #include <microhttpd.h>
 
 #include "picture.h"
+#include "shape.h"
 #include "watch.h"
 
 #define EVENTS_LISTENERS_MAX 384
@@ -28,11 +29,15 @@ void events_close(struct events *events);
 struct watch *events_watch(struct events *events);
 
 /* Once per tick, before the HTTP daemon is run: look at the phones, tell what has changed, wake those
- * who listen, hang up on those who do not read. second_over: a second of the time line is complete. */
+ * who listen, hang up on those who do not read. second_over: a second of the time line is complete. NULL events:
+ * nothing. */
 void events_update(struct events *events, bool stopping, bool second_over);
 
 /* Something for people to know, at once to those who listen: one line. NULL events: nothing. */
 void events_alert(struct events *events, bool warning, const char *text);
+
+/* A proxy answers again, or does not any more. NULL events: nothing. */
+void events_proxy(struct events *events, enum proxy proxy, bool answering);
 
 /* May one more listen? */
 bool events_have_room(const struct events *events);
@@ -44,12 +49,17 @@ uint32_t events_listeners(const struct events *events);
 struct MHD_Response *events_listen(
 	struct events *events, struct MHD_Connection *connection, const char *last_id);
 
-/* The end is near: `bye` with this reason is the last event, and listening ends behind it. Before
- * MHD_stop_daemon: every connection is awake from then on. The daemon has to be run a few times until
- * events_listeners says 0, if they are to hear it. */
+/* The end is near: `bye` with this reason is the last event, and listening ends behind it. To be called
+ * before MHD_stop_daemon: no connection sleeps from then on. The daemon is to be run until
+ * events_listeners says 0, if they are to hear it. NULL events: nothing; a second time: nothing. */
 void events_bye(struct events *events, const char *reason);
+
+uint64_t events_unix_ms(void);
 
 /* Schemas of the events' data: EventHello, EventTick ... into the OpenAPI document's. */
 void events_schemas(json_t *schemas, const struct picture *picture);
+
+/* unix_ms, number, from, to, phase, cause: for those who tell of a phone's transitions too. */
+void events_tell_transition(struct shape *shape, const struct watch_transition *transition);
 
 #endif

@@ -167,10 +167,15 @@ static int start_daemon(struct http *http)
 	return EXIT_DONE;
 }
 
+bool http_is_wanted(const struct options *options)
+{
+	return options->http == NULL || strcmp(options->http, "none") != 0;
+}
+
 int http_open(struct http **out, const struct options *options, const struct picture *picture)
 {
 	*out = NULL;
-	if (options->http != NULL && strcmp(options->http, "none") == 0)
+	if (!http_is_wanted(options))
 		return EXIT_DONE;
 	struct http *http = calloc(1, sizeof(*http));
 	if (http == NULL) {

@@ -25,6 +25,9 @@
 
 struct http;
 
+/* Not `none`. What is wanted may still not come about: see http_open. */
+bool http_is_wanted(const struct options *options);
+
 /* Listens and writes the tokens. EXIT_DONE, with *out NULL where nothing is served: `none`, or the
  * default port is taken (a warning). EXIT_USAGE or EXIT_HOST after a message. Of the picture only fleet
  * and share are needed, and they are kept. */

@@ -13,6 +13,7 @@
 
 #include "arguments.h"
 #include "check.h"
+#include "events.h"
 #include "http.h"
 #include "peek.h"
 #include "resolve.h"
@@ -49,7 +50,9 @@ struct run {
 	struct schedule schedule;
 	struct view view;
 	struct share share;
-	struct http *http; /* NULL: nothing is served */
+	struct http *http;     /* NULL: nothing is served */
+	struct events *events; /* of what is served */
+	struct pulse pulse;
 	struct tally tally;
 	struct wire_snapshot now, at_stop;
 	uint64_t start_us, stop_us;   /* of the ramp; of HERD_STOP, 0 while running */
@@ -267,6 +270,15 @@ static void look(struct run *run)
 		share_only_ours(&run->share, &run->now.population);
 }
 
+/* What people at the terminal are told, those who listen elsewhere are told too. */
+static void on_view_event(void *context, const char *text)
+{
+	static const char mark[] = "warning: ";
+	const struct run *run = context;
+	const bool warning = strncmp(text, mark, sizeof(mark) - 1) == 0;
+	events_alert(run->events, warning, warning ? text + sizeof(mark) - 1 : text);
+}
+
 static void on_say(void *context, bool warning, const char *message)
 {
 	struct run *run = context;
@@ -282,8 +294,7 @@ static void follow_share(struct run *run)
 	char here[32], all[32], line[SHARE_WORDS_MAX + 300] = "";
 	const uint32_t phones = run->share.phones;
 	share_update(&run->share);
-	if (run->share.mirror != NULL)
-		share_line(&run->share, line, sizeof(line));
+	share_line(&run->share, line, sizeof(line));
 	view_share(&run->view, phones, line);
 	run->settled = phones == run->here_now ? run->settled + 1 : 0;
 	run->here_now = phones;
@@ -412,21 +423,31 @@ static void follow_stop(struct run *run)
 		ev_break(run->loop, EVBREAK_ALL);
 }
 
+static void end_second(struct run *run, uint64_t run_us)
+{
+	const uint64_t unix_ms = events_unix_ms();
+	const unsigned changed = pulse_take(&run->pulse, &run->now.herd, unix_ms);
+	tally_add(&run->tally, &run->now, run->start_us);
+	run->next_second = (uint32_t)(run_us / 1000000) + 1;
+	share_publish(&run->share, &run->now);
+	for (int p = 0; p < PROXIES; p++)
+		if (changed & 1u << p)
+			events_proxy(
+				run->events, (enum proxy)p, run->pulse.proxy[p].dead_since_ms == 0);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
 	struct run *run = timer->data;
 	look(run);
 	uint64_t run_us = run->now.now_us - run->start_us;
-	http_update(run->http, run->stop_us != 0);
 	bool second = run_us >= (uint64_t)run->next_second * 1000000;
-	if (second) {
-		tally_add(&run->tally, &run->now, run->start_us);
-		run->next_second = (uint32_t)(run_us / 1000000) + 1;
-	}
 	follow_share(run);
 	if (second)
-		share_publish(&run->share, &run->now);
+		end_second(run, run_us);
+	events_update(run->events, run->stop_us != 0, second);
+	http_update(run->http, run->stop_us != 0);
 	if (run->stop_us != 0) {
 		follow_stop(run);
 		return;
@@ -473,12 +494,6 @@ static int begin(struct run *run)
 	return share_start(&run->share, run->wire, run->loop, run->config.link.kind != WIRE_MEMORY);
 }
 
-static void leave_http(struct run *run)
-{
-	http_close(run->http);
-	run->http = NULL;
-}
-
 static struct picture picture_of(const struct run *run)
 {
 	return (struct picture){.fleet = &run->fleet,
@@ -486,9 +501,30 @@ static struct picture picture_of(const struct run *run)
 		.now = &run->now,
 		.tally = &run->tally,
 		.share = &run->share,
+		.pulse = &run->pulse,
 		.link = run->wire != NULL ? wire_description(run->wire) : "",
 		.start_us = run->start_us,
 		.started = time(NULL)};
+}
+
+/* Events are only made for those who are served. Without memory for them the rest is served. */
+static void start_http(struct run *run)
+{
+	struct picture picture = picture_of(run);
+	if (run->http != NULL && events_open(&run->events, &picture) != 0)
+		fprintf(stderr, "warning: no memory for the HTTP API's events and its map\n");
+	picture.events = run->events;
+	picture.watch = events_watch(run->events);
+	http_start(run->http, run->loop, &picture);
+}
+
+static void leave_http(struct run *run)
+{
+	events_bye(run->events, run->signals > 0 ? "stopped" : "the run is over");
+	http_close(run->http);
+	events_close(run->events);
+	run->http = NULL;
+	run->events = NULL;
 }
 
 /* What has to be there before the wire: places to keep records in, and to be asked at. */
@@ -497,7 +533,8 @@ static int open_rooms(struct run *run)
 	const struct picture picture = picture_of(run);
 	if (!(run->config.roles & WIRE_HERD))
 		return EXIT_DONE;
-	int status = share_open(&run->share, &run->fleet, run->config.workers, run, on_say);
+	int status = share_open(&run->share, &run->fleet, run->config.workers,
+		http_is_wanted(run->options), run, on_say);
 	return status == EXIT_DONE ? http_open(&run->http, run->options, &picture) : status;
 }
 
@@ -520,7 +557,7 @@ static int live(struct run *run)
 	if ((run->config.roles & WIRE_HERD) &&
 		wire_wait_neighbours(run->wire, NEIGHBOURS_MS, &error) != 0)
 		fprintf(stderr, "warning: %s\n", error.message);
-	view_open(&run->view, stdout, 0);
+	view_open(&run->view, stdout, 0, run, on_view_event);
 	run->live = true;
 	look(run);
 	run->tally.last = run->now;
@@ -532,8 +569,7 @@ static int live(struct run *run)
 	status = begin(run);
 	if (status != EXIT_DONE)
 		return status;
-	const struct picture picture = picture_of(run);
-	http_start(run->http, run->loop, &picture);
+	start_http(run);
 	watch(run);
 	leave_http(run);
 	share_end(&run->share);

@@ -54,10 +54,7 @@ static void merge_report(struct wire_snapshot *out, const struct report *report)
 		for (unsigned s = 0; s < PHONE_STATES; s++)
 			out->population.phones[s][p] += report->population.phones[s][p];
 	}
-	histogram_merge(&out->histograms.options_rtt_us, &report->histograms.options_rtt_us);
-	histogram_merge(&out->histograms.register_rtt_us, &report->histograms.register_rtt_us);
-	histogram_merge(&out->histograms.registration_us, &report->histograms.registration_us);
-	histogram_merge(&out->histograms.lateness_us, &report->histograms.lateness_us);
+	herd_histograms_merge(&out->histograms, &report->histograms);
 	out->quiet = out->quiet && report->quiet;
 	if (report->now_us > out->now_us)
 		out->now_us = report->now_us;
@@ -66,10 +63,7 @@ static void merge_report(struct wire_snapshot *out, const struct report *report)
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 {
 	memset(out, 0, sizeof(*out));
-	histogram_reset(&out->histograms.options_rtt_us);
-	histogram_reset(&out->histograms.register_rtt_us);
-	histogram_reset(&out->histograms.registration_us);
-	histogram_reset(&out->histograms.lateness_us);
+	herd_histograms_reset(&out->histograms);
 	out->workers = wire->config.workers;
 	out->quiet = true;
 	if (wire->started) {

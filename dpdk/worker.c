@@ -122,7 +122,7 @@ void worker_report(struct worker *worker, uint64_t now_us)
 	if (worker->herd) {
 		report->herd = *herd_counters(worker->herd);
 		report->population = *herd_population(worker->herd);
-		report->histograms = *herd_histograms(worker->herd);
+		herd_histograms_copy(&report->histograms, herd_histograms(worker->herd));
 		report->quiet = herd_is_quiet(worker->herd);
 	}
 	for (unsigned p = 0; p < PROXIES; p++) {

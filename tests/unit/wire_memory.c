@@ -117,7 +117,7 @@ static void shard_elsewhere(void)
 	static struct stage stage;
 	struct mirror *mirror;
 	stage_set_up(&stage, 2, ADDRESS_IPV4);
-	stage_check(!mirror_create(&mirror, STAGE_PHONES, 2, NULL), "mirror");
+	stage_check(!mirror_create(&mirror, STAGE_PHONES, 2, NULL, false), "mirror");
 	stage.config.herd.mirror = mirror;
 	atomic_store(&mirror->here[0], 1);
 	stage_start(&stage);
@@ -163,7 +163,7 @@ static void many_shards(void)
 	struct mirror *mirror;
 	stage_set_up(&stage, 2, ADDRESS_IPV4);
 	stage_check(!address_plan_parse("10.0.0.0/8", &stage.plan), "plan");
-	stage_check(!mirror_create(&mirror, SHARDS * SHARD_PHONES, 2, NULL), "mirror");
+	stage_check(!mirror_create(&mirror, SHARDS * SHARD_PHONES, 2, NULL, false), "mirror");
 	stage.config.herd.mirror = mirror;
 	stage.config.herd.fleet_phones = SHARDS * SHARD_PHONES;
 	stage.config.herd.ramp_per_s = 1000;
