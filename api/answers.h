@@ -6,11 +6,10 @@
 #include "picture.h"
 #include "shape.h"
 
-#define ANSWER_HISTOGRAMS 4
+#define ANSWER_HISTOGRAMS 14
 
 /* Names of /api/v1/histograms/{name}, in the order of `which`. */
 extern const char *const answer_histograms[ANSWER_HISTOGRAMS];
-void answer_histogram(const struct wire_snapshot *now, unsigned which, struct histogram *out);
 
 void answer_health(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_ready(struct shape *shape, const struct picture *picture, unsigned which);
