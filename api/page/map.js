@@ -3,8 +3,8 @@
 import { Picture } from './paint.js';
 import { STATES } from './mapstate.js';
 
-const CELL_MOST = 40; // CSS pixels: as large as a cell gets
-const CELL_FIT_MOST = 28; // when a small fleet is shown whole
+const CELL_MOST = 64; // CSS pixels: as large as a cell gets
+const CELL_FIT_MOST = 46; // when a small fleet is shown whole
 const GAP_FROM = 4; // device pixels: from this size on cells are drawn apart
 const SPREAD_MS = 240; // a batch is painted over this time, as batches come every 250 ms
 const CLICK_PX = 4; // a pointer that moved less has clicked
