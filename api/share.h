@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * This process' share in the fleet: the image file, the mirror, the embedded Redis, the store, and
- * which phones are driven here. With `store: none` there is none of it, and all phones are.
+ * which phones are driven here. With `store: none` there is none of it but the mirror where HTTP is
+ * served, and all phones are driven here.
  *
  * In this order: share_open, wire_open (with share->mirror), wire_start, share_start, then per second
  * share_publish; at the end share_stop, HERD_STOP, share_leave, share_end, wire_close, share_close.
@@ -19,13 +20,14 @@
 #include "wire.h"
 
 #define SHARE_WORDS_MAX 400
+#define SHARE_OWNER_MAX STORE_NODE_MAX
 
 struct share {
 	const struct fleet *fleet;
 	struct wire *wire;
-	struct mirror *mirror; /* NULL: store: none */
+	struct mirror *mirror; /* NULL: nothing is stored and nobody watches */
 	struct image image;
-	bool has_image;
+	bool has_image; /* else `store: none` */
 	struct embedded embedded;
 	bool has_embedded;
 	char pointer[FLEET_TEXT_MAX + 80]; /* tells `sipherd fleet` the embedded socket; or empty */
@@ -37,17 +39,18 @@ struct share {
 	bool announce;                     /* addresses are told to a link */
 	bool stopping;                     /* nothing is adopted any more */
 	bool left;
-	uint64_t begin_us; /* when all phones adopted so far have been started */
-	uint32_t phones;   /* driven here */
+	uint32_t ramp_per_s; /* at which phones are started */
+	uint64_t begin_us;   /* when all phones adopted so far have been started */
+	uint32_t phones;     /* driven here */
 	char state_name[PHONE_STATES][PROXIES][48];
 	void *context;
 	void (*say)(void *context, bool warning, const char *message);
 };
 
-/* What has to be there before the wire is opened. say gets lines for people from then on. EXIT_DONE
- * or an exit code after a message. */
-int share_open(struct share *share, const struct fleet *fleet, unsigned workers, void *context,
-	void (*say)(void *context, bool warning, const char *message));
+/* What has to be there before the wire is opened. watched: HTTP is to show the phones. say gets lines
+ * for people from then on. EXIT_DONE or an exit code after a message. */
+int share_open(struct share *share, const struct fleet *fleet, unsigned workers, bool watched,
+	void *context, void (*say)(void *context, bool warning, const char *message));
 
 /* The wire runs: phones may be driven, at once or as leases come. EXIT_DONE or an exit code. */
 int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bool announce);
@@ -77,6 +80,11 @@ const char *share_socket(const struct share *share);
 /* What the store is, in one word: none, image, embedded, single, unix, sentinel, cluster. */
 const char *share_kind(const struct share *share);
 bool share_has_redis(const struct share *share);
+
+/* The other node that drives this shard, as far as is known; NULL: nobody is, or it is on its way to us. */
+const char *share_owner(const struct share *share, uint32_t shard, char out[SHARE_OWNER_MAX]);
+/* From now on phones are started at this rate, also those of shards that come. 0: all at once. */
+void share_ramp(struct share *share, uint32_t phones_per_s);
 
 /* For the summary. */
 void share_print(const struct share *share, FILE *out);

@@ -86,7 +86,7 @@ struct store_shard {
 	bool adopted;   /* ADOPT was said, and the herd has not stopped since */
 	bool stopping;  /* the herd is to stop ... */
 	bool told;      /* ... and knows */
-	bool writable;  /* store_may_write as of the last tick */
+	bool writable;  /* store_may_write as of this tick */
 	bool lost; /* Redis went away under its lease: it is driven without, unless fence is strict */
 };
 
@@ -140,6 +140,8 @@ struct store_shared {
 	bool any_pending;
 	struct store_message message[STORE_MESSAGES];
 	unsigned messages, messages_lost;
+	char node[PLACEMENT_NODES_MAX][PLACEMENT_NODE_MAX]; /* live; the store's thread writes */
+	unsigned nodes;
 };
 
 enum store_meta { META_UNKNOWN, META_ASKED, META_AGREED };
