@@ -61,7 +61,7 @@ export function showSecond(second, counts) {
 	const registered = counts['registered-primary'] + counts['registered-redundant'];
 	const on = STATES.reduce((sum, s) => sum + (counts[s.name] ?? 0), 0) - counts.elsewhere - counts.off;
 	tile('in-service', on > 0 ? percent(registered / on) : '\u2013',
-		`${count(registered)} of ${count(on)} phones that are on`);
+		`${count(registered)} of ${count(on)} that are on`);
 	tile('requests', brief(second.register_sent + second.options_sent),
 		`${brief(second.register_sent)} REGISTER, ${brief(second.options_sent)} OPTIONS`);
 	tile('switches', brief(second.failovers + second.failbacks),
