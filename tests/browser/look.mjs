@@ -9,7 +9,7 @@ export function figures() {
 	return {
 		header: read('count'),
 		legend: read('legend'),
-		map: [...(window.sipherdStats?.mapCounts ?? [])],
+		map: { ...window.sipherdStats?.mapCounts },
 		total: Number(document.querySelector('#total').textContent.replaceAll(',', '')),
 		frames: window.sipherdStats?.frames ?? 0,
 	};
