@@ -167,7 +167,7 @@ class Case(unittest.TestCase):
         return answer
 
 
-def eventually(check, what, seconds=20):
+def eventually(check, what, seconds=40):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():
