@@ -17,9 +17,9 @@
 #include "picture.h"
 
 #define HTTP_DEFAULT "127.0.0.1:8470"
-#define HTTP_CONNECTIONS_MAX 64
-#define HTTP_IDLE_S 10    /* without a byte */
-#define HTTP_REQUEST_S 15 /* without a whole request; also the time to read an answer */
+#define HTTP_CONNECTIONS_MAX 512 /* of these, EVENTS_LISTENERS_MAX may listen to events */
+#define HTTP_IDLE_S 10           /* without a byte */
+#define HTTP_REQUEST_S 15        /* without a whole request; also the time to read an answer */
 #define HTTP_BODY_MAX 65536
 #define HTTP_PATH_MAX 2048
 
