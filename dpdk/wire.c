@@ -342,6 +342,7 @@ int wire_open(struct wire **out, const struct wire_config *config, struct wire_e
 	if (!wire)
 		return failure(error, -ENOMEM, "wire: out of memory");
 	wire->config = *config;
+	trace_book_open(&wire->traces, config->capture.credentials);
 	wire->last = calloc(config->workers, sizeof(*wire->last));
 	const int result = wire->last ? open_all(wire, error)
 				      : failure(error, -ENOMEM, "wire: out of memory");
@@ -364,15 +365,23 @@ static void keep_signals_from_control(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+static uint64_t unix_now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 int wire_start(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
 	if (config->link.kind == WIRE_TAP)
 		keep_signals_from_control();
 	clock_begin(&wire->clock);
+	wire->unix_start_us = unix_now_us() - clock_us(&wire->clock);
 	if (config->capture.path) {
 		const int result = capture_open(&wire->capture, &config->capture,
-			(uint16_t)(wire->link.mtu + FRAME_LINK_MAX), error);
+			(uint16_t)(wire->link.mtu + FRAME_LINK_MAX), wire->unix_start_us, error);
 		if (result)
 			return result;
 	}
@@ -505,6 +514,8 @@ static void close_worker(struct worker *worker)
 	herd_free(worker->herd);
 	for (unsigned p = 0; p < PROXIES; p++)
 		registrar_free(worker->registrar[p]);
+	for (unsigned end = 0; end < LINK_ENDS; end++)
+		free(atomic_load_explicit(&worker->station[end].tap.ring, memory_order_relaxed));
 	for (unsigned to = 0; to < WIRE_WORKERS_MAX; to++)
 		rte_ring_free(worker->redirect_to[to]);
 	rte_ring_free(worker->station[LINK_NEAR].relay);
@@ -530,6 +541,7 @@ void wire_close(struct wire *wire)
 		rte_mempool_free(wire->pool[w]);
 	if (wire->eal_is_open)
 		eal_close();
+	trace_book_close(&wire->traces);
 	free(wire->last);
 	free(wire);
 }

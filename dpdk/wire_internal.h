@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of a wire, shared by its files: wire.c (opening, orders, closing) and wire_ask.c (what
- * workers are asked: snapshots and looks). Nobody else includes this. All of it belongs to the
+ * The inside of a wire, shared by its files: wire.c (opening, orders, closing), wire_ask.c (what
+ * workers are asked: snapshots and looks) and wire_trace.c (single phones' messages). Nobody else includes this. All of it belongs to the
  * control thread, but for the fields that say otherwise.
  */
 #ifndef SIPHERD_WIRE_INTERNAL_H
@@ -23,6 +23,8 @@ struct wire {
 	struct capture *capture;
 	struct rte_mempool *pool[WIRE_WORKERS_MAX];
 	struct worker *worker[WIRE_WORKERS_MAX];
+	struct trace_book traces;
+	uint64_t unix_start_us;       /* the wall clock at the herd's time 0 */
 	struct report *last;          /* of each worker: what it reported last */
 	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
 	char description[256];

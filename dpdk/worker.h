@@ -22,6 +22,7 @@
 #include "frame.h"
 #include "link.h"
 #include "neighbour.h"
+#include "trace.h"
 #include "wire.h"
 
 #define STATION_BURST 64
@@ -41,12 +42,14 @@ struct station {
 	struct rte_mempool *pool;
 	struct capture *capture; /* NULL: not here */
 	int64_t capture_phone;
+	struct trace_tap tap; /* of the herd's station; control thread writes */
 	struct frame_rules rules;
 	struct neighbours neighbours;
 	/* The datagram that the herd or a registrar is filling, at most one. */
 	struct rte_mbuf *open;
 	uint8_t open_family;
 	uint32_t open_phone;
+	uint8_t open_proxy; /* enum proxy, on the herd's station */
 	unsigned waiting;
 	struct rte_mbuf *batch[STATION_BURST];
 };
