@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon and its loop: connections that come and go, and requests from first to last. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "http_internal.h"
 
+#define FAREWELL_MS 1000 /* at most */
 #define TLS_PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* --- Connections --- */
@@ -32,11 +35,15 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 			.fd = info->connect_fd, .since_us = http->picture.now->now_us};
 }
 
+struct http_place *http_place(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
+}
+
 static void touch(const struct http *http, struct MHD_Connection *connection)
 {
-	struct http_place *place = MHD_get_connection_info(
-		connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-					   ->socket_context;
+	struct http_place *place = http_place(connection);
 	if (place != NULL)
 		place->since_us = http->picture.now->now_us;
 }
@@ -134,7 +141,8 @@ static struct MHD_Daemon *new_daemon(struct http *http)
 {
 	struct MHD_OptionItem options[12];
 	size_t n = 0;
-	const unsigned flags = MHD_USE_EPOLL | (http->cert != NULL ? MHD_USE_TLS : 0);
+	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+			       (http->cert != NULL ? MHD_USE_TLS : 0);
 	options[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, http->fd, NULL};
 	options[n++] = (struct MHD_OptionItem){
 		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX, NULL};
@@ -217,6 +225,19 @@ void http_start(struct http *http, struct ev_loop *loop, const struct picture *p
 	run_daemon(http);
 }
 
+/* The last event is for those who still listen, if they do so without delay. */
+static void let_them_hear(struct http *http)
+{
+	const struct events *events = http->picture.events;
+	struct pollfd epoll = {.events = POLLIN,
+		.fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd};
+	MHD_run(http->daemon); /* those who slept are awake only then */
+	for (int i = 0; i < FAREWELL_MS / 10 && events_listeners(events) > 0; i++) {
+		poll(&epoll, 1, 10);
+		MHD_run(http->daemon);
+	}
+}
+
 void http_close(struct http *http)
 {
 	if (http == NULL)
@@ -225,8 +246,10 @@ void http_close(struct http *http)
 		ev_io_stop(http->loop, &http->readable);
 		ev_timer_stop(http->loop, &http->timer);
 	}
-	if (http->daemon != NULL)
+	if (http->daemon != NULL) {
+		let_them_hear(http);
 		MHD_stop_daemon(http->daemon);
+	}
 	if (http->fd >= 0)
 		close(http->fd);
 	http_forget_answers(http);

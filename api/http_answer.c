@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "events.h"
 #include "http_internal.h"
 #include "metrics.h"
 #include "openapi.h"
@@ -161,6 +162,38 @@ static struct MHD_Response *timeline(struct http *http, const struct route *rout
 	return keep(kept, respond(text, length, JSON), key);
 }
 
+/* The map is new when a batch of changes has been told. Kept as a copy: some read slowly. */
+static struct MHD_Response *map(struct http *http, const struct route *route)
+{
+	struct http_kept *kept = &http->kept[route - routes][0];
+	struct watch *watch = http->picture.watch;
+	size_t length = 0;
+	if (watch == NULL)
+		return NULL;
+	const uint64_t key = watch_sequence(watch) + 1;
+	if (kept->response != NULL && kept->key == key)
+		return kept->response;
+	const uint8_t *bytes = watch_map(watch, &length);
+	struct MHD_Response *response = bytes != NULL
+						? MHD_create_response_from_buffer(length,
+							  (void *)bytes, MHD_RESPMEM_MUST_COPY)
+						: NULL;
+	if (add_data_headers(response, "application/octet-stream") != NULL)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	return keep(kept, response, key);
+}
+
+/* What all who ask share; NULL: out of memory. */
+static struct MHD_Response *shared(struct http *http, const struct http_request *request)
+{
+	const struct route *route = request->route;
+	if (route->kind == ROUTE_TIMELINE)
+		return timeline(http, route, request->asked.query[0].number);
+	if (route->kind == ROUTE_MAP)
+		return map(http, route);
+	return current(http, route, request->asked.which);
+}
+
 static bool is_ready(struct http *http, struct problem *problem)
 {
 	char why[PICTURE_WHY_MAX];
@@ -174,10 +207,7 @@ static enum MHD_Result answer_kept(struct http *http, struct MHD_Connection *con
 	const struct route *route = request->route;
 	if (route->kind == ROUTE_READY && !is_ready(http, &request->problem))
 		return http_refuse(http, connection, request, path);
-	struct MHD_Response *response = route->kind == ROUTE_TIMELINE
-						? timeline(http, route,
-							  request->asked.query[0].number)
-						: current(http, route, request->asked.which);
+	struct MHD_Response *response = shared(http, request);
 	if (response != NULL)
 		return send_response(http, connection, MHD_HTTP_OK, response);
 	problem_set(&request->problem, PROBLEM_OUT_OF_MEMORY, "try again");
@@ -241,12 +271,43 @@ static enum MHD_Result answer_page(struct http *http, struct MHD_Connection *con
 	return send_once(http, connection, known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
 }
 
+/* --- Events --- */
+
+/* It may last: nobody counts the seconds of this request any more. HEAD listens to nothing. */
+static enum MHD_Result answer_stream(struct http *http, struct MHD_Connection *connection,
+	struct http_request *request, const char *path)
+{
+	struct events *events = http->picture.events;
+	const bool head = strcmp(request->method, MHD_HTTP_METHOD_HEAD) == 0;
+	const char *last_id = header(connection, "Last-Event-ID");
+	if (last_id == NULL && request->asked.query[0].given)
+		last_id = request->asked.query[0].text;
+	if (!events_have_room(events)) {
+		problem_set(&request->problem, PROBLEM_STREAMS_FULL, "at most %d may",
+			EVENTS_LISTENERS_MAX);
+		return http_refuse(http, connection, request, path);
+	}
+	struct MHD_Response *response = head ? MHD_create_response_from_buffer(
+						       0, (void *)"", MHD_RESPMEM_PERSISTENT)
+					     : events_listen(events, connection, last_id);
+	if (add_data_headers(response, "text/event-stream") == NULL) {
+		problem_set(&request->problem, PROBLEM_OUT_OF_MEMORY, "try again");
+		return http_refuse(http, connection, request, path);
+	}
+	struct http_place *place = http_place(connection);
+	if (!head && place != NULL)
+		place->listens = true;
+	return send_once(http, connection, MHD_HTTP_OK, response);
+}
+
 enum MHD_Result http_answer(struct http *http, struct MHD_Connection *connection,
 	struct http_request *request, const char *path)
 {
 	switch (request->route->kind) {
 	case ROUTE_PAGE:
 		return answer_page(http, connection, request, path);
+	case ROUTE_STREAM:
+		return answer_stream(http, connection, request, path);
 	case ROUTE_ASKED:
 	case ROUTE_BYTES:
 		return answer_asked(http, connection, request, path);

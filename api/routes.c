@@ -16,6 +16,14 @@ static const struct ask_field newest[] = {{.name = "seconds",
 						  .standard = PICTURE_TIMELINE_S},
 	{0}};
 
+static const struct ask_field last_event[] = {
+	{.name = "last_event_id",
+		.help = "as the header Last-Event-ID, which goes before it: what came behind this "
+			"event is told first, for a minute",
+		.kind = ASK_TEXT,
+		.high = 64},
+	{0}};
+
 const struct route routes[ROUTES] = {
 	{.path = "/", .kind = ROUTE_PAGE, .help = "the web page"},
 	{.path = "/page/{file}",
@@ -71,6 +79,18 @@ const struct route routes[ROUTES] = {
 		.names = answer_histograms,
 		.variants = ANSWER_HISTOGRAMS,
 		.help = "a histogram with its raw cells"},
+	{.path = "/api/v1/map",
+		.kind = ROUTE_MAP,
+		.help = "every phone's state, always with Content-Encoding gzip: \"SHM1\", phones "
+			"(32 bits), sequence (64 bits), big-endian, then 4 bits per phone, the "
+			"lower "
+			"ones first, in the order of EventTick's states"},
+	{.path = "/api/v1/events",
+		.kind = ROUTE_STREAM,
+		.query = last_event,
+		.help = "what happens, as server-sent events: hello, tick, delta, resync, "
+			"transition, "
+			"proxy, alert, bye; their data is described by the schemas Event*"},
 	{.path = "/api/v1/openapi.json", .kind = ROUTE_OPENAPI, .help = "this document"},
 };
 
