@@ -17,7 +17,8 @@
 #define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
 #define ON_ALL (ON(COMMANDS) - 1)
-#define COMMANDS_ARE "Commands are run, check, demo, registrar, import, fleet, export and help."
+#define COMMANDS_ARE \
+	"Commands are run, check, demo, registrar, import, fleet, export, probe and help."
 
 #define NAME_MAX_BYTES 64 /* of an option as the user writes it */
 #define FOR_MOST_MS (365ull * 86400000)
@@ -66,7 +67,7 @@ static const struct option_row rows[] = {
 	{"reboot", "ENTRY", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_LIST, FIELD(reboot),
 		"restart phones inside the run: planned:0-999@20s or power-cut:all@20s+10s (spread "
 		"over 10 s)"},
-	{"dns", "SERVERS", ON(COMMAND_RUN), VALUE_TEXT, FIELD(dns),
+	{"dns", "SERVERS", ON(COMMAND_RUN) | ON(COMMAND_PROBE), VALUE_TEXT, FIELD(dns),
 		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
 		"commas; those of /etc/resolv.conf without it"},
 	{"store", "URL", ON_STORE, VALUE_TEXT, FIELD(store),
@@ -93,8 +94,9 @@ static const struct option_row rows[] = {
 		9999999},
 	{"feed", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(feed),
 		"follow the phones' transitions until --for is over or Ctrl-C"},
-	{"json", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(json),
-		"as JSON (schema sipherd.fleet/1); the feed as one object per line"},
+	{"json", NULL, ON(COMMAND_FLEET) | ON(COMMAND_PROBE), VALUE_FLAG, FIELD(json),
+		"as JSON (schemas sipherd.fleet/1, sipherd.probe/1); the feed as one object per "
+		"line"},
 	{"csv", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(csv),
 		"comma-separated with a header: index, user, address, port, registered, "
 		"last_tried, "
@@ -131,6 +133,29 @@ static const struct option_row rows[] = {
 		"longest registration granted", 1, 86400},
 	{"capacity", "N", ON(COMMAND_REGISTRAR), VALUE_COUNT, FIELD(capacity),
 		"bindings there is room for, per registrar (100k)", 1, 10000000},
+	{"count", "N", ON(COMMAND_PROBE), VALUE_COUNT, FIELD(count),
+		"requests to each proxy, one after the other (1)", 1, 1000},
+	{"interval", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(interval_ms),
+		"from one request to the next (1s)", 1, 3600000},
+	{"timeout", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(timeout_ms),
+		"without a final answer for so long, a request is lost (5s); until then it is sent "
+		"again after 0.5, 1, 2 and then every 4 s, as RFC 3261 says",
+		1, 600000},
+	{"warning", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(warning_ms),
+		"a mean round trip of more than this is a WARNING", 1, 600000},
+	{"critical", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(critical_ms),
+		"a mean round trip of more than this is CRITICAL", 1, 600000},
+	{
+		"expect",
+		"CODES",
+		ON(COMMAND_PROBE),
+		VALUE_TEXT,
+		FIELD(expect),
+		"final answers that are good, such as 200 or 2xx,404,480-489; without it all but "
+		"5xx",
+	},
+	{"prometheus", NULL, ON(COMMAND_PROBE), VALUE_FLAG, FIELD(prometheus),
+		"as Prometheus text, for node_exporter's textfile collector"},
 	{"verbose", NULL, ON_LIVE, VALUE_FLAG, FIELD(verbose), "show what DPDK says"},
 	{"help", NULL, ON_ALL, VALUE_FLAG, FIELD(help), "this text"},
 	{"version", NULL, ON_ALL, VALUE_FLAG, FIELD(version), "name and version"},
@@ -140,7 +165,8 @@ static const struct option_row rows[] = {
 
 struct command_row {
 	const char *name, *arguments, *help;
-	size_t least, most; /* arguments */
+	size_t least, most;  /* arguments */
+	const char *missing; /* what they are; NULL: files */
 };
 
 static const struct command_row commands[COMMANDS] = {
@@ -161,6 +187,10 @@ static const struct command_row commands[COMMANDS] = {
 		0, 1},
 	[COMMAND_EXPORT] = {"export", "FLEET.yaml",
 		"write the phones and the proxy each is at, as the store has it", 1, 1},
+	[COMMAND_PROBE] = {"probe", "HOST[:PORT]...",
+		"check proxies with OPTIONS over an ordinary socket, for Nagios: exit 0 OK, 1 "
+		"WARNING, 2 CRITICAL, 3 UNKNOWN",
+		1, OPTIONS_LIST_MAX, "a host"},
 	[COMMAND_HELP] = {"help", "[COMMAND]", "help on a command", 0, 1},
 };
 
@@ -371,8 +401,12 @@ static int check_arguments(const struct options *options)
 	const struct command_row *command = &commands[options->command];
 	if (options->help || options->version || options->man)
 		return 0;
-	if (options->arguments.count < command->least)
-		return usage("a file is missing behind", command->name, "See sipherd help.");
+	if (options->arguments.count < command->least) {
+		char what[64];
+		snprintf(what, sizeof(what), "%s is missing behind",
+			command->missing ? command->missing : "a file");
+		return usage(what, command->name, "See sipherd help.");
+	}
 	if (options->arguments.count > command->most)
 		return usage("unexpected argument", options->arguments.item[command->most],
 			"See sipherd help.");
@@ -393,7 +427,12 @@ int options_parse(struct options *options, int argc, char **argv)
 		.phone = OPTIONS_NOT_GIVEN,
 		.capacity = OPTIONS_NOT_GIVEN,
 		.min_expires_s = OPTIONS_NOT_GIVEN,
-		.max_expires_s = OPTIONS_NOT_GIVEN};
+		.max_expires_s = OPTIONS_NOT_GIVEN,
+		.count = 1,
+		.interval_ms = 1000,
+		.timeout_ms = 5000,
+		.warning_ms = OPTIONS_NOT_GIVEN,
+		.critical_ms = OPTIONS_NOT_GIVEN};
 	split_eal(options, &argc, &argv);
 	if (argc < 2)
 		return usage("no command given", NULL, "Try 'sipherd demo' or 'sipherd help'.");
@@ -471,7 +510,7 @@ void options_help(FILE *out, enum command command)
 	}
 	fprintf(out,
 		"sipherd emulates herds of SIP phones that move between a primary and a redundant "
-		"proxy.\n\nusage: sipherd [DPDK ARGUMENTS --] COMMAND [OPTIONS] [FILES]\n\n");
+		"proxy.\n\nusage: sipherd [DPDK ARGUMENTS --] COMMAND [OPTIONS] [ARGUMENTS]\n\n");
 	for (int i = 0; i < COMMANDS; i++) {
 		char left[64];
 		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
