@@ -22,6 +22,7 @@ def concrete(path, operation):
 
 
 PAGES = ("/", "/page/{file}")
+STREAM = "/api/v1/events"  # never ends: test_events.py
 
 
 class Contract:
@@ -32,7 +33,7 @@ class Contract:
 
     def routes(self):
         for path, operations in self.document()["paths"].items():
-            if "get" in operations and path not in PAGES:
+            if "get" in operations and path not in (*PAGES, STREAM):
                 for one in concrete(path, operations["get"]):
                     yield one, operations["get"]
 
