@@ -9,12 +9,15 @@
 const char *const answer_histograms[ANSWER_HISTOGRAMS] = {
 	"options_rtt", "register_rtt", "registration", "lateness"};
 
-const struct histogram *answer_histogram(const struct wire_snapshot *now, unsigned which)
+void answer_histogram(const struct wire_snapshot *now, unsigned which, struct histogram *out)
 {
 	const struct herd_histograms *h = &now->histograms;
-	const struct histogram *all[ANSWER_HISTOGRAMS] = {
-		&h->options_rtt_us, &h->register_rtt_us, &h->registration_us, &h->lateness_us};
-	return all[which];
+	const struct {
+		const struct histogram *from;
+		uint32_t n;
+	} all[ANSWER_HISTOGRAMS] = {{h->options_rtt_us, PROXIES}, {h->register_rtt_us, PROXIES},
+		{&h->registration_us, 1}, {&h->lateness_us, 1}};
+	histogram_sum(out, all[which].from, all[which].n);
 }
 
 /* --- Parts that several answers have --- */
@@ -132,7 +135,7 @@ void answer_ready(struct shape *shape, const struct picture *picture, unsigned w
 
 /* --- The fleet --- */
 
-static void tell_mode(struct shape *shape, const struct fleet *fleet)
+void answer_mode(struct shape *shape, const struct fleet *fleet)
 {
 	const bool on = fleet->redundancy_enabled;
 	const bool symmetric = fleet->redundancy_mode == MODE_SYMMETRIC;
@@ -207,7 +210,7 @@ void answer_fleet(struct shape *shape, const struct picture *picture, unsigned w
 	shape_text(shape, "started", "when, in UTC", started);
 	tell_moment(shape, picture);
 	shape_switch(shape, "stopping", "the phones are being switched off", picture->stopping);
-	tell_mode(shape, picture->fleet);
+	answer_mode(shape, picture->fleet);
 	shape_count(
 		shape, "phones_configured", "phones of the whole fleet", picture->fleet->phones);
 	shape_count(shape, "phones_driven",
@@ -373,7 +376,7 @@ static void tell_redis(struct shape *shape, const struct share *share)
 void answer_store(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	const struct share *share = picture->share;
-	const bool has = share->mirror != NULL;
+	const bool has = share->has_image;
 	(void)which;
 	tell_moment(shape, picture);
 	shape_text(shape, "kind", "none, image, embedded, single, unix, sentinel or cluster",
@@ -429,15 +432,16 @@ static json_t *cells(const struct histogram *h)
 
 void answer_histogram_cells(struct shape *shape, const struct picture *picture, unsigned which)
 {
-	const struct histogram *h = answer_histogram(picture->now, which);
+	struct histogram h;
+	answer_histogram(picture->now, which, &h);
 	shape_text(shape, "name", "of the histogram", answer_histograms[which]);
 	tell_moment(shape, picture);
-	shape_count(shape, "count", "samples", h->count);
-	shape_count(shape, "sum_us", "of all samples", h->sum);
-	shape_count(shape, "min_us", "the smallest; 0 without samples", h->count > 0 ? h->min : 0);
-	shape_count(shape, "max_us", "the largest", h->max);
-	tell_quantiles(shape, h);
+	shape_count(shape, "count", "samples", h.count);
+	shape_count(shape, "sum_us", "of all samples", h.sum);
+	shape_count(shape, "min_us", "the smallest; 0 without samples", h.count > 0 ? h.min : 0);
+	shape_count(shape, "max_us", "the largest", h.max);
+	tell_quantiles(shape, &h);
 	shape_pairs(shape, "cells_us",
 		"[smallest value, samples] of each cell that is not empty; 64 cells an octave",
-		cells(h));
+		cells(&h));
 }

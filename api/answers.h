@@ -10,7 +10,7 @@
 
 /* Names of /api/v1/histograms/{name}, in the order of `which`. */
 extern const char *const answer_histograms[ANSWER_HISTOGRAMS];
-const struct histogram *answer_histogram(const struct wire_snapshot *now, unsigned which);
+void answer_histogram(const struct wire_snapshot *now, unsigned which, struct histogram *out);
 
 void answer_health(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_ready(struct shape *shape, const struct picture *picture, unsigned which);
@@ -23,7 +23,8 @@ void answer_store(struct shape *shape, const struct picture *picture, unsigned w
 void answer_timeline(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_histogram_cells(struct shape *shape, const struct picture *picture, unsigned which);
 
-/* One second of the time line, for those who write it themselves. */
+/* Parts that events have too: the mode of redundancy, one second of the time line. */
+void answer_mode(struct shape *shape, const struct fleet *fleet);
 void answer_second(struct shape *shape, const void *picture, uint32_t index);
 
 #endif

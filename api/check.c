@@ -87,9 +87,8 @@ static void tell_memory(FILE *out, const struct fleet *fleet)
 	}
 	fprintf(out, "memory      about %.1f MB for the phones", bytes / 1e6);
 	struct mirror *mirror = NULL;
-	if (fleet->target.kind != TARGET_NONE &&
-		mirror_create(&mirror, fleet->phones, fleet->workers, NULL) == 0)
-		fprintf(out, ", %.1f MB for what the store carries",
+	if (mirror_create(&mirror, fleet->phones, fleet->workers, NULL, true) == 0)
+		fprintf(out, ", %.1f MB for what store and HTTP API are told",
 			(double)mirror_memory(mirror) / 1e6);
 	mirror_free(mirror);
 	fputc('\n', out);

@@ -135,6 +135,16 @@ const char *guard_bearer(const char *authorization)
 	return token + strspn(token, " ");
 }
 
+bool guard_is_json(const char *type)
+{
+	static const char json[] = "application/json";
+	const size_t n = sizeof(json) - 1;
+	if (strncasecmp(type, json, n) != 0)
+		return false;
+	const char *rest = type + n + strspn(type + n, " \t");
+	return *rest == '\0' || *rest == ';';
+}
+
 bool guard_token_equal(const char *given, const char token[GUARD_TOKEN_LENGTH + 1])
 {
 	/* Its length is no secret: it is in the manual. */

@@ -45,6 +45,9 @@ bool guard_origin_is_ours(const char *origin, const char *scheme, const char *ho
 /* The token of "Bearer TOKEN", or NULL when the header is not of that kind. */
 const char *guard_bearer(const char *authorization);
 
+/* Is this Content-Type JSON: application/json, with or without parameters? */
+bool guard_is_json(const char *type);
+
 /* Takes as long for a token that is wrong in its first digit as for one that is wrong in its last. */
 bool guard_token_equal(const char *given, const char token[GUARD_TOKEN_LENGTH + 1]);
 

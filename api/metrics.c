@@ -99,6 +99,15 @@ static void histogram(struct metrics *m, const char *labels, const struct histog
 		h->count);
 }
 
+/* Of whichever proxy was asked. */
+static void histograms(
+	struct metrics *m, const char *labels, const struct histogram by_proxy[PROXIES])
+{
+	struct histogram both;
+	histogram_sum(&both, by_proxy, PROXIES);
+	histogram(m, labels, &both);
+}
+
 /* --- Phones --- */
 
 /* A label's value: the fleet's name may hold anything. */
@@ -222,8 +231,8 @@ static void tell_durations(struct metrics *m)
 	const struct herd_histograms *h = &m->picture->now->histograms;
 	family(m, "sip_request_duration_seconds", "histogram",
 		"From the planned sending of a request to its final answer.");
-	histogram(m, "method=\"REGISTER\"", &h->register_rtt_us);
-	histogram(m, "method=\"OPTIONS\"", &h->options_rtt_us);
+	histograms(m, "method=\"REGISTER\"", h->register_rtt_us);
+	histograms(m, "method=\"OPTIONS\"", h->options_rtt_us);
 	family(m, "registration_duration_seconds", "histogram",
 		"From the first REGISTER to the 200, a challenge included (RFC 6076 RRD).");
 	histogram(m, "", &h->registration_us);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "openapi.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "page.h"
 #include "problem.h"
 #include "routes.h"
 
@@ -13,23 +15,33 @@ static json_t *parameter(const char *name, const char *in, bool required, json_t
 		"schema", schema);
 }
 
+static json_t *names_of_path(const struct route *route)
+{
+	json_t *names = json_array();
+	for (unsigned i = 0; route->names != NULL && i < route->variants; i++)
+		json_array_append_new(names, json_string(route->names[i]));
+	for (size_t i = 0; route->kind == ROUTE_PAGE && page_at(i) != NULL; i++)
+		json_array_append_new(names, json_string(page_at(i)->name));
+	return names;
+}
+
 static json_t *parameters(const struct route *route)
 {
-	json_t *list = json_array(), *names = json_array();
-	for (unsigned i = 0; route->parameter != NULL && i < route->variants; i++)
-		json_array_append_new(names, json_string(route->names[i]));
-	if (route->parameter != NULL)
-		json_array_append_new(
-			list, parameter(route->parameter, "path", true,
-				      json_pack("{s:s, s:O}", "type", "string", "enum", names)));
+	json_t *list = json_array(), *names = names_of_path(route), *schema;
+	if (route->parameter != NULL) {
+		schema = json_array_size(names) > 0
+				 ? json_pack("{s:s, s:O}", "type", "string", "enum", names)
+				 : json_pack("{s:s, s:i}", "type", "integer", "minimum", 0);
+		json_array_append_new(list, parameter(route->parameter, "path", true, schema));
+	}
 	json_decref(names);
-	if (route->query == NULL)
-		return list;
-	const struct route_query *query = route->query;
-	json_t *schema = json_pack("{s:s, s:s, s:I, s:I, s:I}", "type", "integer", "description",
-		query->help, "minimum", (json_int_t)query->low, "maximum", (json_int_t)query->high,
-		"default", (json_int_t)query->standard);
-	json_array_append_new(list, parameter(query->name, "query", false, schema));
+	for (const struct ask_field *f = route->query; f != NULL && f->name != NULL; f++) {
+		schema = ask_field_schema(f);
+		if (f->kind == ASK_NUMBER)
+			json_object_set_new(
+				schema, "default", json_integer((json_int_t)f->standard));
+		json_array_append_new(list, parameter(f->name, "query", f->required, schema));
+	}
 	return list;
 }
 
@@ -40,14 +52,23 @@ static json_t *reference(const char *schema)
 	return json_pack("{s:s}", "$ref", path);
 }
 
-/* What comes with 200. */
+/* What comes with a good answer. */
 static json_t *content(const struct route *route)
 {
-	if (route->kind == ROUTE_METRICS)
-		return json_pack("{s:{s:{s:s}}}", "text/plain", "schema", "type", "string");
-	if (route->schema == NULL)
-		return json_pack("{s:{s:{s:s}}}", "application/json", "schema", "type", "object");
-	return json_pack("{s:{s:o}}", "application/json", "schema", reference(route->schema));
+	static const char *const types[ROUTE_KINDS] = {[ROUTE_METRICS] = "text/plain",
+		[ROUTE_MAP] = "application/octet-stream",
+		[ROUTE_STREAM] = "text/event-stream",
+		[ROUTE_OPENAPI] = "application/json",
+		[ROUTE_PAGE] = "text/html"};
+	const char *type = route->type != NULL     ? route->type
+			   : route->schema != NULL ? "application/json"
+						   : types[route->kind];
+	if (route->parameter != NULL && route->kind == ROUTE_PAGE)
+		type = "*/*";
+	if (route->schema != NULL)
+		return json_pack("{s:{s:o}}", type, "schema", reference(route->schema));
+	return json_pack("{s:{s:{s:s}}}", type, "schema", "type",
+		route->kind == ROUTE_OPENAPI ? "object" : "string");
 }
 
 static json_t *problem_answer(const char *help)
@@ -56,19 +77,62 @@ static json_t *problem_answer(const char *help)
 		"application/problem+json", "schema", reference("Problem"));
 }
 
+static void lower_method(const struct route *route, char out[8])
+{
+	const char *name = route_method_name((enum route_method)route->method);
+	size_t n = 0;
+	for (; name[n] != '\0' && n + 1 < 8; n++)
+		out[n] = (char)tolower((unsigned char)name[n]);
+	out[n] = '\0';
+}
+
+/* "get_api_v1_fleet": the method and the path's words. */
+static void name_operation(const struct route *route, char out[64])
+{
+	lower_method(route, out);
+	size_t n = strlen(out);
+	for (const char *c = route->path; *c != '\0' && n + 1 < 64; c++)
+		if (*c != '{' && *c != '}')
+			out[n++] = *c == '/' || *c == '.' ? '_' : *c;
+	out[n] = '\0';
+}
+
 static json_t *operation(const struct route *route)
 {
-	char name[64];
-	size_t n = 0;
-	/* "getApiV1Fleet" would only repeat the path: the last words do. */
-	for (const char *c = route->path; *c != '\0' && n + 1 < sizeof(name); c++)
-		if (*c != '{' && *c != '}')
-			name[n++] = *c == '/' || *c == '.' ? '_' : *c;
-	name[n] = '\0';
-	return json_pack("{s:s, s:s, s:o, s:{s:{s:s, s:o}, s:o}}", "operationId", name + 1,
-		"summary", route->help, "parameters", parameters(route), "responses", "200",
+	char name[64], status[8];
+	name_operation(route, name);
+	snprintf(status, sizeof(status), "%u", route->status != 0 ? route->status : 200u);
+	json_t *object = json_pack("{s:s, s:s, s:o, s:{s:{s:s, s:o}, s:o}}", "operationId", name,
+		"summary", route->help, "parameters", parameters(route), "responses", status,
 		"description", route->help, "content", content(route), "default",
 		problem_answer("any error is a problem object"));
+	if (route->body != NULL)
+		json_object_set_new(object, "requestBody",
+			json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
+				"application/json", "schema", reference(route->body_schema)));
+	/* Changes need the operator's token, the page needs none, whatever the rest does. */
+	if (route->method != ROUTE_GET)
+		json_object_set_new(object, "security", json_pack("[{s:[]}]", "bearer"));
+	if (route->kind == ROUTE_PAGE)
+		json_object_set_new(object, "security", json_pack("[{}]"));
+	return object;
+}
+
+static json_t *paths(void)
+{
+	json_t *object = json_object();
+	for (size_t i = 0; i < ROUTES; i++) {
+		const struct route *route = &routes[i];
+		json_t *path = json_object_get(object, route->path);
+		char method[8];
+		lower_method(route, method);
+		if (path == NULL) {
+			path = json_object();
+			json_object_set_new(object, route->path, path);
+		}
+		json_object_set_new(path, method, operation(route));
+	}
+	return object;
 }
 
 static json_t *schemas(const struct picture *picture)
@@ -76,6 +140,9 @@ static json_t *schemas(const struct picture *picture)
 	json_t *object = json_pack("{s:o}", "Problem", problem_schema());
 	for (size_t i = 0; i < ROUTES; i++) {
 		struct shape shape;
+		if (routes[i].body != NULL)
+			json_object_set_new(
+				object, routes[i].body_schema, ask_body_schema(routes[i].body));
 		if (routes[i].describe == NULL)
 			continue;
 		shape_open(&shape, true);
@@ -96,10 +163,6 @@ static json_t *security(bool token_needed)
 
 char *openapi_text(const struct picture *picture, bool token_needed)
 {
-	json_t *paths = json_object();
-	for (size_t i = 0; i < ROUTES; i++)
-		json_object_set_new(
-			paths, routes[i].path, json_pack("{s:o}", "get", operation(&routes[i])));
 	json_t *document = json_pack(
 		"{s:s, s:{s:s, s:s, s:s, s:{s:s, s:s}}, s:o, s:o, s:{s:o, s:{s:{s:s, s:s, s:s}}}}",
 		"openapi", "3.1.0", "info", "title", "sipherd", "version", SIPHERD_VERSION,
@@ -107,7 +170,7 @@ char *openapi_text(const struct picture *picture, bool token_needed)
 		"A herd of SIP phones while it runs. Figures are at most 0.1 s old. Every GET may "
 		"also be asked for as HEAD.",
 		"license", "name", "BSD-3-Clause", "identifier", "BSD-3-Clause", "security",
-		security(token_needed), "paths", paths, "components", "schemas", schemas(picture),
+		security(token_needed), "paths", paths(), "components", "schemas", schemas(picture),
 		"securitySchemes", "bearer", "type", "http", "scheme", "bearer", "description",
 		"a line of the tokens file that sipherd names at its start");
 	char *text = json_dumps(document, JSON_COMPACT);

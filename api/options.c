@@ -41,6 +41,8 @@ struct option_row {
 static const struct option_row rows[] = {
 	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET), VALUE_MS, FIELD(for_ms),
 		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
+	{"keep", NULL, ON(COMMAND_DEMO), VALUE_FLAG, FIELD(keep),
+		"tell the story over and over until --for is over or Ctrl-C, as in a terminal"},
 	{"summary", "FILE.json", ON_LIVE, VALUE_TEXT, FIELD(summary),
 		"write the summary as JSON (schema sipherd.run/1); - is standard output"},
 	{"seed", "N", ON_LIVE, VALUE_COUNT, FIELD(seed),
@@ -173,7 +175,7 @@ static const struct command_row commands[COMMANDS] = {
 		1},
 	[COMMAND_DEMO] = {"demo", "",
 		"1,000 phones and two built-in registrars in this process; the primary crashes and "
-		"returns",
+		"returns. In a terminal over and over, until Ctrl-C",
 		0, 0},
 	[COMMAND_REGISTRAR] = {"registrar", "", "the built-in proxy pair alone, as a target", 0, 0},
 	[COMMAND_IMPORT] = {"import", "PHONE.cfg...",

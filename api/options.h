@@ -49,7 +49,7 @@ struct option_list {
 struct options {
 	enum command command;
 	bool help, version, man, verbose, pcap_credentials;
-	bool json, feed, csv, sipp, secrets, prometheus;
+	bool json, feed, csv, sipp, secrets, keep, prometheus;
 	bool store_from_environment; /* where ps does not show it */
 	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */
 	uint64_t min_expires_s, max_expires_s;

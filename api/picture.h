@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "fleet.h"
+#include "pulse.h"
 #include "share.h"
 #include "tally.h"
 
@@ -16,14 +17,20 @@
 #define PICTURE_WHY_MAX 200
 #define PICTURE_TIMELINE_S 900 /* the newest seconds that the API shows */
 
+struct events;
+struct watch;
+
 struct picture {
 	const struct fleet *fleet;
 	const struct wire_config *config; /* proxies in use, roles, seed */
 	const struct wire_snapshot *now;
 	const struct tally *tally;
 	const struct share *share;
-	const char *link;  /* in use, in words */
-	uint64_t start_us; /* of the ramp, on the herd's clock */
+	struct events *events;     /* NULL: nothing is told while it happens */
+	struct watch *watch;       /* of the events: phones as people see them; NULL likewise */
+	const struct pulse *pulse; /* which proxies answer */
+	const char *link;          /* in use, in words */
+	uint64_t start_us;         /* of the ramp, on the herd's clock */
 	time_t started;
 	bool stopping;
 	uint64_t answers[5];  /* of ours, by first digit of the code, from 1 */

@@ -11,13 +11,18 @@ static const struct {
 	[PROBLEM_BAD_REQUEST] = {400, "bad-request", "The request cannot be understood"},
 	[PROBLEM_UNAUTHORIZED] = {401, "unauthorized", "A token is needed"},
 	[PROBLEM_FOREIGN_ORIGIN] = {403, "foreign-origin", "Other sites may not ask"},
+	[PROBLEM_FORBIDDEN] = {403, "forbidden", "This token may only read"},
 	[PROBLEM_NOT_FOUND] = {404, "not-found", "There is no such thing"},
 	[PROBLEM_METHOD] = {405, "method-not-allowed", "This method is not for this path"},
+	[PROBLEM_NOT_HERE] = {409, "not-here", "Another generator drives this phone"},
 	[PROBLEM_LENGTH] = {411, "length-required", "The length of the body is needed"},
 	[PROBLEM_TOO_LARGE] = {413, "too-large", "The body is too large"},
 	[PROBLEM_URI_TOO_LONG] = {414, "uri-too-long", "The path is too long"},
+	[PROBLEM_MEDIA_TYPE] = {415, "unsupported-media-type", "The body must be JSON"},
 	[PROBLEM_FOREIGN_HOST] = {421, "foreign-host", "This is not the host that was asked for"},
+	[PROBLEM_TOO_MANY] = {429, "too-many-requests", "Too many changes at once"},
 	[PROBLEM_NOT_READY] = {503, "not-ready", "The fleet is not ready"},
+	[PROBLEM_STREAMS_FULL] = {503, "streams-full", "Too many listen to events"},
 	[PROBLEM_OUT_OF_MEMORY] = {500, "out-of-memory", "Out of memory"},
 };
 
@@ -29,6 +34,11 @@ unsigned problem_status(enum problem_kind kind)
 const char *problem_title(enum problem_kind kind)
 {
 	return kinds[kind].title;
+}
+
+bool problem_is_passing(enum problem_kind kind)
+{
+	return kinds[kind].status == 429 || kinds[kind].status == 503;
 }
 
 bool problem_set(struct problem *problem, enum problem_kind kind, const char *format, ...)

@@ -12,13 +12,18 @@ enum problem_kind {
 	PROBLEM_BAD_REQUEST,
 	PROBLEM_UNAUTHORIZED,
 	PROBLEM_FOREIGN_ORIGIN,
+	PROBLEM_FORBIDDEN,
 	PROBLEM_NOT_FOUND,
 	PROBLEM_METHOD,
+	PROBLEM_NOT_HERE,
 	PROBLEM_LENGTH,
 	PROBLEM_TOO_LARGE,
 	PROBLEM_URI_TOO_LONG,
+	PROBLEM_MEDIA_TYPE,
 	PROBLEM_FOREIGN_HOST,
+	PROBLEM_TOO_MANY,
 	PROBLEM_NOT_READY,
+	PROBLEM_STREAMS_FULL,
 	PROBLEM_OUT_OF_MEMORY,
 	PROBLEMS
 };
@@ -30,6 +35,8 @@ struct problem {
 
 unsigned problem_status(enum problem_kind kind);
 const char *problem_title(enum problem_kind kind);
+/* May the same request be good a second later? */
+bool problem_is_passing(enum problem_kind kind);
 
 /* Fills in the kind and the detail; returns false, so that a check can end with it. */
 bool problem_set(struct problem *problem, enum problem_kind kind, const char *format, ...)

@@ -5,56 +5,103 @@
 #include <string.h>
 
 #include "answers.h"
+#include "page.h"
 
 static const char *const proxies[PROXIES] = {"primary", "redundant"};
 
-static const struct route_query newest = {
-	"seconds", "so many of the newest seconds", 1, PICTURE_TIMELINE_S, PICTURE_TIMELINE_S};
+static const struct ask_field newest[] = {{.name = "seconds",
+						  .help = "so many of the newest seconds",
+						  .low = 1,
+						  .high = PICTURE_TIMELINE_S,
+						  .standard = PICTURE_TIMELINE_S},
+	{0}};
 
 const struct route routes[ROUTES] = {
-	{"/healthz", "Health", "is the control loop alive", ROUTE_JSON, 1, NULL, NULL, NULL,
-		answer_health},
-	{"/readyz", "Ready",
-		"are the phones registered and is the store reachable; a problem (503) until then",
-		ROUTE_READY, 1, NULL, NULL, NULL, answer_ready},
-	{"/metrics", NULL, "everything that is counted, for Prometheus", ROUTE_METRICS, 1, NULL,
-		NULL, NULL, NULL},
-	{"/api/v1/fleet", "Fleet",
-		"configuration in force, phones by state, rates, losses, verdict", ROUTE_JSON, 1,
-		NULL, NULL, NULL, answer_fleet},
-	{"/api/v1/proxies", "Proxies", "both proxies", ROUTE_JSON, 1, NULL, NULL, NULL,
-		answer_proxies},
-	{"/api/v1/proxies/{id}", "Proxy", "one proxy's share of the phones, and who moved there",
-		ROUTE_JSON, PROXIES, "id", proxies, NULL, answer_proxy},
-	{"/api/v1/generator", "Generator", "workers, lateness, verdict with reasons, all counters",
-		ROUTE_JSON, 1, NULL, NULL, NULL, answer_generator},
-	{"/api/v1/store", "Store", "where the records are, lag, shards", ROUTE_JSON, 1, NULL, NULL,
-		NULL, answer_store},
-	{"/api/v1/timeline", "Timeline", "the run second by second, the last 15 minutes",
-		ROUTE_TIMELINE, 1, NULL, NULL, &newest, answer_timeline},
-	{"/api/v1/histograms/{name}", "Histogram", "a histogram with its raw cells", ROUTE_JSON,
-		ANSWER_HISTOGRAMS, "name", answer_histograms, NULL, answer_histogram_cells},
-	{"/api/v1/openapi.json", NULL, "this document", ROUTE_OPENAPI, 1, NULL, NULL, NULL, NULL},
+	{.path = "/", .kind = ROUTE_PAGE, .help = "the web page"},
+	{.path = "/page/{file}",
+		.kind = ROUTE_PAGE,
+		.parameter = "file",
+		.help = "files of the page"},
+	{.path = "/healthz",
+		.schema = "Health",
+		.describe = answer_health,
+		.help = "is the control loop alive"},
+	{.path = "/readyz",
+		.schema = "Ready",
+		.kind = ROUTE_READY,
+		.describe = answer_ready,
+		.help = "are the phones registered and is the store reachable; a problem (503) "
+			"until then"},
+	{.path = "/metrics",
+		.kind = ROUTE_METRICS,
+		.help = "everything that is counted, for Prometheus"},
+	{.path = "/api/v1/fleet",
+		.schema = "Fleet",
+		.describe = answer_fleet,
+		.help = "configuration in force, phones by state, rates, losses, verdict"},
+	{.path = "/api/v1/proxies",
+		.schema = "Proxies",
+		.describe = answer_proxies,
+		.help = "both proxies"},
+	{.path = "/api/v1/proxies/{id}",
+		.schema = "Proxy",
+		.describe = answer_proxy,
+		.parameter = "id",
+		.names = proxies,
+		.variants = PROXIES,
+		.help = "one proxy's share of the phones, and who moved there"},
+	{.path = "/api/v1/generator",
+		.schema = "Generator",
+		.describe = answer_generator,
+		.help = "workers, lateness, verdict with reasons, all counters"},
+	{.path = "/api/v1/store",
+		.schema = "Store",
+		.describe = answer_store,
+		.help = "where the records are, lag, shards"},
+	{.path = "/api/v1/timeline",
+		.schema = "Timeline",
+		.kind = ROUTE_TIMELINE,
+		.query = newest,
+		.describe = answer_timeline,
+		.help = "the run second by second, the last 15 minutes"},
+	{.path = "/api/v1/histograms/{name}",
+		.schema = "Histogram",
+		.describe = answer_histogram_cells,
+		.parameter = "name",
+		.names = answer_histograms,
+		.variants = ANSWER_HISTOGRAMS,
+		.help = "a histogram with its raw cells"},
+	{.path = "/api/v1/openapi.json", .kind = ROUTE_OPENAPI, .help = "this document"},
 };
 
-const struct route *route_find(const char *path, unsigned *which)
+const char *route_method_name(enum route_method method)
 {
-	for (size_t i = 0; i < ROUTES; i++) {
-		const struct route *route = &routes[i];
-		const char *brace = strchr(route->path, '{');
-		size_t fixed = brace == NULL ? strlen(route->path) : (size_t)(brace - route->path);
-		*which = 0;
-		if (strncmp(path, route->path, fixed) != 0)
+	static const char *const names[ROUTE_METHODS] = {"GET", "POST", "PATCH"};
+	return names[method];
+}
+
+/* The first row of a page stands for itself, the other for all its files. */
+static bool fits(const struct route *route, const char *path, struct asked *asked)
+{
+	if (route->kind == ROUTE_PAGE && route->parameter != NULL)
+		return strcmp(path, "/") != 0 && page_find(path) != NULL;
+	return ask_path(route->path, route->names, route->variants, path, asked);
+}
+
+const struct route *route_find(
+	const char *path, const char *method, struct asked *asked, unsigned *methods)
+{
+	const struct route *found = NULL;
+	const char *name = strcmp(method, "HEAD") == 0 ? "GET" : method;
+	*methods = 0;
+	for (size_t i = 0; i < ROUTES && found == NULL; i++) {
+		if (!fits(&routes[i], path, asked))
 			continue;
-		if (brace == NULL && path[fixed] == '\0')
-			return route;
-		for (unsigned n = 0; brace != NULL && n < route->variants; n++) {
-			*which = n;
-			if (strcmp(path + fixed, route->names[n]) == 0)
-				return route;
-		}
+		*methods |= 1u << routes[i].method;
+		if (strcmp(name, route_method_name((enum route_method)routes[i].method)) == 0)
+			found = &routes[i];
 	}
-	return NULL;
+	return found;
 }
 
 static char *dump(json_t *value)

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "arguments.h"
 #include "check.h"
+#include "events.h"
 #include "http.h"
 #include "peek.h"
 #include "resolve.h"
@@ -28,6 +30,15 @@
 #define LEAVE_S 3.0    /* for the last flushes, and to give the leases back */
 #define SETTLE_TICKS 5 /* without news of shards, before they are told */
 
+/* The demo's story, told once or over and over. */
+struct story {
+	bool again;           /* false: once */
+	uint64_t next_ms;     /* when the next round begins */
+	bool over;            /* the first round is, and this is how it ended: */
+	uint32_t home;        /* phones at the primary proxy */
+	uint64_t failed_over; /* switches to the redundant one */
+};
+
 /* One run from start to summary. */
 struct run {
 	const struct options *options;
@@ -39,7 +50,9 @@ struct run {
 	struct schedule schedule;
 	struct view view;
 	struct share share;
-	struct http *http; /* NULL: nothing is served */
+	struct http *http;     /* NULL: nothing is served */
+	struct events *events; /* of what is served */
+	struct pulse pulse;
 	struct tally tally;
 	struct wire_snapshot now, at_stop;
 	uint64_t start_us, stop_us;   /* of the ramp; of HERD_STOP, 0 while running */
@@ -49,6 +62,7 @@ struct run {
 	unsigned settled;             /* ticks since they changed */
 	bool drained, live, demo;
 	char shown[PEEK_MAX]; /* demo: one phone, as redis-cli saw it */
+	struct story story;   /* demo */
 	uint32_t next_second;
 	unsigned signals;
 	unsigned unresolved; /* bit per proxy whose name has no address yet */
@@ -256,6 +270,15 @@ static void look(struct run *run)
 		share_only_ours(&run->share, &run->now.population);
 }
 
+/* What people at the terminal are told, those who listen elsewhere are told too. */
+static void on_view_event(void *context, const char *text)
+{
+	static const char mark[] = "warning: ";
+	const struct run *run = context;
+	const bool warning = strncmp(text, mark, sizeof(mark) - 1) == 0;
+	events_alert(run->events, warning, warning ? text + sizeof(mark) - 1 : text);
+}
+
 static void on_say(void *context, bool warning, const char *message)
 {
 	struct run *run = context;
@@ -271,8 +294,7 @@ static void follow_share(struct run *run)
 	char here[32], all[32], line[SHARE_WORDS_MAX + 300] = "";
 	const uint32_t phones = run->share.phones;
 	share_update(&run->share);
-	if (run->share.mirror != NULL)
-		share_line(&run->share, line, sizeof(line));
+	share_line(&run->share, line, sizeof(line));
 	view_share(&run->view, phones, line);
 	run->settled = phones == run->here_now ? run->settled + 1 : 0;
 	run->here_now = phones;
@@ -355,6 +377,37 @@ static void follow_reboots(struct run *run, uint64_t now_ms)
 	}
 }
 
+static void end_first_round(struct run *run, const struct wire_snapshot *s)
+{
+	run->story.over = true;
+	run->story.home = s->population.phones[PHONE_REGISTERED][PROXY_PRIMARY];
+	run->story.failed_over = tally_switches(&s->herd, PROXY_REDUNDANT);
+}
+
+static bool ended_well(const struct run *run)
+{
+	return run->story.home == run->fleet.phones && run->story.failed_over >= run->fleet.phones;
+}
+
+/* At the end of a round all faults of the schedule lie before the next one once more. */
+static void follow_story(struct run *run, uint64_t now_ms)
+{
+	struct story *story = &run->story;
+	const char *page = http_page(run->http);
+	if (!story->again || now_ms < story->next_ms)
+		return;
+	if (!story->over) {
+		end_first_round(run, &run->now);
+		view_event(&run->view, elapsed_s(run), "%s; the story begins anew%s%s",
+			ended_well(run) ? "everybody came back" : "not everybody came back",
+			page != NULL ? ", to be seen at " : "", page != NULL ? page : "");
+	}
+	schedule_delay(&run->schedule, DEMO_MS);
+	memset(run->began, 0, sizeof(run->began));
+	memset(run->ended, 0, sizeof(run->ended));
+	story->next_ms += DEMO_MS;
+}
+
 /* Phones off, then the store told and left, then the end. */
 static void follow_stop(struct run *run)
 {
@@ -370,25 +423,36 @@ static void follow_stop(struct run *run)
 		ev_break(run->loop, EVBREAK_ALL);
 }
 
+static void end_second(struct run *run, uint64_t run_us)
+{
+	const uint64_t unix_ms = events_unix_ms();
+	const unsigned changed = pulse_take(&run->pulse, &run->now.herd, unix_ms);
+	tally_add(&run->tally, &run->now, run->start_us);
+	run->next_second = (uint32_t)(run_us / 1000000) + 1;
+	share_publish(&run->share, &run->now);
+	for (int p = 0; p < PROXIES; p++)
+		if (changed & 1u << p)
+			events_proxy(
+				run->events, (enum proxy)p, run->pulse.proxy[p].dead_since_ms == 0);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
 	struct run *run = timer->data;
 	look(run);
 	uint64_t run_us = run->now.now_us - run->start_us;
-	http_update(run->http, run->stop_us != 0);
 	bool second = run_us >= (uint64_t)run->next_second * 1000000;
-	if (second) {
-		tally_add(&run->tally, &run->now, run->start_us);
-		run->next_second = (uint32_t)(run_us / 1000000) + 1;
-	}
 	follow_share(run);
 	if (second)
-		share_publish(&run->share, &run->now);
+		end_second(run, run_us);
+	events_update(run->events, run->stop_us != 0, second);
+	http_update(run->http, run->stop_us != 0);
 	if (run->stop_us != 0) {
 		follow_stop(run);
 		return;
 	}
+	follow_story(run, run_us / 1000);
 	follow_faults(run, run_us / 1000);
 	follow_reboots(run, run_us / 1000);
 	if (run->config.roles & WIRE_HERD)
@@ -430,12 +494,6 @@ static int begin(struct run *run)
 	return share_start(&run->share, run->wire, run->loop, run->config.link.kind != WIRE_MEMORY);
 }
 
-static void leave_http(struct run *run)
-{
-	http_close(run->http);
-	run->http = NULL;
-}
-
 static struct picture picture_of(const struct run *run)
 {
 	return (struct picture){.fleet = &run->fleet,
@@ -443,9 +501,30 @@ static struct picture picture_of(const struct run *run)
 		.now = &run->now,
 		.tally = &run->tally,
 		.share = &run->share,
+		.pulse = &run->pulse,
 		.link = run->wire != NULL ? wire_description(run->wire) : "",
 		.start_us = run->start_us,
 		.started = time(NULL)};
+}
+
+/* Events are only made for those who are served. Without memory for them the rest is served. */
+static void start_http(struct run *run)
+{
+	struct picture picture = picture_of(run);
+	if (run->http != NULL && events_open(&run->events, &picture) != 0)
+		fprintf(stderr, "warning: no memory for the HTTP API's events and its map\n");
+	picture.events = run->events;
+	picture.watch = events_watch(run->events);
+	http_start(run->http, run->loop, &picture);
+}
+
+static void leave_http(struct run *run)
+{
+	events_bye(run->events, run->signals > 0 ? "stopped" : "the run is over");
+	http_close(run->http);
+	events_close(run->events);
+	run->http = NULL;
+	run->events = NULL;
 }
 
 /* What has to be there before the wire: places to keep records in, and to be asked at. */
@@ -454,7 +533,8 @@ static int open_rooms(struct run *run)
 	const struct picture picture = picture_of(run);
 	if (!(run->config.roles & WIRE_HERD))
 		return EXIT_DONE;
-	int status = share_open(&run->share, &run->fleet, run->config.workers, run, on_say);
+	int status = share_open(&run->share, &run->fleet, run->config.workers,
+		http_is_wanted(run->options), run, on_say);
 	return status == EXIT_DONE ? http_open(&run->http, run->options, &picture) : status;
 }
 
@@ -477,7 +557,7 @@ static int live(struct run *run)
 	if ((run->config.roles & WIRE_HERD) &&
 		wire_wait_neighbours(run->wire, NEIGHBOURS_MS, &error) != 0)
 		fprintf(stderr, "warning: %s\n", error.message);
-	view_open(&run->view, stdout, 0);
+	view_open(&run->view, stdout, 0, run, on_view_event);
 	run->live = true;
 	look(run);
 	run->tally.last = run->now;
@@ -489,8 +569,7 @@ static int live(struct run *run)
 	status = begin(run);
 	if (status != EXIT_DONE)
 		return status;
-	const struct picture picture = picture_of(run);
-	http_start(run->http, run->loop, &picture);
+	start_http(run);
 	watch(run);
 	leave_http(run);
 	share_end(&run->share);
@@ -607,23 +686,23 @@ static const char demo_fleet[] =
 	"registrar: { realm: demo.example.net }\n"
 	"ramp: 500/s\n";
 
-static int judge_demo(const struct run *run, int status)
+static int judge_demo(struct run *run, int status)
 {
-	const struct wire_snapshot *s = &run->at_stop;
-	uint32_t home = s->population.phones[PHONE_REGISTERED][PROXY_PRIMARY];
 	if (run->shown[0] != '\0')
 		printf("\nWhat anybody could see of one phone a moment ago:\n%s", run->shown);
 	/* Stopped before its story is over: nothing to judge. */
-	if (run->signals > 0 || run->options->for_ms < DEMO_MS)
+	if (!run->story.over && (run->signals > 0 || run->options->for_ms < DEMO_MS))
 		return EXIT_DONE;
-	if (home == run->fleet.phones && tally_switches(&s->herd, PROXY_REDUNDANT) >= home) {
+	if (!run->story.over)
+		end_first_round(run, &run->at_stop);
+	if (ended_well(run)) {
 		printf("\nAll %u phones went to the redundant proxy and came back. "
 		       "Next: sipherd help run\n",
-			home);
+			run->story.home);
 		return status == EXIT_GENERATOR ? EXIT_DONE : status;
 	}
-	fprintf(stderr, "sipherd: demo: only %u of %u phones are back at the primary proxy\n", home,
-		run->fleet.phones);
+	fprintf(stderr, "sipherd: demo: only %u of %u phones are back at the primary proxy\n",
+		run->story.home, run->fleet.phones);
 	return EXIT_DEMO_FAILED;
 }
 
@@ -632,18 +711,20 @@ static int tell_demo(struct run *run, time_t started)
 	printf("1,000 phones of the 400HD kind and two built-in registrars, all in this "
 	       "process.\nShort timers for a short demo: keep-alive every 2 s (real: 60 s), "
 	       "silence after 1 s (32 s),\nup to 1 s before a switch (10 s). The primary crashes "
-	       "at 6 s and returns at 14 s.\n");
+	       "at 6 s and returns at 14 s%s.\n",
+		run->story.again ? ", and again every 24 s until Ctrl-C" : "");
 	int status = live(run);
 	return status == EXIT_DONE ? judge_demo(run, finish(run, "demo", started)) : status;
 }
 
-static int demo_in(const struct options *options)
+static int demo_in(const struct options *options, bool again)
 {
 	struct run *run = run_new(options);
 	if (run == NULL)
 		return EXIT_HOST;
 	time_t started = time(NULL);
 	run->demo = true;
+	run->story = (struct story){.again = again, .next_ms = DEMO_MS};
 	int status = fleet_parse(
 		&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &arguments_report);
 	status = status == 0 ? arguments_apply(options, &run->fleet, true) : EXIT_USAGE;
@@ -661,17 +742,20 @@ static int remove_one(const char *path, const struct stat *what, int kind, struc
 	return remove(path);
 }
 
-/* A demo begins with nothing and leaves nothing, unless it is told where to keep it. */
+/* A demo begins with nothing and leaves nothing, unless it is told where to keep it. Who sits before a
+ * terminal may have opened the page, and ends it by hand. */
 int run_demo(const struct options *given)
 {
 	struct options options = *given;
 	char memory[] = "/dev/shm/sipherd-demo-XXXXXX", disk[] = "/tmp/sipherd-demo-XXXXXX";
-	if (options.for_ms == OPTIONS_NOT_GIVEN)
+	const bool keep = options.keep || isatty(STDOUT_FILENO);
+	const bool ours = options.fault.count == 0; /* the story, not somebody's faults */
+	if (options.for_ms == OPTIONS_NOT_GIVEN && !keep)
 		options.for_ms = DEMO_MS;
-	if (options.fault.count == 0)
+	if (ours)
 		options.fault.item[options.fault.count++] = "primary:crash@6s-14s";
 	if (options.state != NULL)
-		return demo_in(&options);
+		return demo_in(&options, keep && ours);
 	options.state = mkdtemp(memory);
 	if (options.state == NULL)
 		options.state = mkdtemp(disk);
@@ -680,7 +764,7 @@ int run_demo(const struct options *given)
 			strerror(errno));
 		return EXIT_HOST;
 	}
-	int status = demo_in(&options);
+	int status = demo_in(&options, keep && ours);
 	nftw(options.state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return status;
 }

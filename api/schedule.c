@@ -294,6 +294,16 @@ void schedule_faults_at(const struct schedule *schedule, enum proxy proxy, uint6
 	}
 }
 
+void schedule_delay(struct schedule *schedule, uint64_t delay_ms)
+{
+	for (size_t i = 0; i < schedule->faults; i++) {
+		struct schedule_fault *fault = &schedule->fault[i];
+		fault->start_ms += delay_ms;
+		if (fault->end_ms != SCHEDULE_NEVER)
+			fault->end_ms += delay_ms;
+	}
+}
+
 void schedule_describe_fault(const struct schedule_fault *fault, char *out, size_t size)
 {
 	uint32_t value = fault->value;

@@ -59,6 +59,9 @@ int schedule_add_reboot(struct schedule *schedule, const char *text, uint32_t ph
 void schedule_faults_at(const struct schedule *schedule, enum proxy proxy, uint64_t now_ms,
 	struct registrar_faults *out);
 
+/* All faults happen so much later than they were to. */
+void schedule_delay(struct schedule *schedule, uint64_t delay_ms);
+
 /* "crashed", "drops 1 % of the requests": what begins. "serves again" is the caller's. */
 void schedule_describe_fault(const struct schedule_fault *fault, char *out, size_t size);
 void schedule_describe_reboot(const struct schedule_reboot *reboot, char *out, size_t size);

@@ -96,24 +96,31 @@ static int open_target(struct share *share)
 	return EXIT_DONE;
 }
 
-int share_open(struct share *share, const struct fleet *fleet, unsigned workers, void *context,
-	void (*say)(void *context, bool warning, const char *message))
+static int open_store(struct share *share)
 {
-	*share = (struct share){
-		.fleet = fleet, .context = context, .say = say, .target = fleet->target};
-	if (fleet->target.kind == TARGET_NONE)
-		return EXIT_DONE;
 	for (int s = 0; s < PHONE_STATES; s++)
 		for (int p = 0; p < PROXIES; p++)
 			snprintf(share->state_name[s][p], sizeof(share->state_name[s][p]),
 				"phones_%s_%s", phone_state_name((enum phone_state)s),
 				proxy_name((enum proxy)p));
 	int status = open_image(share);
-	if (status == EXIT_DONE)
-		status = open_target(share);
+	return status == EXIT_DONE ? open_target(share) : status;
+}
+
+int share_open(struct share *share, const struct fleet *fleet, unsigned workers, bool watched,
+	void *context, void (*say)(void *context, bool warning, const char *message))
+{
+	*share = (struct share){
+		.fleet = fleet, .context = context, .say = say, .target = fleet->target};
+	const bool stored = fleet->target.kind != TARGET_NONE;
+	if (!stored && !watched)
+		return EXIT_DONE;
+	int status = stored ? open_store(share) : EXIT_DONE;
 	if (status != EXIT_DONE)
 		return status;
-	if (mirror_create(&share->mirror, fleet->phones, workers, share->image.record) == 0)
+	/* Without an image its records are NULL: the mirror takes memory of its own. */
+	if (mirror_create(&share->mirror, fleet->phones, workers, share->image.record, watched) ==
+		0)
 		return EXIT_DONE;
 	fprintf(stderr, "sipherd: out of memory for the records of %u phones\n", fleet->phones);
 	return EXIT_HOST;
@@ -256,8 +263,8 @@ void share_publish(struct share *share, const struct wire_snapshot *now)
 void share_line(const struct share *share, char *out, size_t size)
 {
 	const struct store_status *s = &share->status;
-	if (share->mirror == NULL)
-		snprintf(out, size, "none");
+	if (!share->has_image)
+		out[0] = '\0';
 	else if (share->store == NULL)
 		snprintf(out, size, "%s", share->words);
 	else
@@ -313,21 +320,21 @@ void share_close(struct share *share)
 
 const char *share_socket(const struct share *share)
 {
-	bool open = share->mirror != NULL && share->target.kind == TARGET_UNIX &&
+	bool open = share->has_image && share->target.kind == TARGET_UNIX &&
 		    share->target.password[0] == '\0';
 	return open ? share->target.path : NULL;
 }
 
 bool share_has_redis(const struct share *share)
 {
-	return share->mirror != NULL && share->target.kind != TARGET_NONE;
+	return share->has_image && share->target.kind != TARGET_NONE;
 }
 
 void share_print(const struct share *share, FILE *out)
 {
 	const struct store_counters *c = &share->status.counters;
 	char records[32], flushes[32];
-	if (share->mirror == NULL)
+	if (!share->has_image)
 		return;
 	if (!share_has_redis(share)) {
 		fprintf(out, "store   image file %s alone\n", share->image.path);
@@ -353,7 +360,7 @@ const char *share_kind(const struct share *share)
 {
 	static const char *const words[] = {
 		"embedded", "none", "single", "unix", "sentinel", "cluster"};
-	if (share->mirror == NULL)
+	if (!share->has_image)
 		return "none";
 	return !share_has_redis(share) ? "image"
 	       : share->has_embedded   ? "embedded"
@@ -365,7 +372,7 @@ json_t *share_json(const struct share *share)
 	const struct store_status *s = &share->status;
 	const uint64_t *value = (const uint64_t *)&s->counters;
 	json_t *object = json_pack("{s:s}", "kind", share_kind(share));
-	if (share->mirror == NULL)
+	if (!share->has_image)
 		return object;
 	json_object_set_new(object, "node", json_string(share->image.node));
 	json_object_set_new(object, "image", json_string(share->image.path));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * This process' share in the fleet: the image file, the mirror, the embedded Redis, the store, and
- * which phones are driven here. With `store: none` there is none of it, and all phones are.
+ * which phones are driven here. With `store: none` there is none of it but the mirror where HTTP is
+ * served, and all phones are driven here.
  *
  * In this order: share_open, wire_open (with share->mirror), wire_start, share_start, then per second
  * share_publish; at the end share_stop, HERD_STOP, share_leave, share_end, wire_close, share_close.
@@ -23,9 +24,9 @@
 struct share {
 	const struct fleet *fleet;
 	struct wire *wire;
-	struct mirror *mirror; /* NULL: store: none */
+	struct mirror *mirror; /* NULL: nothing is stored and nobody watches */
 	struct image image;
-	bool has_image;
+	bool has_image; /* else `store: none` */
 	struct embedded embedded;
 	bool has_embedded;
 	char pointer[FLEET_TEXT_MAX + 80]; /* tells `sipherd fleet` the embedded socket; or empty */
@@ -44,10 +45,10 @@ struct share {
 	void (*say)(void *context, bool warning, const char *message);
 };
 
-/* What has to be there before the wire is opened. say gets lines for people from then on. EXIT_DONE
- * or an exit code after a message. */
-int share_open(struct share *share, const struct fleet *fleet, unsigned workers, void *context,
-	void (*say)(void *context, bool warning, const char *message));
+/* What has to be there before the wire is opened. watched: HTTP is to show the phones. say gets lines
+ * for people from then on. EXIT_DONE or an exit code after a message. */
+int share_open(struct share *share, const struct fleet *fleet, unsigned workers, bool watched,
+	void *context, void (*say)(void *context, bool warning, const char *message));
 
 /* The wire runs: phones may be driven, at once or as leases come. EXIT_DONE or an exit code. */
 int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bool announce);

@@ -69,6 +69,14 @@ static void print_histogram(FILE *out, const char *name, const struct histogram 
 		histogram_quantile(h, 0.999) / 1e3, h->max / 1e3);
 }
 
+/* Of whichever proxy was asked. */
+static void print_histograms(FILE *out, const char *name, const struct histogram by_proxy[PROXIES])
+{
+	struct histogram both;
+	histogram_sum(&both, by_proxy, PROXIES);
+	print_histogram(out, name, &both);
+}
+
 static void print_switches(const struct herd_counters *c, FILE *out)
 {
 	print_count(
@@ -112,8 +120,8 @@ static void print_herd(const struct summary *summary, FILE *out)
 	print_switches(c, out);
 	fprintf(out,
 		"milliseconds                          p50        p99      p99.9        max\n");
-	print_histogram(out, "OPTIONS round trip", &end->histograms.options_rtt_us);
-	print_histogram(out, "REGISTER round trip", &end->histograms.register_rtt_us);
+	print_histograms(out, "OPTIONS round trip", end->histograms.options_rtt_us);
+	print_histograms(out, "REGISTER round trip", end->histograms.register_rtt_us);
 	print_histogram(out, "registration (RRD)", &end->histograms.registration_us);
 	print_histogram(out, "lateness of sending", &end->histograms.lateness_us);
 }
@@ -200,6 +208,13 @@ static json_t *json_histogram(const struct histogram *h)
 					       (json_int_t)h->cell[i]));
 	json_object_set_new(object, "cells_us", cells);
 	return object;
+}
+
+static json_t *json_histograms(const struct histogram by_proxy[PROXIES])
+{
+	struct histogram both;
+	histogram_sum(&both, by_proxy, PROXIES);
+	return json_histogram(&both);
 }
 
 static json_t *json_phones(const struct herd_population *p)
@@ -290,8 +305,8 @@ static void add_herd(json_t *root, const struct summary *summary)
 		json_counters(&end->herd, herd_counters_descriptions, herd_counters_count));
 	json_object_set_new(root, "histograms",
 		json_pack("{s: o, s: o, s: o, s: o}", "options_rtt",
-			json_histogram(&h->options_rtt_us), "register_rtt",
-			json_histogram(&h->register_rtt_us), "registration",
+			json_histograms(h->options_rtt_us), "register_rtt",
+			json_histograms(h->register_rtt_us), "registration",
 			json_histogram(&h->registration_us), "lateness",
 			json_histogram(&h->lateness_us)));
 	json_object_set_new(root, "timeline", json_timeline(summary->tally));

@@ -57,14 +57,16 @@ uint32_t tally_phones(const struct herd_population *p, enum phone_state state)
 	return p->phones[state][PROXY_PRIMARY] + p->phones[state][PROXY_REDUNDANT];
 }
 
-/* The histogram of what came since an earlier copy of it. */
-static void since(struct histogram *out, const struct histogram *now, const struct histogram *then)
+/* Both proxies' histogram of what came since an earlier copy of them. */
+static void since(struct histogram *out, const struct histogram now[PROXIES],
+	const struct histogram then[PROXIES])
 {
-	histogram_reset(out);
-	out->count = now->count - then->count;
-	out->max = now->max;
-	for (uint32_t i = 0; i < HISTOGRAM_CELLS; i++)
-		out->cell[i] = now->cell[i] - then->cell[i];
+	histogram_sum(out, now, PROXIES);
+	for (int p = 0; p < PROXIES; p++) {
+		out->count -= then[p].count;
+		for (uint32_t i = 0; i < HISTOGRAM_CELLS; i++)
+			out->cell[i] -= then[p].cell[i];
+	}
 }
 
 static uint32_t requests_since(
@@ -96,7 +98,7 @@ static void measure(
 	out->failbacks = (uint32_t)(tally_switches(a, PROXY_PRIMARY) -
 				    tally_switches(b, PROXY_PRIMARY));
 	out->not_sent = (uint32_t)(tally_not_sent(now) - tally_not_sent(then));
-	since(&rtt, &now->histograms.options_rtt_us, &then->histograms.options_rtt_us);
+	since(&rtt, now->histograms.options_rtt_us, then->histograms.options_rtt_us);
 	out->rtt_p50_us = histogram_quantile(&rtt, 0.5);
 	out->rtt_p99_us = histogram_quantile(&rtt, 0.99);
 	for (int p = 0; p < PROXIES; p++) {

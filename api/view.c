@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define EVENT_MAX 1200
 #define SILENCE_S 5 /* longest time without a line where there is no terminal */
 
 enum level { LEVEL_NONE, LEVEL_FIRST, LEVEL_HALF, LEVEL_ALL };
@@ -31,10 +32,14 @@ static bool is_dumb(void)
 	return term == NULL || strcmp(term, "dumb") == 0;
 }
 
-void view_open(struct view *view, FILE *out, uint32_t phones)
+void view_open(struct view *view, FILE *out, uint32_t phones, void *context,
+	void (*heard)(void *context, const char *text))
 {
-	*view = (struct view){
-		.out = out, .phones = phones, .terminal = isatty(fileno(out)) && !is_dumb()};
+	*view = (struct view){.out = out,
+		.context = context,
+		.heard = heard,
+		.phones = phones,
+		.terminal = isatty(fileno(out)) && !is_dumb()};
 }
 
 /* Take the block off the screen, so that a line can be written where it was. */
@@ -47,14 +52,16 @@ static void erase(struct view *view)
 
 void view_event(struct view *view, double at_s, const char *format, ...)
 {
+	char text[EVENT_MAX];
 	va_list arguments;
-	erase(view);
-	fprintf(view->out, "%7.1f s  * ", at_s);
 	va_start(arguments, format);
-	vfprintf(view->out, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	fputc('\n', view->out);
+	erase(view);
+	fprintf(view->out, "%7.1f s  * %s\n", at_s, text);
 	fflush(view->out);
+	if (view->heard != NULL)
+		view->heard(view->context, text);
 }
 
 void view_share(struct view *view, uint32_t phones, const char *store)

@@ -13,6 +13,8 @@
 
 struct view {
 	FILE *out;
+	void *context;
+	void (*heard)(void *context, const char *text); /* of events; NULL: nobody else hears */
 	bool terminal;
 	uint32_t phones;          /* driven here; may change while it runs */
 	char store[400];          /* how the store is, one line; empty: it is not shown */
@@ -22,9 +24,10 @@ struct view {
 	uint8_t level[PROXIES];   /* how much of the fleet was announced at each proxy */
 };
 
-void view_open(struct view *view, FILE *out, uint32_t phones);
+void view_open(struct view *view, FILE *out, uint32_t phones, void *context,
+	void (*heard)(void *context, const char *text));
 
-/* Something happened: one line with its time. */
+/* Something happened: one line with its time, and without it for who hears of events. */
 void view_event(struct view *view, double at_s, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 

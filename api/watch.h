@@ -18,8 +18,8 @@
 
 /* Eight states, in this order on the wire and in the legend. */
 enum watch_state {
-	WATCH_ELSEWHERE, /* driven by another generator, or never started */
-	WATCH_OFF,
+	WATCH_ELSEWHERE,      /* not driven here */
+	WATCH_OFF,            /* driven here, but off, or not yet powered on in this run */
 	WATCH_TRYING_PRIMARY, /* booting, registering or waiting for a retry there */
 	WATCH_TRYING_REDUNDANT,
 	WATCH_REGISTERED_PRIMARY,

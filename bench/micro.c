@@ -195,7 +195,7 @@ static void bench_face_to_face(struct fixture *f, uint32_t phones, bool mirrored
 		.seed = 1,
 		.server = "bench"};
 	config_make(f, phones, 1000);
-	if (mirrored && mirror_create(&f->config.mirror, phones, 1, NULL) != 0)
+	if (mirrored && mirror_create(&f->config.mirror, phones, 1, NULL, false) != 0)
 		exit(1);
 	face.to_registrar = calloc(QUEUE, sizeof(struct datagram));
 	face.to_herd = calloc(QUEUE, sizeof(struct datagram));
@@ -243,18 +243,18 @@ static void sample_publish(void *context)
 		view.since_unix_ms = 1700000000000 + next;
 		mirror_publish(p->mirror, 0, phone, &view, 4);
 	}
-	p->f->sink += mirror_take_lines(p->mirror, 0, p->line, BATCH);
+	p->f->sink += mirror_take_lines(p->mirror, MIRROR_STORE, 0, p->line, BATCH);
 }
 
 static void bench_publish(struct fixture *f, double copy_ns)
 {
 	struct publisher p = {.f = f, .line = calloc(BATCH, sizeof(*p.line))};
-	if (p.line == NULL || mirror_create(&p.mirror, PHONES, 1, NULL) != 0)
+	if (p.line == NULL || mirror_create(&p.mirror, PHONES, 1, NULL, false) != 0)
 		exit(1);
 	print_result("publish, 1 M phones in random order",
 		sampler_run(sample_publish, &p, BATCH, SAMPLES), copy_ns,
 		"record, dirty bit, feed line written and taken");
-	if (mirror_lines_dropped(p.mirror, 0) > 0)
+	if (mirror_lines_dropped(p.mirror, MIRROR_STORE, 0) > 0)
 		printf("warning: the run was not clean\n");
 	mirror_free(p.mirror);
 	free(p.line);

@@ -210,7 +210,7 @@ static void node_open(struct bench *b, bool churn)
 {
 	b->adopted = 0;
 	b->begun_us = monotonic_us();
-	if (mirror_create(&b->mirror, b->phones, 1, NULL) != 0)
+	if (mirror_create(&b->mirror, b->phones, 1, NULL, false) != 0)
 		fail("out of memory");
 	atomic_store(&b->mirror->unix_start_us, unix_ms() * 1000);
 	const struct churner_config churner = {.mirror = b->mirror,

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,8 +12,8 @@
 
 #include "capture.h"
 #include "failure.h"
-#include "frame.h"
 #include "mask.h"
+#include "pcapng.h"
 #include "pool.h"
 
 #define COPIES 4096
@@ -22,51 +21,6 @@
 #define LIMIT_DEFAULT (1ull << 30)
 #define FILE_BUFFER (256 * 1024)
 #define IDLE_NS 2000000
-
-/* pcapng, draft-ietf-opsawg-pcapng: blocks in the writer's byte order, padded to 32 bits. */
-#define BLOCK_SECTION 0x0a0d0d0au
-#define BLOCK_INTERFACE 1u
-#define BLOCK_PACKET 6u
-#define BYTE_ORDER_MAGIC 0x1a2b3c4du
-#define LINKTYPE_ETHERNET 1
-#define OPTION_APPLICATION 4 /* shb_userappl */
-#define OPTION_RESOLUTION 9  /* if_tsresol: a power of ten */
-#define OPTION_FLAGS 2       /* epb_flags: 1 inbound, 2 outbound */
-
-struct option_header {
-	uint16_t code, length;
-};
-
-struct section_block {
-	uint32_t type, length, magic;
-	uint16_t major, minor;
-	int64_t section_length; /* -1: not known */
-	struct option_header application;
-	char name[8];
-	uint32_t end_of_options, length_again;
-} __attribute__((packed));
-static_assert(sizeof(struct section_block) == 44, "as in the file");
-
-struct interface_block {
-	uint32_t type, length;
-	uint16_t link_type, reserved;
-	uint32_t snap;
-	struct option_header resolution;
-	uint8_t exponent, padding[3];
-	uint32_t end_of_options, length_again;
-};
-static_assert(sizeof(struct interface_block) == 32, "as in the file");
-
-struct packet_block {
-	uint32_t type, length, interface, time_high, time_low, captured, original;
-};
-static_assert(sizeof(struct packet_block) == 28, "as in the file");
-
-struct packet_tail {
-	struct option_header flags;
-	uint32_t direction, end_of_options, length_again;
-};
-static_assert(sizeof(struct packet_tail) == 16, "as in the file");
 
 /* Travels with each copy in the private part of its buffer. */
 struct note {
@@ -80,7 +34,7 @@ struct capture {
 	FILE *file;            /* the writer's own once it runs */
 	char *buffer;
 	uint64_t limit_bytes, bytes; /* the writer's */
-	uint64_t start_us;           /* wall clock at the herd's time 0 */
+	uint64_t unix_start_us;      /* at the herd's time 0 */
 	bool credentials;
 	pthread_t writer;
 	atomic_bool stop;         /* control thread -> writer */
@@ -123,50 +77,31 @@ uint64_t capture_written(const struct capture *capture)
 
 static bool write_start(struct capture *capture, uint16_t snap)
 {
-	const struct section_block section = {.type = BLOCK_SECTION,
-		.length = sizeof(section),
-		.magic = BYTE_ORDER_MAGIC,
-		.major = 1,
-		.section_length = -1,
-		.application = {OPTION_APPLICATION, 7},
-		.name = "sipherd",
-		.length_again = sizeof(section)};
-	const struct interface_block interface = {.type = BLOCK_INTERFACE,
-		.length = sizeof(interface),
-		.link_type = LINKTYPE_ETHERNET,
-		.snap = snap,
-		.resolution = {OPTION_RESOLUTION, 1},
-		.exponent = 6,
-		.length_again = sizeof(interface)};
-	capture->bytes = sizeof(section) + sizeof(interface);
-	return fwrite(&section, sizeof(section), 1, capture->file) &&
-	       fwrite(&interface, sizeof(interface), 1, capture->file);
+	uint8_t start[PCAPNG_START];
+	pcapng_start(start, snap);
+	capture->bytes = sizeof(start);
+	return fwrite(start, sizeof(start), 1, capture->file);
 }
 
 static bool write_packet(struct capture *capture, struct rte_mbuf *copy)
 {
-	static const uint8_t zeros[4];
 	const struct note *note = rte_mbuf_to_priv(copy);
 	uint8_t *bytes = rte_pktmbuf_mtod(copy, uint8_t *);
-	const uint32_t length = rte_pktmbuf_data_len(copy), padding = -length & 3;
-	const uint64_t time_us = capture->start_us + note->now_us;
-	const struct packet_block block = {.type = BLOCK_PACKET,
-		.length = (uint32_t)(sizeof(block) + length + padding + sizeof(struct packet_tail)),
-		.time_high = (uint32_t)(time_us >> 32),
-		.time_low = (uint32_t)time_us,
+	const uint32_t length = rte_pktmbuf_data_len(copy);
+	uint8_t head[PCAPNG_HEAD], tail[PCAPNG_TAIL_MAX];
+	const struct pcapng_packet packet = {.unix_us = capture->unix_start_us + note->now_us,
 		.captured = length,
-		.original = length};
-	const struct packet_tail tail = {.flags = {OPTION_FLAGS, 4},
-		.direction = note->inbound ? 1 : 2,
-		.length_again = block.length};
-	if (capture->bytes + block.length > capture->limit_bytes)
+		.original = length,
+		.inbound = note->inbound};
+	if (capture->bytes + pcapng_size(&packet) > capture->limit_bytes)
 		return false;
-	capture->bytes += block.length;
+	capture->bytes += pcapng_size(&packet);
 	mask_frame(bytes, length, capture->credentials, note->open);
-	return fwrite(&block, sizeof(block), 1, capture->file) &&
+	pcapng_head(&packet, head);
+	const size_t tail_length = pcapng_tail(&packet, tail);
+	return fwrite(head, sizeof(head), 1, capture->file) &&
 	       fwrite(bytes, 1, length, capture->file) == length &&
-	       fwrite(zeros, 1, padding, capture->file) == padding &&
-	       fwrite(&tail, sizeof(tail), 1, capture->file);
+	       fwrite(tail, 1, tail_length, capture->file) == tail_length;
 }
 
 static void *write_frames(void *argument)
@@ -232,14 +167,12 @@ static int capture_start(struct capture *capture, const struct wire_capture *con
 }
 
 int capture_open(struct capture **out, const struct wire_capture *config, uint16_t snap,
-	struct wire_error *error)
+	uint64_t unix_start_us, struct wire_error *error)
 {
-	struct timespec now;
 	struct capture *capture = calloc(1, sizeof(*capture));
 	if (!capture)
 		return failure(error, -ENOMEM, "capture %s: out of memory", config->path);
-	clock_gettime(CLOCK_REALTIME, &now);
-	capture->start_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	capture->unix_start_us = unix_start_us;
 	capture->limit_bytes = config->limit_bytes ? config->limit_bytes : LIMIT_DEFAULT;
 	capture->credentials = config->credentials;
 	capture->buffer = malloc(FILE_BUFFER);

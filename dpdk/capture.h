@@ -25,9 +25,9 @@ struct capture_place {
 	bool open; /* its UDP checksum was left to hardware */
 };
 
-/* The file is made at once. snap: longest frame. */
+/* The file is made at once. snap: longest frame; unix_start_us: the wall clock at the herd's time 0. */
 int capture_open(struct capture **out, const struct wire_capture *config, uint16_t snap,
-	struct wire_error *error);
+	uint64_t unix_start_us, struct wire_error *error);
 /* Memory that it will ask DPDK for, in bytes. */
 uint64_t capture_memory(uint16_t snap);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <rte_branch_prediction.h>
 #include <rte_ethdev.h>
 #include <rte_prefetch.h>
 
@@ -20,6 +21,39 @@ static void capture_one(
 		.open = !inbound && (frame->ol_flags & RTE_MBUF_F_TX_L4_MASK)};
 	if (!capture_frame(station->capture, frame, &place))
 		worker->counters.capture_dropped++;
+}
+
+/* The datagram of a phone that may be traced. On a flawless link nobody fills in checksums, and where
+ * a kernel may leave them open they are as good as open. */
+static void trace_one(
+	struct station *station, struct rte_mbuf *m, uint32_t phone, struct trace_frame *frame)
+{
+	frame->bytes = rte_pktmbuf_mtod(m, const uint8_t *);
+	frame->length = rte_pktmbuf_data_len(m);
+	frame->open = station->flawless || station->rules.partial_allowed ||
+		      (m->ol_flags & RTE_MBUF_F_TX_L4_MASK);
+	trace_put(&station->tap, phone, frame);
+}
+
+static void trace_sent(struct worker *worker, struct station *station, struct rte_mbuf *m)
+{
+	const size_t headers = frame_headers(station->open_family, station->neighbours.vlan);
+	struct trace_frame frame = {.payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, headers),
+		.payload_length = (uint16_t)(rte_pktmbuf_data_len(m) - headers),
+		.now_us = clock_us(worker->clock),
+		.proxy = station->open_proxy};
+	trace_one(station, m, station->open_phone, &frame);
+}
+
+static void trace_received(struct worker *worker, struct rte_mbuf *m, const struct frame *f,
+	uint32_t phone, enum proxy proxy)
+{
+	struct trace_frame frame = {.payload = f->payload,
+		.payload_length = f->payload_length,
+		.now_us = clock_us(worker->clock),
+		.proxy = (uint8_t)proxy,
+		.inbound = true};
+	trace_one(worker->herd_station, m, phone, &frame);
 }
 
 /* Through another worker's queue: it counts what it sends. */
@@ -93,6 +127,8 @@ static void close_datagram(struct worker *worker, struct station *station)
 	if (station->capture &&
 		(station->capture_phone < 0 || station->capture_phone == station->open_phone))
 		capture_one(worker, station, frame, false);
+	if (unlikely(trace_may_want(&station->tap, station->open_phone)))
+		trace_sent(worker, station, frame);
 	join_batch(worker, station, frame);
 }
 
@@ -165,6 +201,7 @@ uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, ui
 	address_plan_at(worker->config->herd.plan[ends.destination->family], phone, &source,
 		&ends.source_port);
 	station->open_phone = phone;
+	station->open_proxy = (uint8_t)proxy;
 	return open_datagram(worker, station, &link, &ends, n);
 }
 
@@ -368,6 +405,8 @@ static bool take_datagram(
 	if (owner != worker->index)
 		return redirect(worker, owner, m);
 	capture_phone(worker, worker->herd_station, m, phone);
+	if (unlikely(trace_may_want(&worker->herd_station->tap, phone)))
+		trace_received(worker, m, f, phone, proxy);
 	herd_datagram(worker->herd, phone, proxy, f->payload, f->payload_length, now_us);
 	return false;
 }

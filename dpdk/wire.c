@@ -5,54 +5,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <rte_launch.h>
 #include <rte_mbuf.h>
 
-#include "eal.h"
 #include "failure.h"
 #include "pool.h"
-#include "worker.h"
+#include "wire_internal.h"
 
 #define FRAMES_PER_WORKER 8191
 #define FRAMES_PER_WORKER_MEMORY 16383 /* both ends' rings may be full at once */
 #define FRAME_CACHE 256
 #define MEMORY_BASE_MB 48
-#define REPORT_WAIT_US 250000
-#define POLL_NS 20000
-
-struct wire {
-	struct wire_config config;
-	struct eal eal;
-	bool eal_is_open, started;
-	struct link link;
-	struct clock clock;
-	struct hop_board board; /* worker 0 writes once workers run */
-	atomic_bool stop;
-	struct capture *capture;
-	struct rte_mempool *pool[WIRE_WORKERS_MAX];
-	struct worker *worker[WIRE_WORKERS_MAX];
-	struct report *last;          /* of each worker: what it reported last */
-	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
-	char description[256];
-};
-
-static bool has_herd(const struct wire_config *config)
-{
-	return config->roles & WIRE_HERD;
-}
-
-static bool has_registrars(const struct wire_config *config)
-{
-	return config->roles & WIRE_REGISTRARS;
-}
-
-static void pause_shortly(void)
-{
-	const struct timespec pause = {.tv_nsec = POLL_NS};
-	nanosleep(&pause, NULL);
-}
 
 /* --- Opening --- */
 
@@ -262,6 +226,7 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	if (!worker)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	memset(worker, 0, sizeof(*worker));
+	herd_histograms_reset(&worker->report.histograms);
 	wire->worker[index] = worker;
 	worker->index = index;
 	worker->workers = config->workers;
@@ -377,6 +342,7 @@ int wire_open(struct wire **out, const struct wire_config *config, struct wire_e
 	if (!wire)
 		return failure(error, -ENOMEM, "wire: out of memory");
 	wire->config = *config;
+	trace_book_open(&wire->traces, config->capture.credentials);
 	wire->last = calloc(config->workers, sizeof(*wire->last));
 	const int result = wire->last ? open_all(wire, error)
 				      : failure(error, -ENOMEM, "wire: out of memory");
@@ -399,15 +365,23 @@ static void keep_signals_from_control(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+static uint64_t unix_now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 int wire_start(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
 	if (config->link.kind == WIRE_TAP)
 		keep_signals_from_control();
 	clock_begin(&wire->clock);
+	wire->unix_start_us = unix_now_us() - clock_us(&wire->clock);
 	if (config->capture.path) {
 		const int result = capture_open(&wire->capture, &config->capture,
-			(uint16_t)(wire->link.mtu + FRAME_LINK_MAX), error);
+			(uint16_t)(wire->link.mtu + FRAME_LINK_MAX), wire->unix_start_us, error);
 		if (result)
 			return result;
 	}
@@ -453,7 +427,7 @@ int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_err
 		while (wire->config.proxy[p].known && !hop_known(wire, p)) {
 			if (clock_us(&wire->clock) >= end_us)
 				return say_missing(wire, p, error);
-			pause_shortly();
+			wire_pause();
 		}
 	return 0;
 }
@@ -466,7 +440,7 @@ static void post(struct wire *wire, struct worker *worker, const struct order *o
 	while (put - atomic_load_explicit(&mailbox->taken, memory_order_acquire) > mailbox->mask) {
 		if (!wire->started)
 			return;
-		pause_shortly();
+		wire_pause();
 	}
 	mailbox->order[put & mailbox->mask] = *order;
 	atomic_store_explicit(&mailbox->put, put + 1, memory_order_release);
@@ -531,79 +505,6 @@ const char *wire_description(const struct wire *wire)
 	return wire->description;
 }
 
-/* --- Snapshots --- */
-
-/* Ask every worker, then collect what they answer; one that does not answer in time is represented
- * by what it said last. */
-static void collect_reports(struct wire *wire)
-{
-	const unsigned workers = wire->config.workers;
-	for (unsigned w = 0; w < workers; w++) {
-		struct worker *worker = wire->worker[w];
-		const uint32_t asked = atomic_load_explicit(&worker->asked, memory_order_relaxed);
-		if (asked == atomic_load_explicit(&worker->answered, memory_order_acquire))
-			atomic_store_explicit(&worker->asked, asked + 1, memory_order_release);
-	}
-	const uint64_t end_us = clock_us(&wire->clock) + REPORT_WAIT_US;
-	for (unsigned w = 0; w < workers; w++) {
-		struct worker *worker = wire->worker[w];
-		const uint32_t asked = atomic_load_explicit(&worker->asked, memory_order_relaxed);
-		bool answered;
-		while (!(answered = atomic_load_explicit(&worker->answered, memory_order_acquire) ==
-				    asked) &&
-			clock_us(&wire->clock) < end_us)
-			pause_shortly();
-		if (answered)
-			wire->last[w] = worker->report;
-	}
-}
-
-static void merge_report(struct wire_snapshot *out, const struct report *report)
-{
-	counters_add(&out->herd, &report->herd, herd_counters_count);
-	counters_add(&out->wire, &report->wire, wire_counters_count);
-	for (unsigned p = 0; p < PROXIES; p++) {
-		counters_add(&out->registrar[p], &report->registrar[p], registrar_counters_count);
-		out->registered_at[p] += report->registered_at[p];
-		for (unsigned s = 0; s < PHONE_STATES; s++)
-			out->population.phones[s][p] += report->population.phones[s][p];
-	}
-	histogram_merge(&out->histograms.options_rtt_us, &report->histograms.options_rtt_us);
-	histogram_merge(&out->histograms.register_rtt_us, &report->histograms.register_rtt_us);
-	histogram_merge(&out->histograms.registration_us, &report->histograms.registration_us);
-	histogram_merge(&out->histograms.lateness_us, &report->histograms.lateness_us);
-	out->quiet = out->quiet && report->quiet;
-	if (report->now_us > out->now_us)
-		out->now_us = report->now_us;
-}
-
-void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
-{
-	memset(out, 0, sizeof(*out));
-	histogram_reset(&out->histograms.options_rtt_us);
-	histogram_reset(&out->histograms.register_rtt_us);
-	histogram_reset(&out->histograms.registration_us);
-	histogram_reset(&out->histograms.lateness_us);
-	out->workers = wire->config.workers;
-	out->quiet = true;
-	if (wire->started) {
-		collect_reports(wire);
-	} else {
-		for (unsigned w = 0; w < out->workers; w++) {
-			worker_report(wire->worker[w], 0);
-			wire->last[w] = wire->worker[w]->report;
-		}
-	}
-	for (unsigned w = 0; w < out->workers; w++) {
-		merge_report(out, &wire->last[w]);
-		out->worker[w] = wire->last[w].state;
-		if (wire->worker[w]->herd)
-			out->herd_memory += herd_memory(wire->worker[w]->herd);
-	}
-	if (wire->capture)
-		out->wire.captured = capture_written(wire->capture);
-}
-
 /* --- Closing --- */
 
 static void close_worker(struct worker *worker)
@@ -613,6 +514,8 @@ static void close_worker(struct worker *worker)
 	herd_free(worker->herd);
 	for (unsigned p = 0; p < PROXIES; p++)
 		registrar_free(worker->registrar[p]);
+	for (unsigned end = 0; end < LINK_ENDS; end++)
+		free(atomic_load_explicit(&worker->station[end].tap.ring, memory_order_relaxed));
 	for (unsigned to = 0; to < WIRE_WORKERS_MAX; to++)
 		rte_ring_free(worker->redirect_to[to]);
 	rte_ring_free(worker->station[LINK_NEAR].relay);
@@ -638,6 +541,7 @@ void wire_close(struct wire *wire)
 		rte_mempool_free(wire->pool[w]);
 	if (wire->eal_is_open)
 		eal_close();
+	trace_book_close(&wire->traces);
 	free(wire->last);
 	free(wire);
 }

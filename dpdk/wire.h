@@ -164,12 +164,13 @@ uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
 
-/* One phone, as its worker knows it. Waits for the worker like wire_snapshot. False: no herd here, or
- * no such phone. */
+/* One phone, as its worker knows it. Waits for the worker like wire_snapshot; a worker that did not
+ * answer in time is not waited for again before it has. False: no herd here, no such phone, or no
+ * answer in time. */
 bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out);
 
 /*
- * Messages of single phones, kept from the moment they are first asked for: WIRE_TRACES phones at
+ * Datagrams of single phones, kept from the moment they are first asked for: WIRE_TRACES phones at
  * most, of each the newest WIRE_TRACE_MESSAGES. Who was not asked for the longest gives way.
  *
  * Workers copy frames into a bounded ring; what does not fit is dropped and counted. Whoever reads
@@ -186,7 +187,7 @@ struct wire_message {
 	bool cut;                         /* the frame was longer than what is kept of it */
 	uint8_t proxy;                    /* enum proxy: the other end */
 	uint16_t length;                  /* of the frame, from the Ethernet header on */
-	uint16_t payload, payload_length; /* where the SIP text stands in it */
+	uint16_t payload, payload_length; /* where the SIP text stands in what is kept of it */
 	uint8_t frame[WIRE_TRACE_FRAME_MAX];
 };
 
@@ -199,7 +200,7 @@ struct wire_trace {
 };
 
 /* From now on this phone is traced; *out, valid until the next call of these three, is what is known.
- * 0; -ENOENT: no such phone, no herd here; -ENOMEM. */
+ * 0; -ENOENT: no such phone, no herd here, workers do not run yet; -ENOMEM. */
 int wire_trace(struct wire *wire, uint32_t phone, struct wire_trace *out);
 void wire_trace_collect(struct wire *wire);
 /* A trace as a pcapng file in memory, to be freed; NULL: out of memory. */

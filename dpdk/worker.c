@@ -122,7 +122,7 @@ void worker_report(struct worker *worker, uint64_t now_us)
 	if (worker->herd) {
 		report->herd = *herd_counters(worker->herd);
 		report->population = *herd_population(worker->herd);
-		report->histograms = *herd_histograms(worker->herd);
+		herd_histograms_copy(&report->histograms, herd_histograms(worker->herd));
 		report->quiet = herd_is_quiet(worker->herd);
 	}
 	for (unsigned p = 0; p < PROXIES; p++) {
@@ -133,13 +133,32 @@ void worker_report(struct worker *worker, uint64_t now_us)
 	}
 }
 
+/* True: it was asked, and is ours until *asked is given back as answered. */
+static bool is_asked(const struct question *question, uint32_t *asked)
+{
+	*asked = atomic_load_explicit(&question->asked, memory_order_acquire);
+	return *asked != atomic_load_explicit(&question->answered, memory_order_relaxed);
+}
+
 static void answer_report(struct worker *worker, uint64_t now_us)
 {
-	const uint32_t asked = atomic_load_explicit(&worker->asked, memory_order_acquire);
-	if (asked == atomic_load_explicit(&worker->answered, memory_order_relaxed))
+	uint32_t asked;
+	if (!is_asked(&worker->report_question, &asked))
 		return;
 	worker_report(worker, now_us);
-	atomic_store_explicit(&worker->answered, asked, memory_order_release);
+	atomic_store_explicit(&worker->report_question.answered, asked, memory_order_release);
+}
+
+/* Who looks at one phone often looks at more: stay awake for them. */
+static void answer_look(struct worker *worker, uint64_t now_us)
+{
+	uint32_t asked;
+	struct look *look = &worker->look;
+	if (!is_asked(&look->question, &asked))
+		return;
+	look->found = herd_look(worker->herd, look->phone, now_us, &look->answer);
+	atomic_store_explicit(&look->question.answered, asked, memory_order_release);
+	worker->activity++;
 }
 
 /* The earliest of everything that has a time. */
@@ -238,6 +257,7 @@ static void keep_house(struct worker *worker, uint64_t now_us)
 		}
 	}
 	answer_report(worker, now_us);
+	answer_look(worker, now_us);
 	measure_busy(worker, rte_rdtsc());
 }
 

@@ -22,6 +22,7 @@
 #include "frame.h"
 #include "link.h"
 #include "neighbour.h"
+#include "trace.h"
 #include "wire.h"
 
 #define STATION_BURST 64
@@ -41,12 +42,14 @@ struct station {
 	struct rte_mempool *pool;
 	struct capture *capture; /* NULL: not here */
 	int64_t capture_phone;
+	struct trace_tap tap; /* of the herd's station; control thread writes */
 	struct frame_rules rules;
 	struct neighbours neighbours;
 	/* The datagram that the herd or a registrar is filling, at most one. */
 	struct rte_mbuf *open;
 	uint8_t open_family;
 	uint32_t open_phone;
+	uint8_t open_proxy; /* enum proxy, on the herd's station */
 	unsigned waiting;
 	struct rte_mbuf *batch[STATION_BURST];
 };
@@ -70,8 +73,14 @@ struct mailbox {
 	struct order *order;    /* control thread writes those between put and taken + N */
 };
 
-/* One worker's part of a snapshot. Worker writes while asked != answered, control thread reads
- * while they are equal. */
+/* Something the control thread wants to know of a worker. What belongs to it is the worker's while
+ * asked != answered, and the control thread's while they are equal. */
+struct question {
+	_Atomic uint32_t asked;    /* control thread writes */
+	_Atomic uint32_t answered; /* worker writes */
+};
+
+/* One worker's part of a snapshot; the worker writes it while it is asked. */
 struct report {
 	struct herd_counters herd;
 	struct herd_population population;
@@ -82,6 +91,14 @@ struct report {
 	struct wire_worker_state state;
 	uint64_t now_us;
 	bool quiet;
+};
+
+/* A look at one phone: control thread writes `phone` before it asks, the worker the rest. */
+struct look {
+	struct question question;
+	uint32_t phone;
+	bool found;
+	struct herd_look answer;
 };
 
 /* The MACs of the next hops, for workers that do not ask themselves. Worker 0 writes. */
@@ -115,9 +132,9 @@ struct worker {
 	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
 	float busy_ratio;
 	struct mailbox mailbox;
-	atomic_bool *stop;         /* control thread writes */
-	_Atomic uint32_t asked;    /* control thread writes */
-	_Atomic uint32_t answered; /* worker writes */
+	atomic_bool *stop; /* control thread writes */
+	struct question report_question;
+	struct look look;
 	struct report report;
 };
 

@@ -36,7 +36,8 @@ static inline void counters_add(void *into, const void *from, size_t count)
 		a[i] += b[i];
 }
 
-/* What a herd of phones counts. */
+/* What a herd of phones counts. answered_* and silent_* are finished transactions by the proxy that
+ * was asked, those with Expires 0 left out; what keepalive.fail_codes lists is silence. */
 #define HERD_COUNTERS(X)                                                                          \
 	X(register_sent, "REGISTER requests sent, each new transaction once")                     \
 	X(register_retransmitted, "REGISTER datagrams sent again by timer E")                     \
@@ -90,6 +91,10 @@ static inline void counters_add(void *into, const void *from, size_t count)
 	X(request_unanswerable, "incoming requests without what an answer needs")                 \
 	X(icmp_unreachable, "ICMP unreachable for a datagram of ours")                            \
 	X(challenge_unusable, "challenges with no algorithm, qop or size we support")             \
+	X(answered_primary, "REGISTER and OPTIONS that the primary proxy answered")               \
+	X(answered_redundant, "REGISTER and OPTIONS that the redundant proxy answered")           \
+	X(silent_primary, "REGISTER and OPTIONS without an answer of the primary proxy")          \
+	X(silent_redundant, "REGISTER and OPTIONS without an answer of the redundant proxy")      \
 	X(not_sent, "datagrams that were due and found no buffer: the generator was late")        \
 	X(timer_late, "timers that could not be moved forward and fired at their old time")       \
 	X(muted, "datagrams not taken: no lease is sure, or their phone is being left")

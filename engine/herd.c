@@ -65,10 +65,7 @@ int herd_create(
 		herd_free(herd);
 		return -ENOMEM;
 	}
-	histogram_reset(&herd->histograms.options_rtt_us);
-	histogram_reset(&herd->histograms.register_rtt_us);
-	histogram_reset(&herd->histograms.registration_us);
-	histogram_reset(&herd->histograms.lateness_us);
+	herd_histograms_reset(&herd->histograms);
 	herd->population.phones[PHONE_OFF][PROXY_PRIMARY] = herd->phones;
 	*out = herd;
 	return 0;
@@ -137,6 +134,7 @@ static void fire_register(struct herd *herd, uint32_t local, uint32_t at_ms)
 				.timed = true};
 			phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;
 			herd->counters.register_silent++;
+			herd_count_finished(herd, phone_active(phone), false);
 			herd_step(herd, local, EVENT_REGISTER_SILENCE, &occasion);
 		} else if (!time_before(at_ms, phone->register_next_ms)) {
 			herd_again_register(herd, local);
@@ -160,6 +158,9 @@ static void fire_keepalive(struct herd *herd, uint32_t local, uint32_t at_ms)
 				.timed = true};
 			phone->flags &= (uint16_t)~PHONE_KEEPALIVE_PENDING;
 			herd->counters.options_silent++;
+			herd_count_finished(herd,
+				redundancy_keepalive_target(&herd->config.redundancy, phone),
+				false);
 			herd_step(herd, local, EVENT_KEEPALIVE_SILENCE, &occasion);
 		} else if (!time_before(at_ms, phone->keepalive_next_ms)) {
 			herd_again_options(herd, local);
@@ -392,6 +393,34 @@ const struct herd_population *herd_population(const struct herd *herd)
 const struct herd_histograms *herd_histograms(const struct herd *herd)
 {
 	return &herd->histograms;
+}
+
+static_assert(sizeof(struct herd_histograms) % sizeof(struct histogram) == 0, "an array");
+enum { HISTOGRAMS = sizeof(struct herd_histograms) / sizeof(struct histogram) };
+
+void herd_histograms_reset(struct herd_histograms *histograms)
+{
+	struct histogram *h = (struct histogram *)histograms;
+	for (uint32_t i = 0; i < HISTOGRAMS; i++)
+		histogram_reset(&h[i]);
+}
+
+void herd_histograms_merge(struct herd_histograms *into, const struct herd_histograms *from)
+{
+	struct histogram *a = (struct histogram *)into;
+	const struct histogram *b = (const struct histogram *)from;
+	for (uint32_t i = 0; i < HISTOGRAMS; i++)
+		histogram_merge(&a[i], &b[i]);
+}
+
+void herd_histograms_copy(struct herd_histograms *copy, const struct herd_histograms *now)
+{
+	struct histogram *a = (struct histogram *)copy;
+	const struct histogram *b = (const struct histogram *)now;
+	for (uint32_t i = 0; i < HISTOGRAMS; i++) {
+		if (a[i].count != b[i].count)
+			a[i] = b[i];
+	}
 }
 
 const struct phone *herd_phone(const struct herd *herd, uint32_t index)

@@ -115,10 +115,13 @@ struct herd_population {
 	uint32_t phones[PHONE_STATES][PROXIES];
 };
 
+/* An array of struct histogram and nothing else. By proxy: the one that was asked, for durations the
+ * one that was switched to. */
 struct herd_histograms {
-	struct histogram options_rtt_us; /* planned send of an OPTIONS to its answer */
-	struct histogram
-		register_rtt_us; /* planned send of one REGISTER transaction to its final answer */
+	struct histogram options_rtt_us[PROXIES]; /* planned send of an OPTIONS to its answer */
+	/* planned send of one REGISTER transaction to its final answer */
+	struct histogram register_rtt_us[PROXIES];
+	struct histogram duration_ms[PROXIES][FAILOVER_PHASES];
 	struct histogram
 		registration_us; /* RFC 6076 RRD: first REGISTER to the 200, challenge included */
 	struct histogram lateness_us; /* planned to real send time of new transactions */
@@ -177,6 +180,10 @@ bool herd_is_quiet(const struct herd *herd);
 const struct herd_counters *herd_counters(const struct herd *herd);
 const struct herd_population *herd_population(const struct herd *herd);
 const struct herd_histograms *herd_histograms(const struct herd *herd);
+void herd_histograms_reset(struct herd_histograms *histograms);
+void herd_histograms_merge(struct herd_histograms *into, const struct herd_histograms *from);
+/* Make *copy, a copy of an earlier moment or after a reset, one of now: only what has changed. */
+void herd_histograms_copy(struct herd_histograms *copy, const struct herd_histograms *now);
 /* Read-only look at one phone of the slice by fleet index; NULL: not in this slice. For tests and
  * for the owner's own thread. */
 const struct phone *herd_phone(const struct herd *herd, uint32_t index);

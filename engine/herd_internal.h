@@ -103,6 +103,16 @@ static inline uint32_t herd_first_local(const struct herd *herd, uint64_t index)
 	return local < herd->phones ? local : herd->phones;
 }
 
+/* A REGISTER or a keep-alive to this proxy has ended. */
+static inline void herd_count_finished(struct herd *herd, enum proxy proxy, bool answered)
+{
+	struct herd_counters *c = &herd->counters;
+	if (proxy == PROXY_PRIMARY)
+		answered ? c->answered_primary++ : c->silent_primary++;
+	else
+		answered ? c->answered_redundant++ : c->silent_redundant++;
+}
+
 /* No lease is sure any more: not a datagram may leave. */
 static inline bool herd_is_muted(const struct herd *herd)
 {

@@ -60,16 +60,18 @@ static void options_answered(struct herd *herd, const struct response *response)
 	struct occasion occasion = {.planned_us = herd->now_us};
 	phone->flags &= (uint16_t)~PHONE_KEEPALIVE_PENDING;
 	herd_record_rtt(herd, response->local,
-		record_since(&herd->histograms.options_rtt_us, herd->now_us,
+		record_since(&herd->histograms.options_rtt_us[response->proxy], herd->now_us,
 			phone->keepalive_planned_us));
 	for (int i = 0; i < herd->config.keepalive_codes; i++) {
 		if (status != herd->config.keepalive_code[i])
 			continue;
 		herd->counters.options_fail_code++;
+		herd_count_finished(herd, response->proxy, false);
 		herd_step(herd, response->local, EVENT_KEEPALIVE_SILENCE, &occasion);
 		return;
 	}
 	herd->counters.options_answered++;
+	herd_count_finished(herd, response->proxy, true);
 	herd_step(herd, response->local, EVENT_KEEPALIVE_ANSWER, &occasion);
 }
 
@@ -235,7 +237,9 @@ static void register_answered(struct herd *herd, const struct response *response
 		return;
 	}
 	phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;
-	record_since(&herd->histograms.register_rtt_us, herd->now_us, phone->register_sent_us);
+	herd_count_finished(herd, response->proxy, true);
+	record_since(&herd->histograms.register_rtt_us[response->proxy], herd->now_us,
+		phone->register_sent_us);
 	if (status < 300)
 		register_ok(herd, response);
 	else if (status == 401 || status == 407)
@@ -442,11 +446,13 @@ void herd_unreachable(struct herd *herd, uint32_t index, enum proxy proxy, uint6
 	if ((phone->flags & PHONE_REGISTER_PENDING) && phone_active(phone) == proxy) {
 		phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;
 		herd->counters.register_silent++;
+		herd_count_finished(herd, proxy, false);
 		herd_step(herd, local, EVENT_REGISTER_SILENCE, &occasion);
 	} else if ((phone->flags & PHONE_KEEPALIVE_PENDING) &&
 		   redundancy_keepalive_target(&herd->config.redundancy, phone) == proxy) {
 		phone->flags &= (uint16_t)~PHONE_KEEPALIVE_PENDING;
 		herd->counters.options_silent++;
+		herd_count_finished(herd, proxy, false);
 		herd_step(herd, local, EVENT_KEEPALIVE_SILENCE, &occasion);
 	}
 	herd_queue(herd, local);

@@ -36,6 +36,13 @@ void histogram_merge(struct histogram *into, const struct histogram *from)
 		into->cell[i] += from->cell[i];
 }
 
+void histogram_sum(struct histogram *out, const struct histogram *from, uint32_t n)
+{
+	histogram_reset(out);
+	for (uint32_t i = 0; i < n; i++)
+		histogram_merge(out, &from[i]);
+}
+
 uint32_t histogram_quantile(const struct histogram *h, double q)
 {
 	if (h->count == 0)

@@ -49,6 +49,9 @@ static inline void histogram_record(struct histogram *h, uint32_t value)
 
 void histogram_merge(struct histogram *into, const struct histogram *from);
 
+/* n histograms of the same unit in one. */
+void histogram_sum(struct histogram *out, const struct histogram *from, uint32_t n);
+
 /* The value below or at which a share q (0..1) of the samples lies; 0 when there are none. */
 uint32_t histogram_quantile(const struct histogram *h, double q);
 

@@ -12,8 +12,8 @@ struct mirror_feed {
 	_Alignas(LINE) _Atomic uint64_t put;   /* lines written so far; the worker writes */
 	_Atomic uint64_t dropped;              /* the worker writes */
 	uint64_t taken_seen;                   /* the worker's own */
-	_Alignas(LINE) _Atomic uint64_t taken; /* lines read so far; the store's thread writes */
-	uint64_t put_seen;                     /* the store's thread's own */
+	_Alignas(LINE) _Atomic uint64_t taken; /* lines read so far; the reader writes */
+	uint64_t put_seen;                     /* the reader's own */
 	_Alignas(LINE) struct mirror_line line[MIRROR_FEED_LINES];
 };
 
@@ -48,8 +48,18 @@ static struct mirror_feed *feed_create(void)
 	return feed;
 }
 
-int mirror_create(
-	struct mirror **out, uint32_t phones, unsigned workers, struct phone_record *records)
+static bool make_feeds(struct mirror *mirror, enum mirror_reader reader)
+{
+	for (unsigned i = 0; i < mirror->workers; i++) {
+		mirror->feed[reader][i] = feed_create();
+		if (mirror->feed[reader][i] == NULL)
+			return false;
+	}
+	return true;
+}
+
+int mirror_create(struct mirror **out, uint32_t phones, unsigned workers,
+	struct phone_record *records, bool watched)
 {
 	if (phones == 0 || workers == 0 || workers > MIRROR_WORKERS_MAX)
 		return -EINVAL;
@@ -68,11 +78,8 @@ int mirror_create(
 	atomic_init(&mirror->lease_over_us, UINT64_MAX);
 	bool made = mirror->dirty != NULL && mirror->shard_dirty != NULL &&
 		    mirror->driven != NULL && mirror->here != NULL &&
-		    (records != NULL || take_records(whole));
-	for (unsigned i = 0; made && i < workers; i++) {
-		mirror->feed[i] = feed_create();
-		made = mirror->feed[i] != NULL;
-	}
+		    (records != NULL || take_records(whole)) && make_feeds(mirror, MIRROR_STORE) &&
+		    (!watched || make_feeds(mirror, MIRROR_WATCH));
 	if (!made) {
 		mirror_free(mirror);
 		return -ENOMEM;
@@ -86,8 +93,9 @@ void mirror_free(struct mirror *mirror)
 	if (mirror == NULL)
 		return;
 	struct whole *whole = (struct whole *)mirror;
-	for (unsigned i = 0; i < mirror->workers; i++)
-		free(mirror->feed[i]);
+	for (int reader = 0; reader < MIRROR_READERS; reader++)
+		for (unsigned i = 0; i < mirror->workers; i++)
+			free(mirror->feed[reader][i]);
 	free(mirror->dirty);
 	free(mirror->shard_dirty);
 	free(mirror->driven);
@@ -99,8 +107,9 @@ void mirror_free(struct mirror *mirror)
 uint64_t mirror_memory(const struct mirror *mirror)
 {
 	const uint64_t shard = MIRROR_DIRTY_WORDS * sizeof(uint64_t) + 2 + mirror->workers;
+	const uint64_t readers = mirror->feed[MIRROR_WATCH][0] != NULL ? MIRROR_READERS : 1;
 	return sizeof(struct whole) + (uint64_t)mirror->phones * RECORD_SIZE +
-	       mirror->shards * shard + mirror->workers * sizeof(struct mirror_feed);
+	       mirror->shards * shard + readers * mirror->workers * sizeof(struct mirror_feed);
 }
 
 /* A bit before its shard's byte. Both sides change the word by read-modify-write, so one of them is
@@ -127,7 +136,8 @@ static void put_line(struct mirror_feed *feed, const struct mirror_line *line)
 		feed->taken_seen = atomic_load_explicit(&feed->taken, memory_order_acquire);
 	if (put - feed->taken_seen == MIRROR_FEED_LINES) {
 		const uint64_t n = atomic_load_explicit(&feed->dropped, memory_order_relaxed);
-		atomic_store_explicit(&feed->dropped, n + 1, memory_order_relaxed);
+		/* Whoever sees the count sees the record that the line was about. */
+		atomic_store_explicit(&feed->dropped, n + 1, memory_order_release);
 		return;
 	}
 	feed->line[put % MIRROR_FEED_LINES] = *line;
@@ -147,13 +157,17 @@ void mirror_publish(struct mirror *mirror, unsigned worker, uint32_t phone,
 		.cause = view->cause,
 		.at = view->since_unix_ms << 16 | view->transition,
 	};
-	put_line(mirror->feed[worker], &line);
+	put_line(mirror->feed[MIRROR_STORE][worker], &line);
+	if (mirror->feed[MIRROR_WATCH][worker] != NULL)
+		put_line(mirror->feed[MIRROR_WATCH][worker], &line);
 }
 
-size_t mirror_take_lines(
-	struct mirror *mirror, unsigned worker, struct mirror_line *out, size_t max)
+size_t mirror_take_lines(struct mirror *mirror, enum mirror_reader reader, unsigned worker,
+	struct mirror_line *out, size_t max)
 {
-	struct mirror_feed *feed = mirror->feed[worker];
+	struct mirror_feed *feed = mirror->feed[reader][worker];
+	if (feed == NULL)
+		return 0;
 	const uint64_t taken = atomic_load_explicit(&feed->taken, memory_order_relaxed);
 	if (feed->put_seen - taken < max)
 		feed->put_seen = atomic_load_explicit(&feed->put, memory_order_acquire);
@@ -165,9 +179,11 @@ size_t mirror_take_lines(
 	return n;
 }
 
-uint64_t mirror_lines_dropped(const struct mirror *mirror, unsigned worker)
+uint64_t mirror_lines_dropped(
+	const struct mirror *mirror, enum mirror_reader reader, unsigned worker)
 {
-	return atomic_load_explicit(&mirror->feed[worker]->dropped, memory_order_relaxed);
+	const struct mirror_feed *feed = mirror->feed[reader][worker];
+	return feed != NULL ? atomic_load_explicit(&feed->dropped, memory_order_acquire) : 0;
 }
 
 bool mirror_take_dirty(struct mirror *mirror, uint32_t shard, uint64_t out[MIRROR_DIRTY_WORDS])

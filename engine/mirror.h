@@ -4,7 +4,7 @@
  * the store's thread carries it to Redis; neither ever waits for the other.
  *
  * A worker publishes a transition in this order: the record, the phone's dirty bit, the shard's dirty
- * byte, then 16 bytes into its feed. The store's thread clears the bits before it copies a record: a
+ * byte, then 16 bytes into its feed, of each reader. The store's thread clears the bits before it copies a record: a
  * change in between is seen twice rather than never. Counts and round trips do not set bits.
  *
  * Workers never call malloc, lock, log or make system calls here, and the feed's ring has a fixed
@@ -51,7 +51,7 @@ struct mirror {
 	_Atomic uint8_t *driven;
 	/* [shards]: we answer ARP, NDP and ping for these phones. Control thread writes. */
 	_Atomic uint8_t *here;
-	struct mirror_feed *feed[MIRROR_WORKERS_MAX];
+	struct mirror_feed *feed[MIRROR_READERS][MIRROR_WORKERS_MAX]; /* NULL: nobody watches */
 	/* Unix time in us at the herd's time 0; control thread writes before the first phone starts. */
 	_Atomic uint64_t unix_start_us;
 	/* The herd's time after which no lease is sure any more: workers send nothing from then on.
@@ -59,10 +59,10 @@ struct mirror {
 	_Atomic uint64_t lease_over_us;
 };
 
-/* records: [phones] from the image file, to be kept by the caller; NULL: memory of our own.
- * lease_over_us starts as UINT64_MAX, driven and here as 0. 0 or -ENOMEM. */
-int mirror_create(
-	struct mirror **out, uint32_t phones, unsigned workers, struct phone_record *records);
+/* records: [phones] from the image file, to be kept by the caller; NULL: memory of our own. watched:
+ * there is a MIRROR_WATCH. lease_over_us starts as UINT64_MAX, driven and here as 0. 0 or -ENOMEM. */
+int mirror_create(struct mirror **out, uint32_t phones, unsigned workers,
+	struct phone_record *records, bool watched);
 void mirror_free(struct mirror *mirror);
 uint64_t mirror_memory(const struct mirror *mirror); /* bytes, records included */
 
@@ -76,13 +76,16 @@ void mirror_publish(struct mirror *mirror, unsigned worker, uint32_t phone,
 /* The phone's record has changed by more than counts, without a transition. */
 void mirror_mark(struct mirror *mirror, uint32_t phone);
 
-/* --- For the store's thread --- */
+/* --- For readers of transitions, each on a thread of its own --- */
 
-/* Take at most `max` lines of one worker's feed, oldest first. */
-size_t mirror_take_lines(
-	struct mirror *mirror, unsigned worker, struct mirror_line *out, size_t max);
-/* Lines dropped by this worker because the ring was full, since the start. */
-uint64_t mirror_lines_dropped(const struct mirror *mirror, unsigned worker);
+/* Take at most `max` lines of one worker's feed, oldest first. None where nobody watches. */
+size_t mirror_take_lines(struct mirror *mirror, enum mirror_reader reader, unsigned worker,
+	struct mirror_line *out, size_t max);
+/* Lines dropped by this worker because this reader's ring was full, since the start. */
+uint64_t mirror_lines_dropped(
+	const struct mirror *mirror, enum mirror_reader reader, unsigned worker);
+
+/* --- For the store's thread --- */
 
 /* Clears a shard's dirty bits and copies them to out; true when any was set. Cheap for a clean shard:
  * one byte is read. */

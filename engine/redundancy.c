@@ -10,6 +10,13 @@ static const char *const cause_names[SWITCH_CAUSES] = {
 	[CAUSE_CODE] = "code",
 };
 
+static const char *const phase_names[FAILOVER_PHASES] = {
+	[FAILOVER_DETECT] = "detect",
+	[FAILOVER_SWITCH] = "switch",
+	[FAILOVER_REGISTER] = "register",
+	[FAILOVER_SINCE_ANSWER] = "since_answer",
+};
+
 static const char *const state_names[PHONE_STATES] = {
 	[PHONE_OFF] = "off",
 	[PHONE_BOOT] = "boot",
@@ -22,6 +29,11 @@ static const char *const state_names[PHONE_STATES] = {
 const char *switch_cause_name(enum switch_cause cause)
 {
 	return cause < SWITCH_CAUSES ? cause_names[cause] : "?";
+}
+
+const char *failover_phase_name(enum failover_phase phase)
+{
+	return phase < FAILOVER_PHASES ? phase_names[phase] : "?";
 }
 
 const char *phone_state_name(enum phone_state state)

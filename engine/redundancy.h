@@ -60,6 +60,17 @@ enum switch_cause {
 
 const char *switch_cause_name(enum switch_cause cause);
 
+/* What a switch is made of, for its duration; struct herd_histograms says from when to when. */
+enum failover_phase {
+	FAILOVER_DETECT,
+	FAILOVER_SWITCH,
+	FAILOVER_REGISTER,
+	FAILOVER_SINCE_ANSWER,
+	FAILOVER_PHASES
+};
+
+const char *failover_phase_name(enum failover_phase phase);
+
 /* What the herd has to do after a step, in this order. */
 enum {
 	ACTION_DROP = 1 << 0,           /* forget the transactions in flight */

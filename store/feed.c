@@ -50,7 +50,7 @@ static void look_for_losses(struct store *store)
 {
 	uint64_t lost = 0;
 	for (unsigned i = 0; i < store->mirror->workers; i++)
-		lost += mirror_lines_dropped(store->mirror, i);
+		lost += mirror_lines_dropped(store->mirror, MIRROR_STORE, i);
 	if (lost == store->lines_lost)
 		return;
 	store->counters.feed_dropped += lost - store->lines_lost;
@@ -61,13 +61,23 @@ static void look_for_losses(struct store *store)
 	}
 }
 
+/* Before the rings are looked into: whoever is told to drive a shard may act at once, and by then we
+ * may write it. What it did is not left out only because our last tick was before that. */
+static void look_for_writable(struct store *store)
+{
+	for (uint32_t i = 0; i < store->shards; i++)
+		store->shard[i].writable = store_may_write(store, i);
+}
+
 void feed_take(struct store *store)
 {
 	struct mirror_line line[TAKE_LINES];
+	look_for_writable(store);
 	for (unsigned worker = 0; worker < store->mirror->workers; worker++) {
 		size_t n = TAKE_LINES;
 		for (int round = 0; round < TAKE_ROUNDS && n == TAKE_LINES; round++) {
-			n = mirror_take_lines(store->mirror, worker, line, TAKE_LINES);
+			n = mirror_take_lines(
+				store->mirror, MIRROR_STORE, worker, line, TAKE_LINES);
 			for (size_t i = 0; i < n; i++) {
 				if (line[i].phone < store->mirror->phones)
 					put(store, &line[i]);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "reader.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -12,6 +11,7 @@
 
 #include "keys.h"
 #include "reader_link.h"
+#include "server.h"
 
 #define TTL_MS 10000 /* of leases, where a node does not say */
 #define BLOCK_MS 1000
@@ -87,20 +87,6 @@ static bool is_text(const redisReply *reply)
 static uint64_t number_of(const char *text)
 {
 	return text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : 0;
-}
-
-/* For people's eyes: nothing that a terminal obeys. */
-static void clean(char *text)
-{
-	for (; *text != '\0'; text++)
-		if (iscntrl((unsigned char)*text))
-			*text = '?';
-}
-
-static void copy_text(char *out, size_t size, const char *text)
-{
-	snprintf(out, size, "%s", text);
-	clean(out);
 }
 
 /* All fields of a hash; the reply is pairs of texts. -ENOENT: there is no such key. */
@@ -204,7 +190,7 @@ static int know(struct reader *reader)
 static void copy_json(char *out, size_t size, const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
-	copy_text(out, size, text != NULL ? text : "");
+	server_quote(text != NULL ? text : "", out, size);
 }
 
 static uint64_t json_number(const json_t *object, const char *name)
@@ -219,7 +205,7 @@ static uint64_t json_number(const json_t *object, const char *name)
 static void take_node(const char *name, const char *text, uint64_t now_ms, struct reader_node *out)
 {
 	*out = (struct reader_node){0};
-	copy_text(out->node, sizeof(out->node), name);
+	server_quote(name, out->node, sizeof(out->node));
 	json_t *object = json_loads(text, 0, NULL);
 	if (object == NULL)
 		return;
@@ -272,7 +258,7 @@ static void add_totals(struct total *totals, size_t *count, const redisReply *pa
 		if (at == TOTALS_MAX || strlen(name) >= sizeof(totals[at].name))
 			continue;
 		if (at == *count) {
-			copy_text(totals[at].name, sizeof(totals[at].name), name);
+			server_quote(name, totals[at].name, sizeof(totals[at].name));
 			totals[(*count)++].value = 0;
 		}
 		totals[at].value += number_of(pairs->element[i + 1]->str);
@@ -346,7 +332,7 @@ int reader_lease(struct reader *reader, uint32_t shard, struct reader_lease *out
 		status = hash(reader, key, &lease);
 	if (status != 0)
 		return status == -ENOENT ? 0 : status; /* never held by anybody */
-	copy_text(out->owner, sizeof(out->owner), field(lease, "owner"));
+	server_quote(field(lease, "owner"), out->owner, sizeof(out->owner));
 	out->token = number_of(field(lease, "token"));
 	out->since_unix_ms = number_of(field(lease, "since"));
 	out->left_ms = (int64_t)number_of(field(lease, "exp")) - (int64_t)now_ms;
@@ -444,8 +430,7 @@ static void tell_lines(const struct listener *listener, uint32_t shard, const ch
 	char line[FEED_LINE_MAX];
 	while (*text != '\0') {
 		size_t length = strcspn(text, "\n");
-		snprintf(line, sizeof(line), "%.*s", (int)(length < INT32_MAX ? length : 0), text);
-		clean(line);
+		server_quote(text, line, length < sizeof(line) ? length + 1 : sizeof(line));
 		if (line[0] != '\0')
 			listener->each(listener->context, shard, line);
 		text += length + (text[length] == '\n');

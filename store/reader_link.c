@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "reader_link.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdarg.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 
 #include "keys.h"
+#include "server.h"
 #include "slots.h"
 
 #define REDIRECTS_MAX 5
@@ -20,9 +20,7 @@ int reader_way_fail(struct reader_way *way, int error, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(way->reason, way->reason_size, format, arguments);
 	va_end(arguments);
-	for (char *c = way->reason; *c != '\0'; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = '?';
+	server_quote(way->reason, way->reason, way->reason_size);
 	return error;
 }
 

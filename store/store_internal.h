@@ -86,7 +86,7 @@ struct store_shard {
 	bool adopted;   /* ADOPT was said, and the herd has not stopped since */
 	bool stopping;  /* the herd is to stop ... */
 	bool told;      /* ... and knows */
-	bool writable;  /* store_may_write as of the last tick */
+	bool writable;  /* store_may_write as of this tick */
 	bool lost; /* Redis went away under its lease: it is driven without, unless fence is strict */
 };
 

@@ -433,7 +433,6 @@ void writer_look(struct store *store, uint64_t now_us)
 	for (uint32_t i = 0; i < store->shards; i++) {
 		struct store_shard *shard = &store->shard[i];
 		const bool holds = store_holds(store, i);
-		shard->writable = holds && store_may_write(store, i);
 		if (!shard->adopted && !holds) {
 			shard->dirty_since_us = 0;
 			feed_drop(store, i);

@@ -3,10 +3,12 @@
 """Whole runs on the memory link: the demo, the end by time and by signal, the exit codes."""
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
 import time
+import urllib.request
 
 from command import (DONE, FLEET, GENERATOR, HOST, NO_ANSWER, SIPHERD, Case, environment, main,
                      sipherd)
@@ -40,6 +42,40 @@ class Demo(Case):
         with open(summary, encoding="utf-8") as file:
             phones = json.load(file)["phones"]
         self.assertEqual(phones["registered"]["primary"], 1000)
+
+    def test_a_terminal_sees_it_again_and_again(self):
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([SIPHERD, "demo", "--http", "127.0.0.1:0"], stdout=theirs,
+                              stderr=subprocess.STDOUT, env=environment()) as process:
+            os.close(theirs)
+            self.addCleanup(process.kill)
+            with open(ours, encoding="utf-8") as terminal:
+                said = self.read_until(terminal, "the story begins anew")
+                page = re.search(r"page: (http://127\.0\.0\.1:\d+/)", said).group(1)
+                self.assertIn("everybody came back", said)
+                self.assertIn("to be seen at " + page, said)
+                self.assertEqual(said.count("primary proxy crashed"), 1, said)
+                said = self.read_until(terminal, "the primary proxy serves again")
+                self.assertIn("primary proxy crashed", said)
+                with urllib.request.urlopen(page + "healthz", timeout=30) as answer:
+                    self.assertEqual(answer.status, 200)
+                process.send_signal(signal.SIGINT)
+                said = self.read_until(terminal, "came back. Next")
+            self.assertEqual(process.wait(timeout=30), DONE, said)
+
+    def read_until(self, terminal, text):
+        said = ""
+        for line in terminal:
+            said += line
+            if text in line:
+                return said
+        self.fail(f"'{text}' never came in\n{said}")
+
+    def test_keep_is_bounded_by_for(self):
+        done = self.exits(sipherd("demo", "--keep", "--for", "2s", "--http", "127.0.0.1:0"), DONE)
+        self.assertIn("again every 24 s", done.stdout)
+        self.assertIn("--- demo: 2.", done.stdout)
+        self.assertNotIn("came back", done.stdout)
 
     def test_as_an_ordinary_user(self):
         nobody = 65534

@@ -389,6 +389,7 @@ class Given(Case):
         cli("DEL", "sipherd:{f.00}:l:0000")
         done = self.exits(sipherd("fleet", "--store", redis.url, "--fleet", "f"), DONE)
         self.assertNotIn("\x1b", done.stdout)
+        self.not_even_eight_bits(redis.url, cli)
         cli("SET", "sipherd:{f.01}:s:0001", "short")
         for phone in ("0", "10000"):
             done = self.exits(sipherd("fleet", "--store", redis.url, "--fleet", "f", "--phone",
@@ -397,6 +398,30 @@ class Given(Case):
         cli("HSET", "sipherd:{f}:meta", "schema", "2")
         done = self.exits(sipherd("fleet", "--store", redis.url, "--fleet", "f"), HOST)
         self.assertIn("schema 2", done.stderr)
+
+    def not_even_eight_bits(self, url, cli):
+        """Some terminals obey U+009B as they obey ESC [, and JSON takes UTF-8 only."""
+        look = ("--store", url, "--fleet", "f")
+        cli("HSET", "sipherd:{f}:nodes", "d\x9b31m\udcff", '{"host":"' + 79 * "h" + '\u00fc"}')
+        cli("HSET", "sipherd:{f.00}:l:0000", "owner", "e\udc9b\udcff", "exp", "1")
+        done = self.exits(sipherd("fleet", *look), DONE)
+        self.assertTrue(done.stdout.isascii(), done.stdout)
+        told = holds(self.exits(sipherd("fleet", *look, "--json"), DONE).stdout)
+        self.assertIn("d??31m?", [node["node"] for node in told["nodes"]])
+        self.assertEqual(told["shards"][0]["owner"], "e??")
+        cli("DEL", "sipherd:{f.00}:l:0000")
+        follower = subprocess.Popen([SIPHERD, "fleet", *look, "--feed", "--json", "--for", "60s"],
+                                    stdout=subprocess.PIPE, text=True, env=environment())
+        self.addCleanup(follower.communicate)
+        self.addCleanup(follower.kill)
+
+        def follows():
+            cli("XADD", "sipherd:{f.00}:feed", "*", "s", "0", "n", "1", "d",
+                "7 P>- k\udc9b cau\udcff 1 2\n")
+            return select.select([follower.stdout], [], [], 0.2)[0]
+        servers.wait(follows, "the follower has begun")
+        line = json.loads(follower.stdout.readline())
+        self.assertEqual((line["phase"], line["cause"]), ("k?", "cau?"))
 
 
 class Many(Case):

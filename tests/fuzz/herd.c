@@ -241,7 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t choice = next_byte(&script);
 	configure(&config, choice);
 	memset(&lab, 0, sizeof(lab));
-	if (choice & 128 && mirror_create(&lab.mirror, PHONES, 1, NULL) != 0)
+	if (choice & 128 && mirror_create(&lab.mirror, PHONES, 1, NULL, false) != 0)
 		abort();
 	config.mirror = lab.mirror;
 	lab.last_phone = NOTHING;

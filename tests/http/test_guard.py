@@ -120,8 +120,9 @@ class TokensNeeded(Case):
         token = {"Authorization": "Bearer " + self.server.token("viewer")}
         document = self.good(self.server.ask("/api/v1/openapi.json", headers=token)).json()
         self.assertEqual(document["security"], [{"bearer": []}])
-        for path in list(document["paths"]) + ["/", "/nowhere"]:
-            self.problem(self.server.ask(path), 401, "unauthorized")
+        for path in list(document["paths"]) + ["/nowhere"]:
+            if path != "/":  # the page itself holds no data
+                self.problem(self.server.ask(path), 401, "unauthorized")
         self.good(self.server.ask("/healthz", headers=token))
         both = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + 2 * (
             b"Authorization: " + token["Authorization"].encode() + b"\r\n") + b"\r\n"
@@ -258,7 +259,7 @@ class Tls(Case):
 
     def test_those_who_never_shake_hands_make_room(self):
         silent = [socket.create_connection(("127.0.0.1", self.server.port), timeout=60)
-                  for _ in range(70)]
+                  for _ in range(520)]
         self.problem(self.over_tls("/healthz"), 401, "unauthorized")
         for own in silent:
             own.close()

@@ -11,7 +11,7 @@ from server import Case, Server, ask, eventually, main
 PATHS = ("/healthz", "/readyz", "/metrics", "/api/v1/fleet", "/api/v1/proxies", "/api/v1/proxies/primary",
          "/api/v1/generator", "/api/v1/store", "/api/v1/timeline?seconds=5", "/api/v1/timeline",
          "/api/v1/histograms/options_rtt", "/api/v1/openapi.json", "/nowhere", "/healthz?x=1")
-CONNECTIONS = 64  # HTTP_CONNECTIONS_MAX
+CONNECTIONS = 512  # HTTP_CONNECTIONS_MAX
 
 
 class Load(Case):

@@ -220,8 +220,8 @@ struct sim *sim_create(const struct sim_config *config)
 	herd->secret = random_next(&sim->random);
 	set_proxies(sim, herd);
 	sim->queue = queue_create();
-	assert_int_equal(
-		mirror_create(&sim->mirror, herd->fleet_phones, config->slices, config->records),
+	assert_int_equal(mirror_create(&sim->mirror, herd->fleet_phones, config->slices,
+				 config->records, false),
 		0);
 	atomic_store(&sim->mirror->unix_start_us, UNIX_START_US);
 	herd->mirror = sim->mirror;
@@ -604,7 +604,7 @@ void sim_check(struct sim *sim)
 	check_population(sim);
 	witness_sweep(sim->witness, &counters, sim->now_us);
 	for (uint32_t i = 0; i < sim->config.slices; i++)
-		assert_int_equal(mirror_lines_dropped(sim->mirror, i), 0);
+		assert_int_equal(mirror_lines_dropped(sim->mirror, MIRROR_STORE, i), 0);
 }
 
 void sim_check_registered(struct sim *sim, enum proxy proxy)

@@ -159,7 +159,8 @@ void witness_event(struct witness *witness, uint32_t phone, uint64_t now_us)
 {
 	for (unsigned w = 0; w < witness->mirror->workers; w++) {
 		size_t n;
-		while ((n = mirror_take_lines(witness->mirror, w, witness->line, LINES)) > 0)
+		while ((n = mirror_take_lines(
+				witness->mirror, MIRROR_STORE, w, witness->line, LINES)) > 0)
 			for (size_t i = 0; i < n; i++)
 				hear(witness, &witness->line[i], now_us);
 	}

@@ -119,7 +119,7 @@ static void tell_status(struct node *node)
 	STORE_COUNTERS(TELL_COUNTER)
 	uint64_t dropped = 0;
 	for (unsigned i = 0; i < node->mirror->workers; i++)
-		dropped += mirror_lines_dropped(node->mirror, i);
+		dropped += mirror_lines_dropped(node->mirror, MIRROR_STORE, i);
 	printf(" transitions=%" PRIu64 " keepalives=%" PRIu64 " rounds=%" PRIu64 " muted=%" PRIu64
 	       " switches=%" PRIu64 " late_us=%" PRIu64 " lines_dropped=%" PRIu64 " storming=%d\n",
 		totals.transitions, totals.keepalives, totals.rounds, totals.muted, totals.switches,
@@ -281,7 +281,7 @@ static void open_mirror(struct node *node, const struct arguments *a)
 		records = map_file(a->records, (size_t)a->phones * RECORD_SIZE);
 		printf("records 0 %s\n", a->records);
 	}
-	if (mirror_create(&node->mirror, a->phones, a->workers, records) != 0)
+	if (mirror_create(&node->mirror, a->phones, a->workers, records, false) != 0)
 		fail("mirror", "out of memory");
 	node->begun_us = clock_us(CLOCK_MONOTONIC);
 	atomic_store(&node->mirror->unix_start_us, clock_us(CLOCK_REALTIME));

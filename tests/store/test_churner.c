@@ -34,7 +34,7 @@ static int setup(void **state)
 {
 	static struct fixture f;
 	memset(&f, 0, sizeof(f));
-	assert_int_equal(mirror_create(&f.mirror, PHONES, WORKERS, NULL), 0);
+	assert_int_equal(mirror_create(&f.mirror, PHONES, WORKERS, NULL, false), 0);
 	const struct churner_config config = {
 		.mirror = f.mirror, .seed = 7, .now_us = now_us, .cpu = -1};
 	assert_int_equal(churner_create(&f.churner, &config), 0);
@@ -72,7 +72,8 @@ static void drain(struct fixture *f)
 {
 	struct mirror_line line[256];
 	for (unsigned worker = 0; worker < WORKERS; worker++)
-		for (size_t n; (n = mirror_take_lines(f->mirror, worker, line, 256)) > 0;)
+		for (size_t n;
+			(n = mirror_take_lines(f->mirror, MIRROR_STORE, worker, line, 256)) > 0;)
 			for (size_t i = 0; i < n; i++, f->lines++) {
 				const uint32_t phone = line[i].phone;
 				assert_int_equal(phone % WORKERS, worker);

@@ -15,7 +15,7 @@
 static struct mirror *create(uint32_t phones, unsigned workers)
 {
 	struct mirror *mirror;
-	assert_int_equal(mirror_create(&mirror, phones, workers, NULL), 0);
+	assert_int_equal(mirror_create(&mirror, phones, workers, NULL, false), 0);
 	return mirror;
 }
 
@@ -46,7 +46,7 @@ static void begins_empty(void **state)
 		assert_false(mirror_take_dirty(mirror, i, bits));
 		assert_true(mirror_shard_stopped(mirror, i));
 		assert_int_equal(mirror->here[i], 0);
-		assert_int_equal(mirror_take_lines(mirror, i, &line, 1), 0);
+		assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, i, &line, 1), 0);
 	}
 	assert_int_equal(record_last_tried(&mirror->record[25000]), 0);
 	assert_true(mirror_memory(mirror) >= 25001 * RECORD_SIZE);
@@ -54,7 +54,7 @@ static void begins_empty(void **state)
 	assert_false(mirror_shard_stopped(mirror, 2));
 	assert_true(mirror_shard_stopped(mirror, 1));
 	mirror_free(mirror);
-	assert_int_equal(mirror_create(&mirror, 1, MIRROR_WORKERS_MAX + 1, NULL), -22);
+	assert_int_equal(mirror_create(&mirror, 1, MIRROR_WORKERS_MAX + 1, NULL, false), -22);
 }
 
 static void records_of_others_are_used(void **state)
@@ -62,7 +62,7 @@ static void records_of_others_are_used(void **state)
 	(void)state;
 	struct phone_record *records = calloc(10, sizeof(*records));
 	struct mirror *mirror;
-	assert_int_equal(mirror_create(&mirror, 10, 1, records), 0);
+	assert_int_equal(mirror_create(&mirror, 10, 1, records, false), 0);
 	publish(mirror, 0, 7, 1);
 	mirror_free(mirror);
 	assert_int_equal(record_last_tried(&records[7]), 1);
@@ -86,15 +86,15 @@ static void publishing_marks_and_tells(void **state)
 	assert_true(mirror_take_dirty(mirror, 1, bits));
 	for (uint32_t i = 0; i < MIRROR_DIRTY_WORDS; i++)
 		assert_int_equal(bits[i], i == 9999 / 64 ? 1ull << 9999 % 64 : 0);
-	assert_int_equal(mirror_take_lines(mirror, 0, line, 4), 0);
-	assert_int_equal(mirror_take_lines(mirror, 1, line, 4), 1);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 0, line, 4), 0);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 1, line, 4), 1);
 	assert_int_equal(line[0].phone, 19999);
 	assert_int_equal(line[0].from, 4);
 	assert_int_equal(line[0].to, 5);
 	assert_int_equal(line[0].phase, PHONE_REGISTERED);
 	assert_int_equal(line[0].cause, RECORD_REGISTERED);
 	assert_int_equal(line[0].at, 1009ull << 16 | 9);
-	assert_int_equal(mirror_take_lines(mirror, 1, line, 4), 0);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 1, line, 4), 0);
 	assert_false(mirror_take_dirty(mirror, 1, bits));
 	mirror_put_back(mirror, 1, (uint64_t[MIRROR_DIRTY_WORDS]){[3] = 5});
 	assert_true(mirror_take_dirty(mirror, 1, bits));
@@ -128,17 +128,43 @@ static void a_full_ring_counts_what_it_drops(void **state)
 	static struct mirror_line line[1000];
 	for (uint32_t i = 0; i < MIRROR_FEED_LINES + 5; i++)
 		publish(mirror, 0, i % 100, (uint16_t)i);
-	assert_int_equal(mirror_lines_dropped(mirror, 0), 5);
-	assert_int_equal(mirror_take_lines(mirror, 0, line, 1000), 1000);
+	assert_int_equal(mirror_lines_dropped(mirror, MIRROR_STORE, 0), 5);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 0, line, 1000), 1000);
 	assert_int_equal(line[999].at & 0xffff, 999);
 	for (uint32_t i = 0; i < 1001; i++)
 		publish(mirror, 0, 1, (uint16_t)(1000 + i));
-	assert_int_equal(mirror_lines_dropped(mirror, 0), 6);
+	assert_int_equal(mirror_lines_dropped(mirror, MIRROR_STORE, 0), 6);
 	size_t n, sum = 0;
-	while ((n = mirror_take_lines(mirror, 0, line, 1000)) != 0)
+	while ((n = mirror_take_lines(mirror, MIRROR_STORE, 0, line, 1000)) != 0)
 		sum += n;
 	assert_int_equal(sum, MIRROR_FEED_LINES);
 	mirror_free(mirror);
+}
+
+/* Each reader has a place of its own in what was told, and room of its own. */
+static void a_watcher_is_told_apart(void **state)
+{
+	(void)state;
+	struct mirror *mirror, *plain = create(100, 2);
+	struct mirror_line line[4];
+	assert_int_equal(mirror_create(&mirror, 100, 2, NULL, true), 0);
+	assert_true(mirror_memory(mirror) >
+		    mirror_memory(plain) + 2 * MIRROR_FEED_LINES * sizeof(line[0]));
+	publish(plain, 1, 3, 1);
+	assert_int_equal(mirror_take_lines(plain, MIRROR_WATCH, 1, line, 4), 0);
+	assert_int_equal(mirror_lines_dropped(plain, MIRROR_WATCH, 1), 0);
+	for (uint32_t i = 0; i < MIRROR_FEED_LINES; i++)
+		publish(mirror, 1, i % 100, (uint16_t)i);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_WATCH, 0, line, 4), 0);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_WATCH, 1, line, 4), 4);
+	assert_int_equal(line[3].at & 0xffff, 3);
+	publish(mirror, 1, 7, 1);
+	assert_int_equal(mirror_lines_dropped(mirror, MIRROR_STORE, 1), 1);
+	assert_int_equal(mirror_lines_dropped(mirror, MIRROR_WATCH, 1), 0);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 1, line, 4), 4);
+	assert_int_equal(line[0].at & 0xffff, 0);
+	mirror_free(mirror);
+	mirror_free(plain);
 }
 
 #define RUN_PHONES 4000u
@@ -179,7 +205,7 @@ static uint64_t take_all(struct mirror *mirror, unsigned worker, uint64_t *last)
 	struct mirror_line line[256];
 	size_t n;
 	uint64_t sum = 0;
-	while ((n = mirror_take_lines(mirror, worker, line, 256)) != 0) {
+	while ((n = mirror_take_lines(mirror, MIRROR_STORE, worker, line, 256)) != 0) {
 		for (size_t i = 0; i < n; i++) {
 			/* Whole lines, in order. */
 			assert_int_equal(line[i].phone % 2, worker);
@@ -218,7 +244,8 @@ static void no_change_is_lost(void **state)
 		assert_memory_equal(now, copy[i], RECORD_SIZE);
 	}
 	for (unsigned i = 0; i < 2; i++)
-		assert_int_equal(lines[i] + mirror_lines_dropped(mirror, i), RUN_LINES);
+		assert_int_equal(
+			lines[i] + mirror_lines_dropped(mirror, MIRROR_STORE, i), RUN_LINES);
 	mirror_free(mirror);
 }
 
@@ -272,7 +299,7 @@ static void the_second_of_two_is_seen(void **state)
 			record_load(&pairs.mirror->record[i], &view);
 			atomic_store(&pairs.told[i], view.transition);
 		}
-		while (mirror_take_lines(pairs.mirror, 0, line, 64) > 0)
+		while (mirror_take_lines(pairs.mirror, MIRROR_STORE, 0, line, 64) > 0)
 			;
 		atomic_fetch_add(&pairs.passes, 1);
 		sched_yield();
@@ -290,6 +317,7 @@ int main(void)
 		cmocka_unit_test(publishing_marks_and_tells),
 		cmocka_unit_test(marking_a_shard_marks_its_phones_only),
 		cmocka_unit_test(a_full_ring_counts_what_it_drops),
+		cmocka_unit_test(a_watcher_is_told_apart),
 		cmocka_unit_test(no_change_is_lost),
 		cmocka_unit_test(the_second_of_two_is_seen),
 	};

@@ -21,7 +21,8 @@ static void open_mirrored(struct yard *yard)
 {
 	struct mirror *mirror;
 	const uint32_t workers = yard->config.stride;
-	assert_int_equal(mirror_create(&mirror, yard->config.fleet_phones, workers, NULL), 0);
+	assert_int_equal(
+		mirror_create(&mirror, yard->config.fleet_phones, workers, NULL, false), 0);
 	atomic_store(&mirror->unix_start_us, 1700000000000000);
 	yard->config.mirror = mirror;
 	yard->config.worker = yard->config.first;
@@ -221,7 +222,7 @@ static void a_thousand_shards_in_a_thousand_commands(void **state)
 	yard.config.ramp_per_s = 1000000;
 	yard.config.keepalive_period_ms = 0;
 	struct mirror *mirror;
-	assert_int_equal(mirror_create(&mirror, 10000000, 16, NULL), 0);
+	assert_int_equal(mirror_create(&mirror, 10000000, 16, NULL, false), 0);
 	yard.config.mirror = mirror;
 	yard.config.worker = 3;
 	open_yard_of(&yard, "u{n}", NULL, "10.0.0.0/8");
@@ -374,7 +375,7 @@ static void counts_are_kept_quietly(void **state)
 	settle(&yard);
 	answer_all(&yard);
 	assert_true(mirror_take_dirty(mirror, 0, bits));
-	assert_int_equal(mirror_take_lines(mirror, 0, line, 4), 3);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 0, line, 4), 3);
 	assert_int_equal(line[2].phase, PHONE_REGISTERED);
 	assert_int_equal(line[2].at >> 16, 1700000000000);
 	run_to_ms(&yard, 60000, false);
@@ -388,7 +389,7 @@ static void counts_are_kept_quietly(void **state)
 	assert_int_equal(view.keepalives_missed, 1);
 	assert_int_equal(view.misses, 1);
 	assert_false(mirror_take_dirty(mirror, 0, bits));
-	assert_int_equal(mirror_take_lines(mirror, 0, line, 4), 0);
+	assert_int_equal(mirror_take_lines(mirror, MIRROR_STORE, 0, line, 4), 0);
 	/* At their ends they stay. */
 	view.keepalives_sent = view.keepalives_missed = view.registrations_ok = UINT32_MAX;
 	view.registrations_failed = view.failovers = view.failbacks = UINT16_MAX;
@@ -420,7 +421,7 @@ static void memory_is_bounded(void **state)
 		struct yard yard;
 		struct mirror *mirror;
 		defaults(&yard, size[i]);
-		assert_int_equal(mirror_create(&mirror, size[i], 1, NULL), 0);
+		assert_int_equal(mirror_create(&mirror, size[i], 1, NULL, false), 0);
 		yard.config.mirror = mirror;
 		open_yard_of(&yard, "u{n}", NULL, "10.0.0.0/8");
 		const uint64_t bytes = herd_memory(yard.herd);
@@ -448,7 +449,7 @@ static void phones_elsewhere_take_no_memory(void **state)
 	struct yard yard;
 	struct mirror *mirror;
 	defaults(&yard, 10000000);
-	assert_int_equal(mirror_create(&mirror, 10000000, 1, NULL), 0);
+	assert_int_equal(mirror_create(&mirror, 10000000, 1, NULL, false), 0);
 	yard.config.mirror = mirror;
 	yard.config.ramp_per_s = 1000;
 	open_yard_of(&yard, "u{n}", NULL, "10.0.0.0/8");

@@ -123,6 +123,7 @@ struct node {
 	struct churner_session *sessions;
 	atomic_bool frozen;
 	bool strict;
+	bool eager; /* without a churner: each shard's first phone acts when it is adopted */
 	char name[32];
 	unsigned adopts, releases, warnings;
 	char said[400]; /* the last warning */
@@ -139,6 +140,9 @@ static void drive(struct node *node, uint32_t first, uint32_t count, uint8_t dri
 			atomic_store(&node->mirror->driven[shard * WORKERS + i], driven);
 }
 
+static void publish(struct node *node, uint32_t phone, uint8_t registered, uint8_t last_tried,
+	enum phone_state phase, enum record_cause cause, uint16_t transition, uint64_t at_ms);
+
 static void on_adopt(void *context, uint32_t first, uint32_t count, bool moved)
 {
 	(void)moved;
@@ -149,6 +153,8 @@ static void on_adopt(void *context, uint32_t first, uint32_t count, bool moved)
 		churner_adopt(node->churner, first, count);
 	else
 		drive(node, first, count, 1);
+	for (uint32_t phone = first; node->eager && phone < first + count; phone += SHARD_PHONES)
+		publish(node, phone, 0, 1, PHONE_REGISTERING, RECORD_START, 1, 1700000000001);
 }
 
 static void on_release(void *context, uint32_t first, uint32_t count)
@@ -193,7 +199,7 @@ static void node_make(struct node *node, uint32_t shards, bool churn)
 {
 	memset(node, 0, sizeof(*node));
 	assert_int_equal(
-		mirror_create(&node->mirror, shards * SHARD_PHONES - 77, WORKERS, NULL), 0);
+		mirror_create(&node->mirror, shards * SHARD_PHONES - 77, WORKERS, NULL, false), 0);
 	node->image.shard = calloc(shards, sizeof(*node->image.shard));
 	node->sessions = calloc(WORKERS * CHURNER_SESSIONS, sizeof(*node->sessions));
 	const struct churner_config config = {.mirror = node->mirror,
@@ -438,6 +444,21 @@ static void feed_tells_each_transition(void **state)
 	const char *found = strstr(text, "4 ->p");
 	assert_non_null(found);
 	assert_string_equal(found, expected);
+}
+
+/* Phones act as soon as they are adopted, before the store's thread has looked again. */
+static void feed_begins_with_the_first_transition(void **state)
+{
+	(void)state;
+	struct node *const node = nodes;
+	static char text[4096];
+	node_make(node, 3, false);
+	node->eager = true;
+	node_open(node, "one-0", 0);
+	WAIT_UNTIL(status_of(node).counters.feed_lines == 3);
+	assert_int_equal(status_of(node).counters.feed_dropped, 0);
+	read_feed(2, text, sizeof(text));
+	assert_non_null(strstr(text, "20000 ->p registering start 1 1700000000001\n"));
 }
 
 /* More lines than there is room for: all are delivered or counted, and RESYNC follows. */
@@ -937,6 +958,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		WITH_REDIS(records_converge),
 		WITH_REDIS(feed_tells_each_transition),
+		WITH_REDIS(feed_begins_with_the_first_transition),
 		WITH_REDIS(feed_counts_what_it_leaves_out),
 		WITH_REDIS(counts_without_marks_are_swept),
 		WITH_REDIS(fenced_shard_is_given_up_and_asked_for),

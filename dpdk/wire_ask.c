@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the control thread asks of workers, and waits for: snapshots of all they count, and looks at
+ * single phones. */
+#include <string.h>
+
+#include "wire_internal.h"
+
+#define ANSWER_WAIT_US 250000
+
+static bool question_is_answered(const struct question *question)
+{
+	return atomic_load_explicit(&question->answered, memory_order_acquire) ==
+	       atomic_load_explicit(&question->asked, memory_order_relaxed);
+}
+
+/* Only after the one before has been answered. */
+static void ask(struct question *question)
+{
+	const uint32_t asked = atomic_load_explicit(&question->asked, memory_order_relaxed);
+	atomic_store_explicit(&question->asked, asked + 1, memory_order_release);
+}
+
+static bool wait_answered(const struct wire *wire, const struct question *question, uint64_t end_us)
+{
+	bool answered;
+	while (!(answered = question_is_answered(question)) && clock_us(&wire->clock) < end_us)
+		wire_pause();
+	return answered;
+}
+
+/* --- Snapshots --- */
+
+/* Ask every worker, then collect what they answer; one that does not answer in time is represented
+ * by what it said last. */
+static void collect_reports(struct wire *wire)
+{
+	const unsigned workers = wire->config.workers;
+	for (unsigned w = 0; w < workers; w++)
+		if (question_is_answered(&wire->worker[w]->report_question))
+			ask(&wire->worker[w]->report_question);
+	const uint64_t end_us = clock_us(&wire->clock) + ANSWER_WAIT_US;
+	for (unsigned w = 0; w < workers; w++)
+		if (wait_answered(wire, &wire->worker[w]->report_question, end_us))
+			wire->last[w] = wire->worker[w]->report;
+}
+
+static void merge_report(struct wire_snapshot *out, const struct report *report)
+{
+	counters_add(&out->herd, &report->herd, herd_counters_count);
+	counters_add(&out->wire, &report->wire, wire_counters_count);
+	for (unsigned p = 0; p < PROXIES; p++) {
+		counters_add(&out->registrar[p], &report->registrar[p], registrar_counters_count);
+		out->registered_at[p] += report->registered_at[p];
+		for (unsigned s = 0; s < PHONE_STATES; s++)
+			out->population.phones[s][p] += report->population.phones[s][p];
+	}
+	herd_histograms_merge(&out->histograms, &report->histograms);
+	out->quiet = out->quiet && report->quiet;
+	if (report->now_us > out->now_us)
+		out->now_us = report->now_us;
+}
+
+void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
+{
+	memset(out, 0, sizeof(*out));
+	herd_histograms_reset(&out->histograms);
+	out->workers = wire->config.workers;
+	out->quiet = true;
+	if (wire->started) {
+		collect_reports(wire);
+	} else {
+		for (unsigned w = 0; w < out->workers; w++) {
+			worker_report(wire->worker[w], 0);
+			wire->last[w] = wire->worker[w]->report;
+		}
+	}
+	for (unsigned w = 0; w < out->workers; w++) {
+		merge_report(out, &wire->last[w]);
+		out->worker[w] = wire->last[w].state;
+		if (wire->worker[w]->herd)
+			out->herd_memory += herd_memory(wire->worker[w]->herd);
+	}
+	if (wire->capture)
+		out->wire.captured = capture_written(wire->capture);
+}
+
+/* --- Looks --- */
+
+bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out)
+{
+	if (!has_herd(&wire->config) || phone >= wire->config.herd.fleet_phones)
+		return false;
+	struct worker *worker = wire->worker[worker_owner(wire->worker[0], phone)];
+	if (!wire->started)
+		return herd_look(worker->herd, phone, 0, out);
+	struct look *look = &worker->look;
+	/* Who did not answer in time is not waited for again before he has. */
+	if (!question_is_answered(&look->question))
+		return false;
+	look->phone = phone;
+	ask(&look->question);
+	if (!wait_answered(wire, &look->question, clock_us(&wire->clock) + ANSWER_WAIT_US) ||
+		!look->found)
+		return false;
+	*out = look->answer;
+	return true;
+}

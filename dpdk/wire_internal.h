@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a wire, shared by its files: wire.c (opening, orders, closing), wire_ask.c (what
+ * workers are asked: snapshots and looks) and wire_trace.c (single phones' messages). Nobody else includes this. All of it belongs to the
+ * control thread, but for the fields that say otherwise.
+ */
+#ifndef SIPHERD_WIRE_INTERNAL_H
+#define SIPHERD_WIRE_INTERNAL_H
+
+#include <time.h>
+
+#include "eal.h"
+#include "worker.h"
+
+struct wire {
+	struct wire_config config;
+	struct eal eal;
+	bool eal_is_open, started;
+	struct link link;
+	struct clock clock;
+	struct hop_board board; /* worker 0 writes once workers run */
+	atomic_bool stop;
+	struct capture *capture;
+	struct rte_mempool *pool[WIRE_WORKERS_MAX];
+	struct worker *worker[WIRE_WORKERS_MAX];
+	struct trace_book traces;
+	uint64_t unix_start_us;       /* the wall clock at the herd's time 0 */
+	struct report *last;          /* of each worker: what it reported last */
+	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
+	char description[256];
+};
+
+static inline bool has_herd(const struct wire_config *config)
+{
+	return config->roles & WIRE_HERD;
+}
+
+static inline bool has_registrars(const struct wire_config *config)
+{
+	return config->roles & WIRE_REGISTRARS;
+}
+
+/* Between two looks at what a worker may have done meanwhile. */
+static inline void wire_pause(void)
+{
+	const struct timespec pause = {.tv_nsec = 20000};
+	nanosleep(&pause, NULL);
+}
+
+#endif
