@@ -139,6 +139,23 @@ int http_write_tokens(struct http *http)
 	return EXIT_HOST;
 }
 
+int http_open_audit(struct http *http)
+{
+	const struct share *share = http->picture.share;
+	const struct fleet *fleet = http->picture.fleet;
+	char path[AUDIT_PATH_MAX];
+	snprintf(
+		path, sizeof(path), "%s/%s.%u.audit", fleet->state, fleet->name, share->image.slot);
+	int status = audit_open(&http->audit, share->has_image ? path : NULL);
+	if (status == 0)
+		return EXIT_DONE;
+	fprintf(stderr,
+		"sipherd: what is changed over HTTP cannot be logged in %s: %s. Another folder is "
+		"chosen by --state DIR; --http none serves nothing.\n",
+		path, strerror(-status));
+	return EXIT_HOST;
+}
+
 /* The port is taken, or there is no such address. Who did not ask for it goes on without. */
 int http_cannot_listen(const struct http *http, int reason)
 {

@@ -64,6 +64,12 @@ enum token_role tokens_role(const struct tokens *tokens, const char *given)
 	return operates ? ROLE_OPERATOR : viewer ? ROLE_VIEWER : ROLE_NOBODY;
 }
 
+const char *tokens_role_name(enum token_role role)
+{
+	static const char *const names[] = {"nobody", "viewer", "operator"};
+	return names[role];
+}
+
 void tokens_close(struct tokens *tokens)
 {
 	if (tokens->path[0] != '\0')
