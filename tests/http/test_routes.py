@@ -14,7 +14,7 @@ except ImportError:
 
 
 PAGES = ("/", "/page/{file}")
-STREAM = "/api/v1/events"
+STREAM = "/api/v1/events"  # never ends: test_events.py
 # What the bodies of changes may be: of each route one that is good.
 BODIES = {"/api/v1/phones/{phone}/actions": {"action": "reregister"},
           "/api/v1/load": {"ramp_per_s": 1000}}
@@ -170,11 +170,12 @@ class WithoutStore(Contract, Case):
     def test_histogram_cells_add_up(self):
         document = self.document()["paths"]["/api/v1/histograms/{name}"]["get"]
         for name in document["parameters"][0]["schema"]["enum"]:
-            told = self.server.ask("/api/v1/histograms/" + name).json()
+            path = "/api/v1/histograms/" + name
+            if not name.startswith("fail") and not name.endswith("redundant"):
+                eventually(lambda: self.server.ask(path).json()["count"] > 0, name + " has values")
+            told = self.server.ask(path).json()
             self.assertEqual(told["name"], name)
             self.assertEqual(told["unit_us"], 1000 if name.startswith("fail") else 1)
-            busy = not name.startswith("fail") and not name.endswith("redundant")
-            self.assertEqual(told["count"] > 0, busy, name)
             self.assertEqual(sum(n for _, n in told["cells_us"]), told["count"])
             self.assertLessEqual(told["quantiles_us"]["p99_9"], told["max_us"])
 
