@@ -2,27 +2,44 @@
 #include "answers.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "summary.h"
 
-const char *const answer_histograms[ANSWER_HISTOGRAMS] = {
-	"options_rtt", "register_rtt", "registration", "lateness"};
+const char *const answer_histograms[ANSWER_HISTOGRAMS] = {"options_rtt", "register_rtt",
+	"registration", "lateness", "options_rtt_primary", "options_rtt_redundant",
+	"failover_detect", "failover_switch", "failover_register", "failover_since_answer",
+	"failback_detect", "failback_switch", "failback_register", "failback_since_answer"};
 
-void answer_histogram(const struct wire_snapshot *now, unsigned which, struct histogram *out)
-{
-	const struct herd_histograms *h = &now->histograms;
-	const struct {
-		const struct histogram *from;
-		uint32_t n;
-	} all[ANSWER_HISTOGRAMS] = {{h->options_rtt_us, PROXIES}, {h->register_rtt_us, PROXIES},
-		{&h->registration_us, 1}, {&h->lateness_us, 1}};
-	histogram_sum(out, all[which].from, all[which].n);
-}
+/* Histograms of the herd that one shown is made of, and what one of their units is. */
+struct source {
+	size_t at; /* of the first, in struct herd_histograms */
+	uint32_t n, unit_us;
+};
+
+#define SHOWN(field) offsetof(struct herd_histograms, field)
+
+static const struct source sources[ANSWER_HISTOGRAMS] = {
+	{SHOWN(options_rtt_us), PROXIES, 1},
+	{SHOWN(register_rtt_us), PROXIES, 1},
+	{SHOWN(registration_us), 1, 1},
+	{SHOWN(lateness_us), 1, 1},
+	{SHOWN(options_rtt_us[PROXY_PRIMARY]), 1, 1},
+	{SHOWN(options_rtt_us[PROXY_REDUNDANT]), 1, 1},
+	{SHOWN(duration_ms[PROXY_REDUNDANT][FAILOVER_DETECT]), 1, 1000},
+	{SHOWN(duration_ms[PROXY_REDUNDANT][FAILOVER_SWITCH]), 1, 1000},
+	{SHOWN(duration_ms[PROXY_REDUNDANT][FAILOVER_REGISTER]), 1, 1000},
+	{SHOWN(duration_ms[PROXY_REDUNDANT][FAILOVER_SINCE_ANSWER]), 1, 1000},
+	{SHOWN(duration_ms[PROXY_PRIMARY][FAILOVER_DETECT]), 1, 1000},
+	{SHOWN(duration_ms[PROXY_PRIMARY][FAILOVER_SWITCH]), 1, 1000},
+	{SHOWN(duration_ms[PROXY_PRIMARY][FAILOVER_REGISTER]), 1, 1000},
+	{SHOWN(duration_ms[PROXY_PRIMARY][FAILOVER_SINCE_ANSWER]), 1, 1000},
+};
 
 /* --- Parts that several answers have --- */
 
-static void tell_moment(struct shape *shape, const struct picture *picture)
+void answer_moment(struct shape *shape, const struct picture *picture)
 {
 	shape_number(shape, "at_s", "seconds of the run when these figures were taken",
 		picture_at_s(picture));
@@ -66,13 +83,14 @@ static void tell_counters(
 		shape_count(shape, names[i].name, names[i].help, ((const uint64_t *)values)[i]);
 }
 
-static void tell_quantiles(struct shape *shape, const struct histogram *h)
+/* unit_us: of the histogram's values. */
+static void tell_quantiles(struct shape *shape, const struct histogram *h, uint64_t unit_us)
 {
 	shape_begin(shape, "quantiles_us", "values that so many samples do not exceed");
-	shape_count(shape, "p50", "one half", histogram_quantile(h, 0.5));
-	shape_count(shape, "p90", "9 of 10", histogram_quantile(h, 0.9));
-	shape_count(shape, "p99", "99 of 100", histogram_quantile(h, 0.99));
-	shape_count(shape, "p99_9", "999 of 1,000", histogram_quantile(h, 0.999));
+	shape_count(shape, "p50", "one half", histogram_quantile(h, 0.5) * unit_us);
+	shape_count(shape, "p90", "9 of 10", histogram_quantile(h, 0.9) * unit_us);
+	shape_count(shape, "p99", "99 of 100", histogram_quantile(h, 0.99) * unit_us);
+	shape_count(shape, "p99_9", "999 of 1,000", histogram_quantile(h, 0.999) * unit_us);
 	shape_end(shape);
 }
 
@@ -82,7 +100,7 @@ static void tell_histogram(
 	shape_begin(shape, name, help);
 	shape_count(shape, "count", "samples", h->count);
 	shape_count(shape, "max_us", "the largest", h->max);
-	tell_quantiles(shape, h);
+	tell_quantiles(shape, h, 1);
 	shape_end(shape);
 }
 
@@ -119,7 +137,7 @@ void answer_health(struct shape *shape, const struct picture *picture, unsigned 
 	(void)which;
 	shape_text(shape, "status", "alive: the control loop answers", "alive");
 	shape_text(shape, "version", "of sipherd", SIPHERD_VERSION);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 }
 
 void answer_ready(struct shape *shape, const struct picture *picture, unsigned which)
@@ -130,7 +148,7 @@ void answer_ready(struct shape *shape, const struct picture *picture, unsigned w
 	shape_count(shape, "phones_driven", "phones driven here", picture->share->phones);
 	shape_count(
 		shape, "phones_registered", "of these, registered", picture_registered(picture));
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 }
 
 /* --- The fleet --- */
@@ -198,6 +216,11 @@ static void tell_totals(struct shape *shape, const struct picture *picture)
 	shape_end(shape);
 }
 
+static bool has_pattern(const struct fleet *fleet)
+{
+	return identity_count(fleet->identities) == UINT32_MAX;
+}
+
 void answer_fleet(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	char started[32];
@@ -208,9 +231,12 @@ void answer_fleet(struct shape *shape, const struct picture *picture, unsigned w
 	shape_text(shape, "name", "of the fleet", picture->fleet->name);
 	shape_text(shape, "version", "of sipherd", SIPHERD_VERSION);
 	shape_text(shape, "started", "when, in UTC", started);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_switch(shape, "stopping", "the phones are being switched off", picture->stopping);
 	answer_mode(shape, picture->fleet);
+	shape_maybe_text(shape, "user_pattern",
+		"users by index: {n} is it, {n:06} with six digits; null: users are in a file",
+		has_pattern(picture->fleet) ? picture->fleet->user : NULL);
 	shape_count(
 		shape, "phones_configured", "phones of the whole fleet", picture->fleet->phones);
 	shape_count(shape, "phones_driven",
@@ -236,6 +262,35 @@ static const struct tally_second *last_switch(const struct picture *picture, enu
 			return s;
 	}
 	return NULL;
+}
+
+/* How many of the newest seconds tell whether a proxy answers. */
+#define ANSWERED_S 10
+
+static void tell_answers(struct shape *shape, const struct picture *picture, enum proxy proxy)
+{
+	const struct herd_histograms *h = &picture->now->histograms;
+	const uint64_t dead_ms = picture->pulse->proxy[proxy].dead_since_ms;
+	const uint32_t all = picture_seconds(picture);
+	uint64_t answered = 0, silent = 0;
+	for (uint32_t i = all > ANSWERED_S ? all - ANSWERED_S : 0; i < all; i++) {
+		const struct tally_second *s = picture_second(picture, i);
+		answered += s->answered_by[proxy];
+		silent += s->silent_by[proxy];
+	}
+	const double finished = (double)(answered + silent);
+	shape_maybe_number(shape, "answered_ratio",
+		"of REGISTER and OPTIONS to it that ended in the last 10 s, those that were "
+		"answered; null: none ended",
+		finished > 0, finished > 0 ? (double)answered / finished : 0);
+	shape_maybe_integer(shape, "dead_since_unix_ms",
+		"since when it has answered nothing, though it was asked; null: it answers, or "
+		"nobody asks it",
+		dead_ms != 0, (int64_t)dead_ms);
+	tell_histogram(shape, "rtt_us", "round trips of keep-alives to it, since the start",
+		&h->options_rtt_us[proxy]);
+	tell_histogram(shape, "register_rtt_us", "the same of REGISTER transactions",
+		&h->register_rtt_us[proxy]);
 }
 
 static void tell_builtin(struct shape *shape, const struct picture *picture, enum proxy which)
@@ -267,7 +322,7 @@ void answer_proxy(struct shape *shape, const struct picture *picture, unsigned w
 	char address[ADDRESS_TEXT_MAX];
 	address_format(&in_use->address, address);
 	shape_text(shape, "id", "primary or redundant", proxy_name(proxy));
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_maybe_text(shape, "host",
 		"as written in the fleet file; null: there is no such proxy",
 		written->host[0] != '\0' ? written->host : NULL);
@@ -289,6 +344,7 @@ void answer_proxy(struct shape *shape, const struct picture *picture, unsigned w
 		"second of the run in which phones last moved here; null: not in the last 15 "
 		"minutes",
 		last != NULL, last != NULL ? (double)last->at_s : 0);
+	tell_answers(shape, picture, proxy);
 	tell_builtin(shape, picture, proxy);
 }
 
@@ -300,7 +356,7 @@ static void proxy_item(struct shape *shape, const void *picture, uint32_t index)
 void answer_proxies(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	(void)which;
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_list(shape, "proxies", "the primary one, then the redundant one", PROXIES, proxy_item,
 		picture);
 }
@@ -326,7 +382,7 @@ void answer_generator(struct shape *shape, const struct picture *picture, unsign
 	(void)which;
 	/* Text: JSON's numbers lose 64-bit integers in many a reader. */
 	snprintf(seed, sizeof(seed), "%" PRIu64, picture->config->herd.seed);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_text(shape, "link", "in use", picture->link);
 	shape_text(shape, "seed", "of every random choice; --seed repeats the run", seed);
 	tell_verdict(shape, picture);
@@ -373,12 +429,25 @@ static void tell_redis(struct shape *shape, const struct share *share)
 	shape_end(shape);
 }
 
+/* Who drives a shard. */
+static void shard_item(struct shape *shape, const void *context, uint32_t index)
+{
+	const struct share *share = context;
+	char owner[SHARE_OWNER_MAX];
+	const bool ours = share->mirror != NULL && !mirror_shard_stopped(share->mirror, index);
+	shape_count(shape, "shard", "its number: phones from 10,000 times as many on", index);
+	shape_maybe_text(shape, "owner", "name of the node that drives it; null: not known",
+		!ours              ? share_owner(share, index, owner)
+		: share->has_image ? share->image.node
+				   : NULL);
+}
+
 void answer_store(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	const struct share *share = picture->share;
 	const bool has = share->has_image;
 	(void)which;
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
 	shape_text(shape, "kind", "none, image, embedded, single, unix, sentinel or cluster",
 		share_kind(share));
 	shape_maybe_text(shape, "where",
@@ -387,6 +456,8 @@ void answer_store(struct shape *shape, const struct picture *picture, unsigned w
 	shape_maybe_text(shape, "node", "this node's name", has ? share->image.node : NULL);
 	shape_maybe_text(shape, "image", "file of the records", has ? share->image.path : NULL);
 	tell_redis(shape, share);
+	shape_list(shape, "shards", "10,000 phones each", has ? share->mirror->shards : 0,
+		shard_item, share);
 }
 
 /* --- What was --- */
@@ -419,29 +490,37 @@ void answer_timeline(struct shape *shape, const struct picture *picture, unsigne
 		picture_seconds(picture), answer_second, picture);
 }
 
-static json_t *cells(const struct histogram *h)
+static json_t *cells(const struct histogram *h, uint32_t unit_us)
 {
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < HISTOGRAM_CELLS; i++)
 		if (h->cell[i] > 0)
-			json_array_append_new(
-				list, json_pack("[I, I]", (json_int_t)histogram_cell_low(i),
-					      (json_int_t)h->cell[i]));
+			json_array_append_new(list,
+				json_pack("[I, I]", (json_int_t)histogram_cell_low(i) * unit_us,
+					(json_int_t)h->cell[i]));
 	return list;
 }
 
 void answer_histogram_cells(struct shape *shape, const struct picture *picture, unsigned which)
 {
+	const struct source *source = &sources[which];
+	const uint64_t unit_us = source->unit_us;
 	struct histogram h;
-	answer_histogram(picture->now, which, &h);
+	histogram_sum(&h,
+		(const struct histogram *)((const char *)&picture->now->histograms + source->at),
+		source->n);
 	shape_text(shape, "name", "of the histogram", answer_histograms[which]);
-	tell_moment(shape, picture);
+	answer_moment(shape, picture);
+	shape_count(shape, "unit_us",
+		"what it counts in; all values are told in microseconds, whatever that is",
+		unit_us);
 	shape_count(shape, "count", "samples", h.count);
-	shape_count(shape, "sum_us", "of all samples", h.sum);
-	shape_count(shape, "min_us", "the smallest; 0 without samples", h.count > 0 ? h.min : 0);
-	shape_count(shape, "max_us", "the largest", h.max);
-	tell_quantiles(shape, &h);
+	shape_count(shape, "sum_us", "of all samples", h.sum * unit_us);
+	shape_count(shape, "min_us", "the smallest; 0 without samples",
+		h.count > 0 ? h.min * unit_us : 0);
+	shape_count(shape, "max_us", "the largest", h.max * unit_us);
+	tell_quantiles(shape, &h, unit_us);
 	shape_pairs(shape, "cells_us",
 		"[smallest value, samples] of each cell that is not empty; 64 cells an octave",
-		cells(&h));
+		cells(&h, source->unit_us));
 }

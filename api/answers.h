@@ -6,11 +6,10 @@
 #include "picture.h"
 #include "shape.h"
 
-#define ANSWER_HISTOGRAMS 4
+#define ANSWER_HISTOGRAMS 14
 
 /* Names of /api/v1/histograms/{name}, in the order of `which`. */
 extern const char *const answer_histograms[ANSWER_HISTOGRAMS];
-void answer_histogram(const struct wire_snapshot *now, unsigned which, struct histogram *out);
 
 void answer_health(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_ready(struct shape *shape, const struct picture *picture, unsigned which);
@@ -22,6 +21,9 @@ void answer_generator(struct shape *shape, const struct picture *picture, unsign
 void answer_store(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_timeline(struct shape *shape, const struct picture *picture, unsigned which);
 void answer_histogram_cells(struct shape *shape, const struct picture *picture, unsigned which);
+
+/* at_s: when the figures were taken. */
+void answer_moment(struct shape *shape, const struct picture *picture);
 
 /* Parts that events have too: the mode of redundancy, one second of the time line. */
 void answer_mode(struct shape *shape, const struct fleet *fleet);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon and its loop: connections that come and go, and requests from first to last. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "events.h"
 #include "http_internal.h"
+#include "phones.h"
 
+#define LAST_WAITS 100 /* of 10 ms each, at most, once the end has been told */
 #define TLS_PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* --- Connections --- */
@@ -32,13 +36,17 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 			.fd = info->connect_fd, .since_us = http->picture.now->now_us};
 }
 
+struct http_place *http_place(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
+}
+
 static void touch(const struct http *http, struct MHD_Connection *connection)
 {
-	struct http_place *place = MHD_get_connection_info(
-		connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-					   ->socket_context;
-	if (place != NULL)
-		place->since_us = http->picture.now->now_us;
+	struct http_place *place = http_place(connection);
+	place->since_us = http->picture.now->now_us;
+	place->listens = false;
 }
 
 /* MHD's own time-out leaves a TLS handshake alone, and starts anew with every byte. */
@@ -52,6 +60,25 @@ static void hang_up_on_dawdlers(struct http *http)
 }
 
 /* --- Requests --- */
+
+/* What operators have changed, or tried to, is remembered. */
+static void note(struct http *http, struct MHD_Connection *connection,
+	const struct http_request *request, const char *path)
+{
+	if (request->route == NULL || request->route->method == ROUTE_GET ||
+		request->role != ROLE_OPERATOR || request->problem.kind == PROBLEM_TOO_MANY)
+		return;
+	const union MHD_ConnectionInfo *peer = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	audit_write(&http->audit, &(struct audit_entry){.unix_ms = events_unix_ms(),
+					  .peer = peer != NULL ? peer->client_addr : NULL,
+					  .role = tokens_role_name(request->role),
+					  .method = request->method,
+					  .path = path,
+					  .body = request->body,
+					  .length = request->length,
+					  .status = request->status});
+}
 
 /* MHD calls this when the headers are there, then for each part of a body, then once more. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
@@ -68,9 +95,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 			return MHD_NO;
 		/* A body that is not wanted is refused before it is read, which ends the
 		 * connection. */
-		return request->good || !request->has_body
-			       ? MHD_YES
-			       : http_refuse(http, connection, request, path);
+		if (request->good || !request->has_body)
+			return MHD_YES;
+		const enum MHD_Result result = http_refuse(http, connection, request, path);
+		note(http, connection, request, path);
+		return result;
 	}
 	if (*upload_size > 0) {
 		http_request_take(request, upload, *upload_size);
@@ -78,8 +107,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return MHD_YES;
 	}
 	http_request_complete(request);
-	return request->good ? http_answer(http, connection, request, path)
-			     : http_refuse(http, connection, request, path);
+	const enum MHD_Result result = request->good ? http_answer(http, connection, request, path)
+						     : http_refuse(http, connection, request, path);
+	note(http, connection, request, path);
+	return result;
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **state,
@@ -123,6 +154,8 @@ void http_update(struct http *http, bool stopping)
 		return;
 	http->tick++;
 	http->picture.stopping = stopping;
+	phones_tick(http->phones);
+	wire_trace_collect(http->picture.wire);
 	hang_up_on_dawdlers(http);
 	/* Where all places were taken and one is free now, MHD has to be run to see that. */
 	run_daemon(http);
@@ -134,7 +167,8 @@ static struct MHD_Daemon *new_daemon(struct http *http)
 {
 	struct MHD_OptionItem options[12];
 	size_t n = 0;
-	const unsigned flags = MHD_USE_EPOLL | (http->cert != NULL ? MHD_USE_TLS : 0);
+	const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+			       (http->cert != NULL ? MHD_USE_TLS : 0);
 	options[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, http->fd, NULL};
 	options[n++] = (struct MHD_OptionItem){
 		MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS_MAX, NULL};
@@ -172,21 +206,26 @@ bool http_is_wanted(const struct options *options)
 	return options->http == NULL || strcmp(options->http, "none") != 0;
 }
 
+static int no_memory(void)
+{
+	fprintf(stderr, "sipherd: out of memory for the HTTP API\n");
+	return EXIT_HOST;
+}
+
 int http_open(struct http **out, const struct options *options, const struct picture *picture)
 {
 	*out = NULL;
 	if (!http_is_wanted(options))
 		return EXIT_DONE;
 	struct http *http = calloc(1, sizeof(*http));
-	if (http == NULL) {
-		fprintf(stderr, "sipherd: out of memory for the HTTP API\n");
-		return EXIT_HOST;
-	}
+	if (http == NULL)
+		return no_memory();
 	http->options = options;
 	http->picture = *picture;
 	http->fd = -1;
 	http->tick = 1;
-	int status = http_take_options(http);
+	steer_open(&http->steer, picture->fleet);
+	int status = phones_open(&http->phones) == 0 ? http_take_options(http) : no_memory();
 	int listening = status == EXIT_DONE ? http_listen_on(http) : 0;
 	if (listening != 0)
 		status = http_cannot_listen(http, listening);
@@ -194,6 +233,8 @@ int http_open(struct http **out, const struct options *options, const struct pic
 		status = start_daemon(http);
 	if (listening == 0 && status == EXIT_DONE)
 		status = http_write_tokens(http);
+	if (listening == 0 && status == EXIT_DONE)
+		status = http_open_audit(http);
 	if (listening != 0 || status != EXIT_DONE) {
 		http_close(http);
 		return status;
@@ -208,6 +249,8 @@ void http_start(struct http *http, struct ev_loop *loop, const struct picture *p
 	if (http == NULL)
 		return;
 	http->picture = *picture;
+	http->picture.phones = http->phones;
+	http->picture.steer = &http->steer;
 	http->loop = loop;
 	ev_io_init(&http->readable, on_readable,
 		MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EV_READ);
@@ -215,6 +258,18 @@ void http_start(struct http *http, struct ev_loop *loop, const struct picture *p
 	http->readable.data = http->timer.data = http;
 	ev_io_start(loop, &http->readable);
 	run_daemon(http);
+}
+
+/* Those who listen hear the last of it, if they read at all. */
+static void let_them_hear(struct http *http)
+{
+	const struct events *events = http->picture.events;
+	struct pollfd epoll = {.events = POLLIN,
+		.fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd};
+	for (int i = 0; i < LAST_WAITS && events_listeners(events) > 0; i++) {
+		MHD_run(http->daemon);
+		poll(&epoll, 1, i < 10 ? 0 : 10);
+	}
 }
 
 void http_close(struct http *http)
@@ -225,11 +280,15 @@ void http_close(struct http *http)
 		ev_io_stop(http->loop, &http->readable);
 		ev_timer_stop(http->loop, &http->timer);
 	}
-	if (http->daemon != NULL)
+	if (http->daemon != NULL) {
+		let_them_hear(http);
 		MHD_stop_daemon(http->daemon);
+	}
 	if (http->fd >= 0)
 		close(http->fd);
 	http_forget_answers(http);
+	phones_close(http->phones);
+	audit_close(&http->audit);
 	tokens_close(&http->tokens);
 	http_forget_pem(http->cert);
 	http_forget_pem(http->key);

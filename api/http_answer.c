@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "http_internal.h"
+#include "events.h"
 #include "metrics.h"
 #include "openapi.h"
 #include "page.h"
@@ -57,17 +58,18 @@ static struct MHD_Response *respond_text(char *text, const char *type)
 }
 
 static enum MHD_Result send_response(struct http *http, struct MHD_Connection *connection,
-	unsigned status, struct MHD_Response *response)
+	struct http_request *request, unsigned status, struct MHD_Response *response)
 {
+	request->status = status;
 	http->picture.answers[status / 100 - 1]++;
 	return MHD_queue_response(connection, status, response);
 }
 
 /* For this request alone: gone when it is sent. */
 static enum MHD_Result send_once(struct http *http, struct MHD_Connection *connection,
-	unsigned status, struct MHD_Response *response)
+	struct http_request *request, unsigned status, struct MHD_Response *response)
 {
-	enum MHD_Result result = send_response(http, connection, status, response);
+	enum MHD_Result result = send_response(http, connection, request, status, response);
 	MHD_destroy_response(response);
 	return result;
 }
@@ -88,7 +90,7 @@ static void allow(struct MHD_Response *response, unsigned methods)
 
 /* The last resort when there is no memory is to close the connection. */
 enum MHD_Result http_refuse(struct http *http, struct MHD_Connection *connection,
-	const struct http_request *request, const char *path)
+	struct http_request *request, const char *path)
 {
 	const struct problem *problem = &request->problem;
 	struct MHD_Response *response = respond_text(
@@ -102,10 +104,26 @@ enum MHD_Result http_refuse(struct http *http, struct MHD_Connection *connection
 			response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"sipherd\"");
 	if (problem_is_passing(problem->kind))
 		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
-	return send_once(http, connection, problem_status(problem->kind), response);
+	return send_once(http, connection, request, problem_status(problem->kind), response);
 }
 
 /* --- Answers that are the same for all who ask in one tick --- */
+
+/* Always compressed: at 4 bits a phone most of it says the same. */
+static struct MHD_Response *make_map(struct http *http)
+{
+	size_t length = 0;
+	const uint8_t *map = watch_map(http->picture.watch, &length);
+	if (map == NULL)
+		return NULL;
+	/* The watch keeps it only until its next look. */
+	struct MHD_Response *response = add_data_headers(
+		MHD_create_response_from_buffer(length, (void *)map, MHD_RESPMEM_MUST_COPY),
+		"application/octet-stream");
+	if (response != NULL)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	return response;
+}
 
 static struct MHD_Response *make(struct http *http, const struct route *route, unsigned which)
 {
@@ -114,6 +132,8 @@ static struct MHD_Response *make(struct http *http, const struct route *route, u
 		char *text = metrics_text(&http->picture, &length);
 		return respond(text, length, METRICS_CONTENT_TYPE);
 	}
+	if (route->kind == ROUTE_MAP)
+		return make_map(http);
 	if (route->kind == ROUTE_OPENAPI)
 		return respond_text(openapi_text(&http->picture, http->token_needed), JSON);
 	return respond_text(route_json(route, which, &http->picture), JSON);
@@ -174,12 +194,16 @@ static enum MHD_Result answer_kept(struct http *http, struct MHD_Connection *con
 	const struct route *route = request->route;
 	if (route->kind == ROUTE_READY && !is_ready(http, &request->problem))
 		return http_refuse(http, connection, request, path);
+	if (route->kind == ROUTE_MAP && http->picture.watch == NULL) {
+		problem_set(&request->problem, PROBLEM_NOT_READY, "there was no memory for it");
+		return http_refuse(http, connection, request, path);
+	}
 	struct MHD_Response *response = route->kind == ROUTE_TIMELINE
 						? timeline(http, route,
 							  request->asked.query[0].number)
 						: current(http, route, request->asked.which);
 	if (response != NULL)
-		return send_response(http, connection, MHD_HTTP_OK, response);
+		return send_response(http, connection, request, MHD_HTTP_OK, response);
 	problem_set(&request->problem, PROBLEM_OUT_OF_MEMORY, "try again");
 	return http_refuse(http, connection, request, path);
 }
@@ -208,18 +232,46 @@ static enum MHD_Result answer_asked(struct http *http, struct MHD_Connection *co
 						: respond_text(route_json(route, 0, &http->picture),
 							  JSON);
 	if (response != NULL)
-		return send_once(http, connection, route->status != 0 ? route->status : MHD_HTTP_OK,
-			response);
+		return send_once(http, connection, request,
+			route->status != 0 ? route->status : MHD_HTTP_OK, response);
 	problem_set(&request->problem, PROBLEM_OUT_OF_MEMORY, "try again");
 	return http_refuse(http, connection, request, path);
 }
-
-/* --- The page --- */
 
 static const char *header(struct MHD_Connection *connection, const char *name)
 {
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
+
+/* An answer that lasts. Of HEAD it is only the beginning, and nobody listens. */
+static enum MHD_Result answer_stream(struct http *http, struct MHD_Connection *connection,
+	struct http_request *request, const char *path)
+{
+	const bool listens = strcmp(request->method, MHD_HTTP_METHOD_HEAD) != 0;
+	const char *last_id = header(connection, "Last-Event-ID");
+	if (!events_have_room(http->picture.events)) {
+		problem_set(&request->problem, PROBLEM_STREAMS_FULL,
+			"at most %d can listen, and nobody once the run is ending",
+			EVENTS_LISTENERS_MAX);
+		return http_refuse(http, connection, request, path);
+	}
+	/* A browser that comes back by itself asks the same query again: its header is newer. */
+	if (last_id == NULL && request->asked.query[0].given)
+		last_id = request->asked.query[0].text;
+	struct MHD_Response *response = add_data_headers(
+		listens ? events_listen(http->picture.events, connection, last_id)
+			: MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT),
+		"text/event-stream");
+	if (response == NULL) {
+		problem_set(&request->problem, PROBLEM_OUT_OF_MEMORY, "try again");
+		return http_refuse(http, connection, request, path);
+	}
+	if (listens)
+		http_place(connection)->listens = true;
+	return send_once(http, connection, request, MHD_HTTP_OK, response);
+}
+
+/* --- The page --- */
 
 static enum MHD_Result answer_page(struct http *http, struct MHD_Connection *connection,
 	struct http_request *request, const char *path)
@@ -238,7 +290,8 @@ static enum MHD_Result answer_page(struct http *http, struct MHD_Connection *con
 	MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT_ENCODING);
 	if (gzip && !known)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
-	return send_once(http, connection, known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
+	return send_once(
+		http, connection, request, known ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
 }
 
 enum MHD_Result http_answer(struct http *http, struct MHD_Connection *connection,
@@ -247,6 +300,8 @@ enum MHD_Result http_answer(struct http *http, struct MHD_Connection *connection
 	switch (request->route->kind) {
 	case ROUTE_PAGE:
 		return answer_page(http, connection, request, path);
+	case ROUTE_STREAM:
+		return answer_stream(http, connection, request, path);
 	case ROUTE_ASKED:
 	case ROUTE_BYTES:
 		return answer_asked(http, connection, request, path);

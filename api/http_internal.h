@@ -13,10 +13,12 @@
 
 #include <microhttpd.h>
 
+#include "audit.h"
 #include "guard.h"
 #include "http.h"
 #include "problem.h"
 #include "routes.h"
+#include "steer.h"
 #include "tokens.h"
 
 #define HTTP_PEM_MAX 65536
@@ -51,6 +53,9 @@ struct http {
 	struct http_place place[HTTP_CONNECTIONS_MAX];
 	struct http_kept kept[ROUTES][ROUTE_VARIANTS];
 	struct route_timeline timeline;
+	struct phones *phones;
+	struct steer steer;
+	struct audit audit;
 };
 
 /* A request, from its headers to its end. */
@@ -63,6 +68,7 @@ struct http_request {
 	bool has_body;          /* one is announced */
 	struct problem problem; /* kind and detail */
 	struct asked asked;
+	unsigned status;     /* of the answer */
 	size_t length, room; /* of the body; room 0: it is not kept */
 	char *body;
 };
@@ -72,14 +78,21 @@ static inline const char *http_scheme(const struct http *http)
 	return http->cert != NULL ? "https" : "http";
 }
 
+/* http.c: the connection's place; NULL: there was none left for it. */
+struct http_place *http_place(struct MHD_Connection *connection);
+
 /* http_open.c: all but the daemon and the tokens come from here. EXIT_DONE or an exit code. */
 int http_take_options(struct http *http);
 /* 0 or -errno; then http_cannot_listen says what that means. */
 int http_listen_on(struct http *http);
 int http_cannot_listen(const struct http *http, int reason);
 int http_write_tokens(struct http *http);
+int http_open_audit(struct http *http);
 void http_tell(struct http *http);
 void http_forget_pem(char *text);
+
+/* http.c */
+struct http_place *http_place(struct MHD_Connection *connection);
 
 /* http_request.c: the headers are there. Who asks and what is judged, but for the body. NULL: out of
  * memory. */
@@ -96,7 +109,7 @@ size_t http_unescape(void *context, struct MHD_Connection *connection, char *tex
 enum MHD_Result http_answer(struct http *http, struct MHD_Connection *connection,
 	struct http_request *request, const char *path);
 enum MHD_Result http_refuse(struct http *http, struct MHD_Connection *connection,
-	const struct http_request *request, const char *path);
+	struct http_request *request, const char *path);
 void http_forget_answers(struct http *http);
 
 #endif

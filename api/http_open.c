@@ -129,13 +129,30 @@ int http_write_tokens(struct http *http)
 	char path[sizeof(http->tokens.path)];
 	snprintf(path, sizeof(path), "%s/%s.%u.tokens", fleet->state, fleet->name,
 		share->image.slot);
-	int status = tokens_open(&http->tokens, share->has_image ? path : NULL);
+	int status = tokens_open(&http->tokens, share->has_image ? path : NULL, http->listen.port);
 	if (status == 0)
 		return EXIT_DONE;
 	fprintf(stderr,
 		"sipherd: the tokens of the HTTP API cannot be written to %s: %s. Another folder "
 		"is chosen by --state DIR; --http none serves nothing.\n",
 		share->has_image ? path : "/tmp", strerror(-status));
+	return EXIT_HOST;
+}
+
+int http_open_audit(struct http *http)
+{
+	const struct share *share = http->picture.share;
+	const struct fleet *fleet = http->picture.fleet;
+	char path[AUDIT_PATH_MAX];
+	snprintf(
+		path, sizeof(path), "%s/%s.%u.audit", fleet->state, fleet->name, share->image.slot);
+	int status = audit_open(&http->audit, share->has_image ? path : NULL);
+	if (status == 0)
+		return EXIT_DONE;
+	fprintf(stderr,
+		"sipherd: what is changed over HTTP cannot be logged in %s: %s. Another folder is "
+		"chosen by --state DIR; --http none serves nothing.\n",
+		path, strerror(-status));
 	return EXIT_HOST;
 }
 

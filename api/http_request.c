@@ -119,7 +119,8 @@ static bool check_route(struct http_request *request, const char *path)
 }
 
 /* Who changes things must be an operator, whatever the address, and say what in JSON. */
-static bool check_change(const struct headers *h, struct http_request *request)
+static bool check_change(
+	const struct http *http, const struct headers *h, struct http_request *request)
 {
 	if (request->role == ROLE_NOBODY)
 		return problem_set(&request->problem, PROBLEM_UNAUTHORIZED,
@@ -128,6 +129,8 @@ static bool check_change(const struct headers *h, struct http_request *request)
 	if (request->role != ROLE_OPERATOR)
 		return problem_set(&request->problem, PROBLEM_FORBIDDEN,
 			"changes need the operator's token, this is a viewer's");
+	if (!steer_count(&http->picture, &request->problem))
+		return false;
 	if (h->types != 1 || !guard_is_json(h->type))
 		return problem_set(&request->problem, PROBLEM_MEDIA_TYPE,
 			"send Content-Type: application/json");
@@ -167,7 +170,7 @@ static bool check(const struct http *http, struct MHD_Connection *connection,
 	if (!check_place(http, h, &request->problem) || !check_token(http, h, path, request) ||
 		!check_length(h, path, &request->problem, &length) || !check_route(request, path))
 		return false;
-	if (request->route->method != ROUTE_GET && !check_change(h, request))
+	if (request->route->method != ROUTE_GET && !check_change(http, h, request))
 		return false;
 	if (!check_query(request, connection))
 		return false;

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "ctl.h"
 #include "export.h"
 #include "fleet.h"
 #include "monitor.h"
 #include "options.h"
 #include "output.h"
+#include "probe.h"
 #include "run.h"
 #include "view.h"
 
@@ -81,7 +83,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (options_parse(&options, argc, argv) != 0) {
 		options_free(&options);
-		return EXIT_USAGE;
+		return options.command == COMMAND_PROBE ? probe_misused() : EXIT_USAGE;
 	}
 	int status = EXIT_DONE;
 	if (options.version)
@@ -102,6 +104,10 @@ int main(int argc, char **argv)
 		status = run_monitor(&options);
 	else if (options.command == COMMAND_EXPORT)
 		status = run_export(&options);
+	else if (options.command == COMMAND_CTL)
+		status = run_ctl(&options);
+	else if (options.command == COMMAND_PROBE)
+		status = run_probe(&options);
 	else
 		status = import(&options);
 	options_free(&options);

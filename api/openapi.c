@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "events.h"
 #include "page.h"
 #include "problem.h"
 #include "routes.h"
@@ -149,6 +150,7 @@ static json_t *schemas(const struct picture *picture)
 		routes[i].describe(&shape, picture, 0);
 		json_object_set_new(object, routes[i].schema, shape_close(&shape));
 	}
+	events_schemas(object, picture);
 	return object;
 }
 

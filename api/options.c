@@ -16,8 +16,11 @@
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
 #define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
+#define ON_CLIENT ON(COMMAND_CTL)
+#define ON_OUTPUT (ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT) | ON(COMMAND_CTL))
 #define ON_ALL (ON(COMMANDS) - 1)
-#define COMMANDS_ARE "Commands are run, check, demo, registrar, import, fleet, export and help."
+#define COMMANDS_ARE \
+	"Commands are run, check, demo, registrar, import, fleet, export, probe, ctl and help."
 
 #define NAME_MAX_BYTES 64 /* of an option as the user writes it */
 #define FOR_MOST_MS (365ull * 86400000)
@@ -38,7 +41,7 @@ struct option_row {
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_row rows[] = {
-	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET), VALUE_MS, FIELD(for_ms),
+	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET) | ON_CLIENT, VALUE_MS, FIELD(for_ms),
 		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
 	{"keep", NULL, ON(COMMAND_DEMO), VALUE_FLAG, FIELD(keep),
 		"tell the story over and over until --for is over or Ctrl-C, as in a terminal"},
@@ -66,16 +69,16 @@ static const struct option_row rows[] = {
 	{"reboot", "ENTRY", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_LIST, FIELD(reboot),
 		"restart phones inside the run: planned:0-999@20s or power-cut:all@20s+10s (spread "
 		"over 10 s)"},
-	{"dns", "SERVERS", ON(COMMAND_RUN), VALUE_TEXT, FIELD(dns),
+	{"dns", "SERVERS", ON(COMMAND_RUN) | ON(COMMAND_PROBE), VALUE_TEXT, FIELD(dns),
 		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
 		"commas; those of /etc/resolv.conf without it"},
 	{"store", "URL", ON_STORE, VALUE_TEXT, FIELD(store),
 		"the store instead of the fleet file's; a URL with a password only in "
 		"SIPHERD_STORE, "
 		"which ps does not show"},
-	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO), VALUE_TEXT, FIELD(state),
-		"folder of the image file and the embedded store instead of the fleet file's; the "
-		"demo uses a new one without it"},
+	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO) | ON_CLIENT, VALUE_TEXT, FIELD(state),
+		"folder of the image file, the embedded store and the tokens instead of the fleet "
+		"file's; the demo uses a new one without it"},
 	{"http", "ADDRESS:PORT", ON_HTTP, VALUE_TEXT, FIELD(http),
 		"where the HTTP API listens, none to go without; 127.0.0.1:8470 without it. "
 		"Other hosts can only be let in with TLS and a token"},
@@ -93,8 +96,10 @@ static const struct option_row rows[] = {
 		9999999},
 	{"feed", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(feed),
 		"follow the phones' transitions until --for is over or Ctrl-C"},
-	{"json", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(json),
-		"as JSON (schema sipherd.fleet/1); the feed as one object per line"},
+	{"json", NULL, ON(COMMAND_FLEET) | ON(COMMAND_PROBE) | ON(COMMAND_CTL), VALUE_FLAG,
+		FIELD(json),
+		"as JSON (schemas sipherd.fleet/1, sipherd.probe/1, the HTTP API's own); the feed "
+		"and events as one object per line"},
 	{"csv", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(csv),
 		"comma-separated with a header: index, user, address, port, registered, "
 		"last_tried, "
@@ -104,7 +109,7 @@ static const struct option_row rows[] = {
 		"host;its port;phone's address;its port"},
 	{"secrets", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(secrets),
 		"with --sipp: write the passwords; without it that field is empty"},
-	{"output", "FILE", ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT), VALUE_TEXT, FIELD(output),
+	{"output", "FILE", ON_OUTPUT, VALUE_TEXT, FIELD(output),
 		"write to this file, readable by its owner only, instead of to standard output"},
 	{"link", "LINK", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(link),
 		"tap:NAME, af_packet:IF, af_xdp:IF or pci:ADDRESS"},
@@ -131,6 +136,37 @@ static const struct option_row rows[] = {
 		"longest registration granted", 1, 86400},
 	{"capacity", "N", ON(COMMAND_REGISTRAR), VALUE_COUNT, FIELD(capacity),
 		"bindings there is room for, per registrar (100k)", 1, 10000000},
+	{"count", "N", ON(COMMAND_PROBE), VALUE_COUNT, FIELD(count),
+		"requests to each proxy, one after the other (1)", 1, 1000},
+	{"interval", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(interval_ms),
+		"from one request to the next (1s)", 1, 3600000},
+	{"timeout", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(timeout_ms),
+		"without a final answer for so long, a request is lost (5s); until then it is sent "
+		"again after 0.5, 1, 2 and then every 4 s, as RFC 3261 says",
+		1, 600000},
+	{"warning", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(warning_ms),
+		"a mean round trip of more than this is a WARNING", 1, 600000},
+	{"critical", "TIME", ON(COMMAND_PROBE), VALUE_MS, FIELD(critical_ms),
+		"a mean round trip of more than this is CRITICAL", 1, 600000},
+	{
+		"expect",
+		"CODES",
+		ON(COMMAND_PROBE),
+		VALUE_TEXT,
+		FIELD(expect),
+		"final answers that are good, such as 200 or 2xx,404,480-489; without it all but "
+		"5xx",
+	},
+	{"prometheus", NULL, ON(COMMAND_PROBE), VALUE_FLAG, FIELD(prometheus),
+		"as Prometheus text, for node_exporter's textfile collector"},
+	{"url", "URL", ON_CLIENT, VALUE_TEXT, FIELD(url),
+		"of a running sipherd's HTTP API; http://127.0.0.1:8470 without it"},
+	{"token-file", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(token_file),
+		"file with the token to show: the one that a run names at its start, or one with "
+		"nothing but the token. Without it SIPHERD_TOKEN, or the newest such file of this "
+		"user's runs"},
+	{"cacert", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(cacert),
+		"certificates that the server's must be signed by, PEM; the system's without it"},
 	{"verbose", NULL, ON_LIVE, VALUE_FLAG, FIELD(verbose), "show what DPDK says"},
 	{"help", NULL, ON_ALL, VALUE_FLAG, FIELD(help), "this text"},
 	{"version", NULL, ON_ALL, VALUE_FLAG, FIELD(version), "name and version"},
@@ -140,7 +176,8 @@ static const struct option_row rows[] = {
 
 struct command_row {
 	const char *name, *arguments, *help;
-	size_t least, most; /* arguments */
+	size_t least, most;  /* arguments */
+	const char *missing; /* what they are; NULL: files */
 };
 
 static const struct command_row commands[COMMANDS] = {
@@ -161,6 +198,16 @@ static const struct command_row commands[COMMANDS] = {
 		0, 1},
 	[COMMAND_EXPORT] = {"export", "FLEET.yaml",
 		"write the phones and the proxy each is at, as the store has it", 1, 1},
+	[COMMAND_PROBE] = {"probe", "HOST[:PORT]...",
+		"check proxies with OPTIONS over an ordinary socket, for Nagios: exit 0 OK, 1 "
+		"WARNING, 2 CRITICAL, 3 UNKNOWN",
+		1, OPTIONS_LIST_MAX, "a host"},
+	[COMMAND_CTL] = {"ctl", "COMMAND",
+		"read and steer a running sipherd through its HTTP API. Commands: fleet, proxies, "
+		"generator, store, load, ready, phones [state=STATE] [proxy=PROXY] [limit=N] "
+		"[cursor=N], phone N, trace N, pcap N -o FILE, reregister N, unregister N, reboot "
+		"N, power-cut N, pause, resume, set [phones=N] [ramp=N/s], events, get PATH",
+		1, OPTIONS_LIST_MAX, "a command"},
 	[COMMAND_HELP] = {"help", "[COMMAND]", "help on a command", 0, 1},
 };
 
@@ -352,8 +399,7 @@ static int parse_command_line(struct options *options, int argc, char **argv)
 			return usage("unknown option", argv[optind - 1], "See sipherd help.");
 		if (found == 'h')
 			options->help = true;
-		else if (found == 'o' && options->command != COMMAND_IMPORT &&
-			 options->command != COMMAND_EXPORT)
+		else if (found == 'o' && !(ON(options->command) & ON_OUTPUT))
 			return usage("unknown option", "-o", "See sipherd help.");
 		else if (found == 'o')
 			options->output = optarg;
@@ -371,8 +417,12 @@ static int check_arguments(const struct options *options)
 	const struct command_row *command = &commands[options->command];
 	if (options->help || options->version || options->man)
 		return 0;
-	if (options->arguments.count < command->least)
-		return usage("a file is missing behind", command->name, "See sipherd help.");
+	if (options->arguments.count < command->least) {
+		char what[64];
+		snprintf(what, sizeof(what), "%s is missing behind",
+			command->missing ? command->missing : "a file");
+		return usage(what, command->name, "See sipherd help.");
+	}
 	if (options->arguments.count > command->most)
 		return usage("unexpected argument", options->arguments.item[command->most],
 			"See sipherd help.");
@@ -393,7 +443,12 @@ int options_parse(struct options *options, int argc, char **argv)
 		.phone = OPTIONS_NOT_GIVEN,
 		.capacity = OPTIONS_NOT_GIVEN,
 		.min_expires_s = OPTIONS_NOT_GIVEN,
-		.max_expires_s = OPTIONS_NOT_GIVEN};
+		.max_expires_s = OPTIONS_NOT_GIVEN,
+		.count = 1,
+		.interval_ms = 1000,
+		.timeout_ms = 5000,
+		.warning_ms = OPTIONS_NOT_GIVEN,
+		.critical_ms = OPTIONS_NOT_GIVEN};
 	split_eal(options, &argc, &argv);
 	if (argc < 2)
 		return usage("no command given", NULL, "Try 'sipherd demo' or 'sipherd help'.");
@@ -471,7 +526,7 @@ void options_help(FILE *out, enum command command)
 	}
 	fprintf(out,
 		"sipherd emulates herds of SIP phones that move between a primary and a redundant "
-		"proxy.\n\nusage: sipherd [DPDK ARGUMENTS --] COMMAND [OPTIONS] [FILES]\n\n");
+		"proxy.\n\nusage: sipherd [DPDK ARGUMENTS --] COMMAND [OPTIONS] [ARGUMENTS]\n\n");
 	for (int i = 0; i < COMMANDS; i++) {
 		char left[64];
 		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
@@ -552,7 +607,8 @@ void options_manual(FILE *out)
 	fprintf(out, ".SH FLEET FILE\nYAML; every key may also be given as \\-\\-set KEY=VALUE.\n");
 	fleet_describe_keys(out, true);
 	print_roff_environment(out);
-	fprintf(out, ".SH EXIT STATUS\n");
+	fprintf(out, ".TP\n.B SIPHERD_TOKEN\nthe token that ctl shows, unless \\-\\-token\\-file "
+		     "names a file\n.SH EXIT STATUS\n");
 	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
 		fprintf(out, ".TP\n.B %d\n%s\n", exits[i].code, exits[i].meaning);
 	fprintf(out,

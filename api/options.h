@@ -33,6 +33,8 @@ enum command {
 	COMMAND_IMPORT,
 	COMMAND_FLEET,
 	COMMAND_EXPORT,
+	COMMAND_PROBE,
+	COMMAND_CTL,
 	COMMAND_HELP,
 	COMMANDS
 };
@@ -48,15 +50,17 @@ struct option_list {
 struct options {
 	enum command command;
 	bool help, version, man, verbose, pcap_credentials;
-	bool json, feed, csv, sipp, secrets, keep;
+	bool json, feed, csv, sipp, secrets, keep, prometheus;
 	bool store_from_environment; /* where ps does not show it */
 	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */
 	uint64_t min_expires_s, max_expires_s;
+	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms;
 	/* NULL when not given */
 	const char *summary, *pcap, *dns, *output;
 	const char *link, *primary, *redundant, *gateway, *realm, *digest;
 	const char *user, *password, *users;
-	const char *store, *state, *fleet;
+	const char *store, *state, *fleet, *expect;
+	const char *url, *token_file, *cacert;
 	const char *http, *http_tls_cert, *http_tls_key;
 	bool http_auth;
 	struct option_list set, fault, reboot, http_host;

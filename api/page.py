@@ -31,7 +31,7 @@ def check(paths):
     folder = os.path.dirname(paths[0])
     for name in sorted(os.listdir(folder)):
         if os.path.splitext(name)[1] in TYPES and name not in names:
-            sys.exit('page.py: %s is not listed in api/meson.build' % os.path.join(folder, name))
+            sys.exit('page.py: %s is not listed in api/page/meson.build' % os.path.join(folder, name))
     for name in names:
         if not re.fullmatch(r'[a-z0-9][a-z0-9.-]*', name) or os.path.splitext(name)[1] not in TYPES:
             sys.exit('page.py: %s: no name or no type for the page' % name)

@@ -18,6 +18,8 @@
 #define PICTURE_TIMELINE_S 900 /* the newest seconds that the API shows */
 
 struct events;
+struct phones;
+struct steer;
 struct watch;
 
 struct picture {
@@ -25,10 +27,13 @@ struct picture {
 	const struct wire_config *config; /* proxies in use, roles, seed */
 	const struct wire_snapshot *now;
 	const struct tally *tally;
-	const struct share *share;
+	struct share *share;
 	struct events *events;     /* NULL: nothing is told while it happens */
 	struct watch *watch;       /* of the events: phones as people see them; NULL likewise */
 	const struct pulse *pulse; /* which proxies answer */
+	struct wire *wire;         /* once it is open */
+	struct phones *phones;     /* of those who serve: single phones, as they are asked for */
+	struct steer *steer;       /* likewise: what operators have changed */
 	const char *link;          /* in use, in words */
 	uint64_t start_us;         /* of the ramp, on the herd's clock */
 	time_t started;

@@ -6,6 +6,8 @@
 
 #include "answers.h"
 #include "page.h"
+#include "phones.h"
+#include "steer.h"
 
 static const char *const proxies[PROXIES] = {"primary", "redundant"};
 
@@ -14,6 +16,15 @@ static const struct ask_field newest[] = {{.name = "seconds",
 						  .low = 1,
 						  .high = PICTURE_TIMELINE_S,
 						  .standard = PICTURE_TIMELINE_S},
+	{0}};
+
+static const struct ask_field last_event[] = {
+	{.name = "last_event_id",
+		.help = "the id of the last event that was received, for those who cannot send the "
+			"header Last-Event-ID: what came since then is told first, up to 60 s of "
+			"it",
+		.kind = ASK_TEXT,
+		.high = 64},
 	{0}};
 
 const struct route routes[ROUTES] = {
@@ -50,6 +61,70 @@ const struct route routes[ROUTES] = {
 		.names = proxies,
 		.variants = PROXIES,
 		.help = "one proxy's share of the phones, and who moved there"},
+	{.path = "/api/v1/phones",
+		.schema = "Phones",
+		.kind = ROUTE_ASKED,
+		.query = phones_query,
+		.act = phones_list,
+		.describe = phones_tell_list,
+		.help = "phones in the order of their indices, page by page"},
+	{.path = "/api/v1/phones/{phone}",
+		.schema = "Phone",
+		.kind = ROUTE_ASKED,
+		.parameter = "phone",
+		.act = phones_one,
+		.describe = phones_tell_one,
+		.help = "one phone: state, timers, binding, last transitions, owner"},
+	{.path = "/api/v1/phones/{phone}/trace",
+		.schema = "Trace",
+		.kind = ROUTE_ASKED,
+		.parameter = "phone",
+		.act = phones_trace,
+		.describe = phones_tell_trace,
+		.help = "its last messages; they are kept from the first time this is asked on"},
+	{.path = "/api/v1/phones/{phone}/capture.pcapng",
+		.kind = ROUTE_BYTES,
+		.type = "application/vnd.tcpdump.pcap",
+		.parameter = "phone",
+		.act = phones_trace,
+		.bytes = phones_capture,
+		.help = "the same for Wireshark"},
+	{.path = "/api/v1/phones/{phone}/actions",
+		.schema = "Action",
+		.method = ROUTE_POST,
+		.kind = ROUTE_ASKED,
+		.status = 202,
+		.parameter = "phone",
+		.body = steer_action_body,
+		.body_schema = "ActionWanted",
+		.act = steer_act,
+		.describe = steer_tell_action,
+		.help = "have one phone do something"},
+	{.path = "/api/v1/map",
+		.kind = ROUTE_MAP,
+		.help = "every phone's state, 4 bits each: \"SHM1\", phones (32 bits), sequence "
+			"(64 bits, both big-endian), then two phones a byte, the lower one in the "
+			"low bits"},
+	{.path = "/api/v1/events",
+		.kind = ROUTE_STREAM,
+		.query = last_event,
+		.help = "what happens, as server-sent events; their data is described by the "
+			"schemas Event*"},
+	{.path = "/api/v1/load",
+		.schema = "Load",
+		.kind = ROUTE_ASKED,
+		.act = steer_look,
+		.describe = steer_tell_load,
+		.help = "what the fleet is asked to do"},
+	{.path = "/api/v1/load",
+		.schema = "Load",
+		.method = ROUTE_PATCH,
+		.kind = ROUTE_ASKED,
+		.body = steer_load_body,
+		.body_schema = "LoadWanted",
+		.act = steer_load,
+		.describe = steer_tell_load,
+		.help = "change it: what is not given stays"},
 	{.path = "/api/v1/generator",
 		.schema = "Generator",
 		.describe = answer_generator,

@@ -14,7 +14,7 @@
 #include "picture.h"
 #include "shape.h"
 
-#define ROUTES 13
+#define ROUTES 22
 #define ROUTE_VARIANTS 16 /* at most so many names may stand in a path */
 
 enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PATCH, ROUTE_METHODS };
@@ -48,8 +48,8 @@ struct route {
 	const struct ask_field *body;  /* of POST and PATCH */
 	const char *body_schema;       /* its name */
 	/* False: the problem says why. */
-	bool (*act)(const struct picture *picture, const struct asked *asked,
-		struct problem *problem);
+	bool (*act)(
+		const struct picture *picture, const struct asked *asked, struct problem *problem);
 	void (*describe)(struct shape *shape, const struct picture *picture, unsigned which);
 	/* To be freed; NULL: out of memory. */
 	uint8_t *(*bytes)(const struct picture *picture, size_t *length);

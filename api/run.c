@@ -494,7 +494,7 @@ static int begin(struct run *run)
 	return share_start(&run->share, run->wire, run->loop, run->config.link.kind != WIRE_MEMORY);
 }
 
-static struct picture picture_of(const struct run *run)
+static struct picture picture_of(struct run *run)
 {
 	return (struct picture){.fleet = &run->fleet,
 		.config = &run->config,
@@ -502,6 +502,7 @@ static struct picture picture_of(const struct run *run)
 		.tally = &run->tally,
 		.share = &run->share,
 		.pulse = &run->pulse,
+		.wire = run->wire,
 		.link = run->wire != NULL ? wire_description(run->wire) : "",
 		.start_us = run->start_us,
 		.started = time(NULL)};

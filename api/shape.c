@@ -78,6 +78,15 @@ void shape_maybe_number(
 	add(shape, name, help, what);
 }
 
+void shape_maybe_integer(
+	struct shape *shape, const char *name, const char *help, bool has, int64_t value)
+{
+	json_t *what = shape->schema ? type_of("integer", true)
+		       : has         ? json_integer(value)
+				     : json_null();
+	add(shape, name, help, what);
+}
+
 void shape_switch(struct shape *shape, const char *name, const char *help, bool value)
 {
 	add(shape, name, help, shape->schema ? type_of("boolean", false) : json_boolean(value));
@@ -187,4 +196,12 @@ void shape_made(struct shape *shape, const char *name, const char *help, json_t 
 		object = schema;
 	}
 	add(shape, name, help, object);
+}
+
+bool shape_is_text(const char *value)
+{
+	json_t *made = json_string(value);
+	const bool is = made != NULL;
+	json_decref(made);
+	return is;
 }

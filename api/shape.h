@@ -33,6 +33,9 @@ void shape_text(struct shape *shape, const char *name, const char *help, const c
 /* null where value is NULL. */
 void shape_maybe_text(struct shape *shape, const char *name, const char *help, const char *value);
 void shape_count(struct shape *shape, const char *name, const char *help, uint64_t value);
+/* null where there is none; may be negative. */
+void shape_maybe_integer(
+	struct shape *shape, const char *name, const char *help, bool has, int64_t value);
 /* null where there is none. */
 void shape_maybe_number(
 	struct shape *shape, const char *name, const char *help, bool has, double value);
@@ -53,5 +56,8 @@ void shape_texts(struct shape *shape, const char *name, const char *help, uint32
 void shape_pairs(struct shape *shape, const char *name, const char *help, json_t *pairs);
 /* An object that always has the same fields; its schema is read off it. Takes the reference. */
 void shape_made(struct shape *shape, const char *name, const char *help, json_t *object);
+
+/* Can JSON carry it: is it UTF-8? */
+bool shape_is_text(const char *value);
 
 #endif

@@ -110,8 +110,11 @@ static int open_store(struct share *share)
 int share_open(struct share *share, const struct fleet *fleet, unsigned workers, bool watched,
 	void *context, void (*say)(void *context, bool warning, const char *message))
 {
-	*share = (struct share){
-		.fleet = fleet, .context = context, .say = say, .target = fleet->target};
+	*share = (struct share){.fleet = fleet,
+		.context = context,
+		.say = say,
+		.target = fleet->target,
+		.ramp_per_s = fleet->ramp_per_s};
 	const bool stored = fleet->target.kind != TARGET_NONE;
 	if (!stored && !watched)
 		return EXIT_DONE;
@@ -137,7 +140,7 @@ static uint32_t shards_in(uint32_t count)
 static void adopt(void *context, uint32_t first, uint32_t count, bool moved)
 {
 	struct share *share = context;
-	const uint32_t ramp = share->fleet->ramp_per_s, shard = first / SHARD_PHONES;
+	const uint32_t ramp = share->ramp_per_s, shard = first / SHARD_PHONES;
 	const uint64_t now_us = wire_now_us(share->wire);
 	if (share->stopping)
 		return;
@@ -271,6 +274,16 @@ void share_line(const struct share *share, char *out, size_t size)
 		snprintf(out, size, "%s  %u of %u shards  %u node%s  lag %.0f ms%s%s", share->words,
 			s->driven, s->shards, s->nodes, s->nodes == 1 ? "" : "s",
 			(double)s->lag_us / 1e3, s->trouble[0] != '\0' ? "  " : "", s->trouble);
+}
+
+const char *share_owner(const struct share *share, uint32_t shard, char out[SHARE_OWNER_MAX])
+{
+	return share->store != NULL && store_owner(share->store, shard, out) ? out : NULL;
+}
+
+void share_ramp(struct share *share, uint32_t phones_per_s)
+{
+	share->ramp_per_s = phones_per_s;
 }
 
 /* --- The end --- */

@@ -98,6 +98,11 @@ static void measure(
 	out->failbacks = (uint32_t)(tally_switches(a, PROXY_PRIMARY) -
 				    tally_switches(b, PROXY_PRIMARY));
 	out->not_sent = (uint32_t)(tally_not_sent(now) - tally_not_sent(then));
+	out->answered_by[PROXY_PRIMARY] = (uint32_t)(a->answered_primary - b->answered_primary);
+	out->answered_by[PROXY_REDUNDANT] = (uint32_t)(a->answered_redundant -
+						       b->answered_redundant);
+	out->silent_by[PROXY_PRIMARY] = (uint32_t)(a->silent_primary - b->silent_primary);
+	out->silent_by[PROXY_REDUNDANT] = (uint32_t)(a->silent_redundant - b->silent_redundant);
 	since(&rtt, now->histograms.options_rtt_us, then->histograms.options_rtt_us);
 	out->rtt_p50_us = histogram_quantile(&rtt, 0.5);
 	out->rtt_p99_us = histogram_quantile(&rtt, 0.99);

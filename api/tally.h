@@ -16,6 +16,7 @@ struct tally_second {
 	uint32_t registered[PROXIES], elsewhere; /* elsewhere: neither registered nor off */
 	uint32_t register_sent, options_sent, retransmitted;
 	uint32_t answered, silent, failovers, failbacks, not_sent;
+	uint32_t answered_by[PROXIES], silent_by[PROXIES]; /* REGISTER and OPTIONS that ended */
 	uint32_t rtt_p50_us, rtt_p99_us;
 	uint32_t bound[PROXIES], requests[PROXIES]; /* of the built-in registrars */
 };

@@ -154,6 +154,9 @@ static void keep(struct trace_book *book, const struct trace_slot *slot, uint64_
 	struct wire_message *message = &entry->message[entry->put++ % WIRE_TRACE_MESSAGES];
 	memcpy(message, from, offsetof(struct wire_message, frame) + kept);
 	message->unix_us += unix_start_us;
+	/* What is cut is no datagram any more, and would be searched with its headers in front. */
+	if (message->cut && !book->credentials)
+		mask_text(message->frame + message->payload, message->payload_length);
 	mask_frame(message->frame, kept, book->credentials, slot->open);
 }
 

@@ -128,6 +128,10 @@ static void take_nodes(struct store *store, const redisReply *reply)
 	if (!ourselves)
 		return;
 	store->live_nodes = count;
+	pthread_mutex_lock(&store->shared.lock);
+	memcpy(store->shared.node, store->nodes, count * sizeof(store->nodes[0]));
+	store->shared.nodes = count;
+	pthread_mutex_unlock(&store->shared.lock);
 	if (store->placement != NULL && known < 1)
 		placement_list_lost(store->placement, store_now(store) / 1000);
 	if (store->placement != NULL)

@@ -256,6 +256,22 @@ void store_publish(struct store *store, const struct store_field *fields, size_t
 	pthread_mutex_unlock(&shared->lock);
 }
 
+static_assert(STORE_NODE_MAX == PLACEMENT_NODE_MAX, "one length of names");
+
+bool store_owner(struct store *store, uint32_t shard, char node[STORE_NODE_MAX])
+{
+	struct store_shared *shared = &store->shared;
+	node[0] = '\0';
+	pthread_mutex_lock(&shared->lock);
+	if (shared->nodes > 0) {
+		const unsigned owner = placement_owner(
+			(const char(*)[PLACEMENT_NODE_MAX])shared->node, shared->nodes, shard);
+		memcpy(node, shared->node[owner], STORE_NODE_MAX);
+	}
+	pthread_mutex_unlock(&shared->lock);
+	return node[0] != '\0' && strcmp(node, store->node) != 0;
+}
+
 void store_status(struct store *store, struct store_status *out)
 {
 	pthread_mutex_lock(&store->shared.lock);

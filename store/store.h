@@ -19,6 +19,7 @@
 #include "target.h"
 
 #define STORE_FIELDS_MAX 256
+#define STORE_NODE_MAX 80 /* of a node's name, with its NUL */
 
 struct store_config {
 	struct target target; /* SINGLE, UNIX, SENTINEL, CLUSTER; EMBEDDED is UNIX by now */
@@ -77,6 +78,7 @@ struct store_status {
 	uint32_t calls_waiting;
 	uint64_t lag_us;     /* age of the oldest change that Redis has not confirmed; 0: none */
 	uint64_t lag_max_us; /* largest since the start */
+	uint64_t at_us;      /* when all this was looked at, by the herd's clock */
 	char trouble[200];   /* what is wrong now, or empty */
 };
 
@@ -93,6 +95,9 @@ int store_open(struct store **out, const struct store_config *config,
 	const struct store_events *events, struct ev_loop *loop);
 void store_publish(struct store *store, const struct store_field *fields, size_t count);
 void store_status(struct store *store, struct store_status *out);
+/* Which other live node should drive this shard, by rendezvous over those that the last heartbeat found:
+ * leases follow within seconds. False: nobody is known, or it is us. */
+bool store_owner(struct store *store, uint32_t shard, char node[STORE_NODE_MAX]);
 
 /* Stop driving (release events come for what is still driven), flush, give the leases back. Then the
  * store is quiet: store_is_quiet. At most as long as Redis answers; store_close ends it anyway. */

@@ -140,6 +140,8 @@ struct store_shared {
 	bool any_pending;
 	struct store_message message[STORE_MESSAGES];
 	unsigned messages, messages_lost;
+	char node[PLACEMENT_NODES_MAX][PLACEMENT_NODE_MAX]; /* live; the store's thread writes */
+	unsigned nodes;
 };
 
 enum store_meta { META_UNKNOWN, META_ASKED, META_AGREED };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any bytes as an Ethernet frame: parsed, answered, learnt from and masked as the workers and the
- * capture do it. What is found must lie inside the frame, and an answer must be a frame we can read.
+ * Any bytes as an Ethernet frame: parsed, answered, learnt from, masked and traced as the workers, the
+ * capture and the control thread do it. What is found must lie inside the frame, and an answer must be
+ * a frame we can read.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "frame.h"
 #include "mask.h"
 #include "neighbour.h"
+#include "trace.h"
 
 #define ROOM 1518
 
@@ -69,6 +71,50 @@ static void mask(const uint8_t *data, size_t size, const struct frame_rules *rul
 	free(copy);
 }
 
+/* What a trace shows of a frame: its text inside what is kept, no credentials, and a file of it that
+ * ends where it says. */
+static void show(struct trace_book *book, size_t size)
+{
+	static uint8_t again[WIRE_TRACE_FRAME_MAX];
+	struct wire_trace seen;
+	size_t length;
+	trace_show(trace_find(book, 1), 0, &seen);
+	demand(seen.count > 0);
+	const struct wire_message *message = seen.message[seen.count - 1];
+	const size_t kept = size < WIRE_TRACE_FRAME_MAX ? size : WIRE_TRACE_FRAME_MAX;
+	demand(message->length == size && message->cut == (size > kept));
+	demand((size_t)message->payload + message->payload_length <= kept);
+	memcpy(again, message->frame, kept);
+	mask_text(again + message->payload, message->payload_length);
+	demand(!memcmp(again, message->frame, kept));
+	uint8_t *file = wire_trace_pcapng(&seen, &length);
+	demand(file && length > kept);
+	uint32_t last;
+	memcpy(&last, file + length - sizeof(last), sizeof(last));
+	demand(last >= kept && last < length);
+	free(file);
+}
+
+static void trace(const struct frame *f, const uint8_t *data, size_t size)
+{
+	static struct trace_book book;
+	static struct trace_tap tap;
+	if (!atomic_load(&tap.ring)) {
+		trace_book_open(&book, false);
+		atomic_store(&tap.ring, trace_ring_create());
+		demand(atomic_load(&tap.ring) && trace_begin(&book, 1, 0));
+		trace_watch(&tap, 0, 1);
+	}
+	const struct trace_frame frame = {.bytes = data,
+		.length = (uint32_t)size,
+		.payload = f->payload,
+		.payload_length = f->payload_length,
+		.open = true};
+	trace_put(&tap, 1, &frame);
+	trace_collect(&book, &tap, 0);
+	show(&book, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct address_plan plan[ADDRESS_FAMILIES];
@@ -96,5 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (kind < FRAME_BAD)
 		answer(&f, &rules, &neighbours);
 	mask(data + 1, size - 1, &rules, kind);
+	if (kind == FRAME_UDP && size - 1 <= UINT16_MAX)
+		trace(&f, data + 1, size - 1);
 	return 0;
 }

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The charts, drawn by Chart.js: what they show comes from outside, here is how.
+import { brief, clock, count, milliseconds, percent } from './format.js';
+
+const Chart = window.Chart;
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
+
+function colours() {
+	const style = getComputedStyle(document.documentElement);
+	return (name) => style.getPropertyValue(name).trim();
+}
+
+function axis(colour, more) {
+	return {
+		grid: { color: colour('--line'), drawBorder: false, drawTicks: false },
+		ticks: { color: colour('--soft'), font: { family: FONT, size: 11 }, padding: 6, maxRotation: 0,
+			...more.ticks },
+		...more.axis,
+	};
+}
+
+function options(colour, { x, y, tooltip, legend = true, more = {} }) {
+	return {
+		animation: false,
+		responsive: true,
+		maintainAspectRatio: false,
+		parsing: false,
+		normalized: true,
+		interaction: { mode: 'index', intersect: false },
+		plugins: {
+			legend: {
+				display: legend,
+				align: 'start',
+				labels: { color: colour('--text'), font: { family: FONT, size: 12 }, boxWidth: 10,
+					boxHeight: 10, padding: 12, usePointStyle: false },
+			},
+			tooltip: {
+				backgroundColor: colour('--tip'), titleColor: colour('--tip-text'),
+				bodyColor: colour('--tip-text'), cornerRadius: 4, padding: 8, displayColors: true,
+				boxWidth: 8, boxHeight: 8, titleFont: { family: FONT, size: 12, weight: '600' },
+				bodyFont: { family: FONT, size: 12 }, callbacks: tooltip,
+			},
+		},
+		scales: { x, y },
+		...more,
+	};
+}
+
+function line(colour, label, name, more = {}) {
+	return {
+		label,
+		data: [],
+		borderColor: colour(name),
+		backgroundColor: colour(name),
+		borderWidth: 1.75,
+		pointRadius: 0,
+		pointHitRadius: 6,
+		tension: 0,
+		...more,
+	};
+}
+
+const agoText = (x) => (x === 0 ? 'now' : `\u2212${clock(-x)}`);
+
+// Lines over the newest seconds: fields of the time line.
+class Trend {
+	constructor(canvas, lines) {
+		Object.assign(this, { canvas, lines, seconds: [], range: 300 });
+		this.#make();
+	}
+
+	#make() {
+		const colour = colours();
+		this.chart = new Chart(this.canvas, {
+			type: 'line',
+			data: { datasets: this.lines.map(([, label, name]) => line(colour, label, name)) },
+			options: options(colour, {
+				x: axis(colour, { axis: { type: 'linear', min: -this.range, max: 0 },
+					ticks: { stepSize: this.range / 5, callback: agoText } }),
+				y: axis(colour, { axis: { beginAtZero: true, suggestedMax: 10 },
+					ticks: { maxTicksLimit: 5, precision: 0, callback: brief } }),
+				tooltip: {
+					title: (items) => (items[0].parsed.x > -1 ? 'now'
+						: `${clock(-items[0].parsed.x)} ago`),
+					label: (item) => ` ${item.dataset.label}: ${count(item.parsed.y)} /s`,
+				},
+			}),
+		});
+	}
+
+	recolour() {
+		this.chart.destroy();
+		this.#make();
+		this.show(this.seconds, this.range);
+	}
+
+	show(seconds, range) {
+		this.seconds = seconds;
+		this.range = range;
+		const newest = seconds.length > 0 ? seconds[seconds.length - 1].at_s : 0;
+		const seen = seconds.filter((s) => s.at_s >= newest - range - 1);
+		this.lines.forEach(([field], i) => {
+			this.chart.data.datasets[i].data = seen.map((s) => ({ x: s.at_s - newest, y: s[field] }));
+		});
+		const { x } = this.chart.options.scales;
+		x.min = -range;
+		x.ticks.stepSize = range / 5;
+		this.chart.update('none');
+	}
+}
+
+// Phones back in service: what was measured over what is predicted.
+class Recovery {
+	constructor(canvas) {
+		this.canvas = canvas;
+		this.measured = [];
+		this.predicted = [];
+		this.#make();
+	}
+
+	#make() {
+		const colour = colours();
+		this.chart = new Chart(this.canvas, {
+			type: 'line',
+			data: { datasets: [
+				line(colour, 'measured', '--c-measured', { borderWidth: 2.25 }),
+				line(colour, 'predicted', '--soft', { borderDash: [5, 4], borderWidth: 1.5 }),
+			] },
+			options: options(colour, {
+				x: axis(colour, { axis: { type: 'linear', min: 0 },
+					ticks: { maxTicksLimit: 9, callback: (x) => `${x} s` } }),
+				y: axis(colour, { axis: { min: 0, max: 1 },
+					ticks: { stepSize: 0.25, callback: (y) => `${y * 100} %` } }),
+				tooltip: {
+					title: (items) => `${items[0].parsed.x.toFixed(1)} s after it began`,
+					label: (item) => ` ${item.dataset.label}: ${percent(item.parsed.y)}`,
+				},
+				more: { interaction: { mode: 'nearest', axis: 'x', intersect: false } },
+			}),
+		});
+	}
+
+	recolour() {
+		this.chart.destroy();
+		this.#make();
+		this.show(this.measured, this.predicted);
+	}
+
+	show(measured, predicted) {
+		this.measured = measured;
+		this.predicted = predicted;
+		const [first, second] = this.chart.data.datasets;
+		first.data = measured;
+		second.data = predicted;
+		const last = (list) => (list.length > 0 ? list[list.length - 1].x : 0);
+		this.chart.options.scales.x.max = Math.ceil(Math.max(last(measured), last(predicted), 1));
+		this.chart.update('none');
+	}
+}
+
+// One bar per phase: the middle half in full, from 1 to 99 of 100 pale.
+class Phases {
+	constructor(canvas) {
+		this.canvas = canvas;
+		this.phases = [];
+		this.#make();
+	}
+
+	#make() {
+		const colour = colours();
+		const bar = (label, name, thickness) => ({ label, data: [], backgroundColor: colour(name),
+			grouped: false, barThickness: thickness, borderRadius: 2, borderSkipped: false, minBarLength: 2 });
+		this.chart = new Chart(this.canvas, {
+			type: 'bar',
+			data: { datasets: [bar('middle half', '--c-half', 12), bar('1 to 99 of 100', '--c-most', 12)] },
+			options: options(colour, {
+				x: axis(colour, { axis: { type: 'linear', beginAtZero: true },
+					ticks: { maxTicksLimit: 8, callback: (x) => `${x} s` } }),
+				y: axis(colour, { axis: { type: 'category', labels: [], grid: { display: false } },
+					ticks: { color: colour('--text') } }),
+				tooltip: {
+					label: (item) => {
+						const [low, high] = item.raw.x;
+						return ` ${item.dataset.label}: ${milliseconds(low * 1000)} to ${milliseconds(high * 1000)}`;
+					},
+				},
+				more: { indexAxis: 'y', parsing: true, interaction: { mode: 'index', axis: 'y', intersect: false } },
+			}),
+		});
+	}
+
+	recolour() {
+		this.chart.destroy();
+		this.#make();
+		this.show(this.phases);
+	}
+
+	// { label, ranges: [[low, high] of the half, of most] in seconds, or null without samples }
+	show(phases) {
+		this.phases = phases;
+		this.chart.options.scales.y.labels = phases.map((p) => p.label);
+		[0, 1].forEach((which) => {
+			this.chart.data.datasets[which].data = phases
+				.filter((p) => p.ranges !== null)
+				.map((p) => ({ x: p.ranges[which], y: p.label }));
+		});
+		this.chart.update('none');
+	}
+}
+
+export class Charts {
+	constructor(byId) {
+		this.switches = new Trend(byId('chart-switches'), [
+			['failovers', 'fail-overs', '--c-over'],
+			['failbacks', 'fail-backs', '--c-back'],
+			['silent', 'time-outs', '--c-silent'],
+		]);
+		this.requests = new Trend(byId('chart-requests'), [
+			['options_sent', 'OPTIONS', '--c-options'],
+			['register_sent', 'REGISTER', '--c-register'],
+			['retransmitted', 'sent again', '--c-again'],
+		]);
+		this.recovery = new Recovery(byId('chart-recovery'));
+		this.phases = new Phases(byId('chart-phases'));
+		window.addEventListener('sipherd-theme', () => {
+			for (const chart of [this.switches, this.requests, this.recovery, this.phases])
+				chart.recolour();
+		});
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Takes the pictures of the page that the README shows, from a herd that it starts:
+//
+//   python3 tests/browser/run.py docs/screenshots.mjs [FOLDER]
+//
+// Half a minute after a primary proxy came back it crashes again; the pictures are taken when half of
+// the phones are at the redundant one: page-light.png, page-dark.png (1280 wide) and page-phone.png.
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { launch, openPage } from '../tests/browser/browser.mjs';
+import { Herd, until } from '../tests/browser/herd.mjs';
+
+const PHONES = 10000;
+const FOLDER = process.argv[2] ?? 'docs';
+const FLEET = `fleet: office
+phones: ${PHONES}
+user: "2{n:06}"
+password: "pw-{user}"
+domain: pbx.example.net
+link: memory
+proxies: { primary: "192.0.2.1:5060", redundant: "192.0.2.2:5060" }
+redundancy: { mode: asymmetric, switch_delay: 4s }
+keepalive: { period: 10s }
+timers: { no_response: 4s }
+registrar: { realm: pbx.example.net }
+ramp: 1k/s
+`;
+const FAULTS = ['--fault', 'primary:crash@20s-50s', '--fault', 'primary:crash@85s'];
+const VIEWS = [
+	{ name: 'page-light.png', width: 1280, height: 1010 },
+	{ name: 'page-dark.png', width: 1280, height: 1010, dark: true },
+	{ name: 'page-phone.png', width: 390, height: 844, scale: 2 },
+];
+
+const herd = await Herd.start({ fleet: FLEET, args: FAULTS });
+const browser = await launch();
+try {
+	for (const view of VIEWS)
+		view.page = (await openPage(browser, herd.url, view)).page;
+	// The second time: the charts have something to show by then.
+	await herd.says(/(primary proxy crashed[\s\S]*){2}/);
+	await until('half of the phones are at the redundant proxy', async () =>
+		(await herd.get('fleet')).phones.registered.redundant >= PHONES / 2);
+	for (const { name, page } of VIEWS) {
+		const path = join(FOLDER, name);
+		await page.screenshot({ path, animations: 'disabled' });
+		console.log(`${path}: ${Math.round(statSync(path).size / 1000)} kB`);
+	}
+} finally {
+	await browser.close();
+	await herd.end();
+}
