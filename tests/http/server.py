@@ -65,7 +65,8 @@ def ask(port, path, method="GET", headers=None, body=None, host=None, connection
 class Server:
     """A sipherd run on a port of its own, in a folder of its own."""
 
-    def __init__(self, *arguments, store="none", fleet=FLEET, listen="127.0.0.1:0", env=None):
+    def __init__(self, *arguments, store="none", fleet=FLEET, listen="127.0.0.1:0", env=None,
+                 eal=()):
         self.folder = tempfile.mkdtemp(prefix="sipherd-http-")
         path = os.path.join(self.folder, "fleet.yaml")
         with open(path, "w", encoding="utf-8") as file:
@@ -73,7 +74,7 @@ class Server:
         self.errors = open(os.path.join(self.folder, "errors"), "w+", encoding="utf-8")
         listen = ["--http", listen] if listen else []
         self.process = subprocess.Popen(
-            [SIPHERD, "run", path, "--for", "200s", *listen, *arguments], text=True,
+            [SIPHERD, *eal, *(["--"] if eal else []), "run", path, "--for", "200s", *listen, *arguments], text=True,
             stdout=subprocess.PIPE, stderr=self.errors,
             env=environment(SIPHERD_STATE=os.path.join(self.folder, "state"), **(env or {})))
         self.said = ""
@@ -166,7 +167,7 @@ class Case(unittest.TestCase):
         return answer
 
 
-def eventually(check, what, seconds=20):
+def eventually(check, what, seconds=40):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():
