@@ -7,7 +7,7 @@ import { EventList } from './eventlist.js';
 import { EventStream } from './events.js';
 import { quantile } from './cells.js';
 import * as figures from './figures.js';
-import { count, milliseconds, span, timeOfDay } from './format.js';
+import { count, microseconds, span, timeOfDay } from './format.js';
 import { MapView } from './map.js';
 import { Filter, MapState, STATES, decodeDelta, decodeMap, stateMask } from './mapstate.js';
 import { MapSync } from './mapsync.js';
@@ -202,16 +202,14 @@ async function showPhases() {
 	const wanted = state.direction;
 	const answers = await Promise.all(PHASES.map(([name]) => getJson(`histograms/${wanted}_${name}`)));
 	if (wanted !== state.direction) return;
-	const seen = answers.map((answer) => answer.cells_ms);
-	charts.phases.show(seen.map((cells, i) => ({
+	charts.phases.show(answers.map((answer, i) => ({
 		label: PHASES[i][1],
-		ranges: cells.length === 0 ? null : [[0.25, 0.75], [0.01, 0.99]].map((pair) =>
-			pair.map((share) => quantile(cells, share) / 1000)),
+		ranges: answer.count === 0 ? null : [[0.25, 0.75], [0.01, 0.99]].map((pair) =>
+			pair.map((share) => quantile(answer.cells_us, share, answer.unit_us) / 1e6)),
 	})));
 	setTable(byId('phases-table'), ['phase', 'p50', 'p90', 'p99', 'longest', 'switches'],
-		answers.map((answer, i) => [PHASES[i][1],
-			...[0.5, 0.9, 0.99].map((share) => milliseconds(quantile(answer.cells_ms, share))),
-			answer.count > 0 ? milliseconds(answer.max_ms) : '\u2013', count(answer.count)]));
+		answers.map(({ count: n, quantiles_us: q, max_us: most }, i) => [PHASES[i][1],
+			...[q.p50, q.p90, q.p99, most].map((us) => (n > 0 ? microseconds(us) : '\u2013')), count(n)]));
 }
 
 function press(group, button) {
@@ -260,18 +258,19 @@ async function loadFleet() {
 	figures.showLosses(fleet);
 }
 
-// Waits for the answer before it asks again; a page that nobody sees asks nothing.
-function every(ms, what) {
-	const round = async () => {
-		if (!document.hidden) await what().catch(() => {});
-		setTimeout(round, ms);
-	};
-	round();
+// Waits for the answer before it asks again. A page that nobody sees asks nothing, nor one that has
+// lost its sipherd: the event stream finds that again.
+async function every(ms, what) {
+	for (;;) {
+		while (document.hidden || state.status !== 'open') await pause(200);
+		await what().catch(() => {});
+		await pause(ms);
+	}
 }
 
 function askAgainAndAgain() {
 	every(5000, loadFleet);
-	every(2000, async () => {
+	every(1000, async () => {
 		const { proxies } = await getJson('proxies');
 		figures.showProxies(proxies, sipherdMs());
 		proxies.forEach((proxy) => list.look(proxy));

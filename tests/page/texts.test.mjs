@@ -118,6 +118,8 @@ test('quantiles from cells', () => {
 	assert.ok(Number.isNaN(quantile([], 0.5)));
 	const exact = quantile([[32768, 10]], 0.5);
 	assert.ok(exact >= 32768 && exact < 32768 + 512);
+	assert.equal(quantile([[100000, 10], [32768000, 1]], 0.5, 1000), 100000);
+	assert.equal(quantile([[100000, 10], [32768000, 1]], 1, 1000), exact * 1000);
 });
 
 test('numbers as people read them', () => {
