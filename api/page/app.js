@@ -13,8 +13,8 @@ import { Filter, MapState, STATES, decodeDelta, decodeMap, stateMask } from './m
 import { MapSync } from './mapsync.js';
 import { Names } from './names.js';
 import { PhonePanel } from './phone.js';
-import { points, timersOf } from './predict.js';
-import { findWaves, predicted } from './recovery.js';
+import { points, timeOf, timersOf } from './predict.js';
+import { backAfter, findWaves, predicted } from './recovery.js';
 import { startTokens } from './token.js';
 
 const STALE_S = 3;
@@ -37,6 +37,8 @@ const state = {
 	status: 'connecting',
 	nextTry: 0,
 	timers: null,
+	unixStart: 0, // of the run's clock, in seconds
+	signs: [], // of the beginning of waves
 	direction: 'failover',
 	wave: '', // the one that was chosen by hand: its beginning; empty: the newest
 };
@@ -179,7 +181,7 @@ function listWaves(waves) {
 function showRecovery() {
 	const timers = state.timers;
 	if (!timers) return;
-	const waves = findWaves(state.seconds, timers);
+	const waves = findWaves(state.seconds, timers, state.signs);
 	listWaves(waves);
 	const wave = chosenWave(waves);
 	const curve = wave ? predicted(wave, timers) : null;
@@ -190,12 +192,21 @@ function showRecovery() {
 function recoveryNote(wave, curve, timers) {
 	if (!timers.enabled) return 'Redundancy is off: phones have nowhere to go.';
 	if (!wave) return 'No outage in the last 15 minutes. The curve that PHONE.md predicts is drawn over the next one.';
-	const half = wave.points.find((p) => p.y >= 0.5);
-	const all = wave.points.find((p) => p.y >= 0.995);
-	const said = (point) => (point ? `${point.x.toFixed(1)} s` : 'not yet');
-	return `${wave.kind === 'fail-over' ? 'Fail-over' : 'Fail-back'} of ${count(wave.affected)} phones. ` +
-		`Half back after ${said(half)}, all after ${said(all)}; predicted: ${curve.first.toFixed(1)} to ` +
-		`${curve.last.toFixed(1)} s, mean ${curve.mean.toFixed(1)} s.`;
+	const said = (share) => {
+		const after = backAfter(wave, share);
+		return after === null ? 'not yet' : `after ${after.toFixed(1)} s`;
+	};
+	return `${wave.kind === 'fail-over' ? 'Fail-over' : 'Fail-back'} of ${count(wave.affected)} phones: half ` +
+		`back ${said(0.5)}, all ${said(0.995)}${wave.estimated ? ', its beginning estimated' : ''}. Predicted for ` +
+		`keep-alives spread evenly: half after ${timeOf(curve, 0.5).toFixed(1)} s, all after ${curve.last.toFixed(1)} s.`;
+}
+
+// A proxy fell silent or answers again. exact: told by who did it.
+function sign(proxy, dead, unixMs, exact) {
+	const at = unixMs / 1000 - state.unixStart;
+	const known = state.signs.some((s) => s.proxy === proxy && s.dead === dead && s.exact === exact &&
+		Math.abs(s.at_s - at) < 2);
+	if (!known) state.signs = [...state.signs.slice(-50), { proxy, dead, at_s: at, exact }];
 }
 
 async function showPhases() {
@@ -273,7 +284,10 @@ function askAgainAndAgain() {
 	every(1000, async () => {
 		const { proxies } = await getJson('proxies');
 		figures.showProxies(proxies, sipherdMs());
-		proxies.forEach((proxy) => list.look(proxy));
+		for (const proxy of proxies) {
+			list.look(proxy);
+			if (proxy.dead_since_unix_ms !== null) sign(proxy.id, true, proxy.dead_since_unix_ms, false);
+		}
 	});
 	every(2000, async () => {
 		const generator = await getJson('generator');
@@ -304,6 +318,7 @@ function hello(told) {
 		if (state.run !== '') list.reset();
 		state.run = told.run;
 		state.seconds = [];
+		state.signs = [];
 		loadFleet().catch(() => {});
 	}
 	if (newRun) list.note(told.unix_ms, 'info', `sipherd ${told.version} runs ${count(told.phones)} phones of ${told.fleet}`);
@@ -317,6 +332,7 @@ function tick(told) {
 	stats.ticks++;
 	state.heard = performance.now();
 	state.clockMs = told.unix_ms - Date.now();
+	state.unixStart = told.unix_ms / 1000 - told.at_s;
 	state.counts = told.states;
 	figures.showStates(told.states);
 	figures.showSecond(told.second, told.states);
@@ -346,8 +362,14 @@ const stream = new EventStream({
 		sync.need(told.sequence);
 	},
 	transition: (told) => list.transition(told),
-	proxy: (told) => list.proxy(told),
-	alert: (told) => list.alert(told),
+	proxy: (told) => {
+		list.proxy(told);
+		if (told.answering) sign(told.proxy, false, told.unix_ms, false);
+	},
+	alert: (told) => {
+		const fault = list.alert(told);
+		if (fault) sign(fault.proxy, fault.dead, told.unix_ms, true);
+	},
 	bye: (told) => list.note(sipherdMs(), 'warning', `sipherd says goodbye: ${told.reason}`),
 }, (word, next) => {
 	state.status = word;
@@ -363,7 +385,7 @@ function showAge() {
 	const element = byId('age');
 	element.dataset.stale = String(stale);
 	setText(byId('age-text'), state.heard === 0 ? 'connecting'
-		: stale ? `${span(age)} old` : `live, ${Math.max(0, age).toFixed(1)} s old`);
+		: stale ? `${span(age)} old` : `live \u00b7 ${Math.max(0, age).toFixed(1)} s`);
 	document.body.classList.toggle('is-stale', stale && state.heard > 0);
 	const banner = byId('stale');
 	const wasHidden = banner.hidden;
