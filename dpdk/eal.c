@@ -161,7 +161,8 @@ static void choose(const struct eal_wish *wish, struct choice *choice, struct ea
 {
 	static const char *const cores[] = {"-l", "-c", "--lcores", "-s", "-S", NULL};
 	static const char *const devices[] = {"-a", "-b", "--allow", "--block", "--no-pci", NULL};
-	static const char *const telemetry[] = {"--telemetry", "--no-telemetry", NULL};
+	static const char *const silent[] = {"--no-telemetry", NULL};
+	static const char *const telemetry[] = {"--telemetry", NULL};
 	static const char *const prefix[] = {"--file-prefix", NULL};
 	static const char *const sharing[] = {"--proc-type", "--no-shconf", NULL};
 	struct arguments *arguments = &choice->arguments;
@@ -177,7 +178,8 @@ static void choose(const struct eal_wish *wish, struct choice *choice, struct ea
 		if (wish->pci)
 			add(arguments, wish->pci);
 	}
-	if (!given(wish, telemetry))
+	out->telemetry = given(wish, telemetry) && !given(wish, silent);
+	if (!out->telemetry)
 		add(arguments, "--no-telemetry");
 	if (!given(wish, sharing))
 		add(arguments, "--no-shconf");
@@ -235,6 +237,10 @@ int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *er
 	choose(wish, choice, out);
 	if (!wish->verbose)
 		be_quiet();
+	/* DPDK takes its telemetry socket out of the folder at exit only, before what was registered
+	 * earlier than its own handler. */
+	if (out->telemetry)
+		atexit(remove_folder);
 	rte_errno = 0;
 	const int started = rte_eal_init(choice->arguments.count, choice->arguments.value);
 	const int code = rte_errno ? -rte_errno : -EIO;

@@ -21,6 +21,7 @@ struct eal {
 	unsigned lcore[WIRE_WORKERS_MAX]; /* of each worker */
 	bool crowded;                     /* fewer CPUs than workers and the control thread */
 	bool huge_pages;
+	bool telemetry; /* DPDK answers questions: the user has asked for it */
 };
 
 int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *error);

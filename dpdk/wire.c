@@ -11,6 +11,7 @@
 
 #include "failure.h"
 #include "pool.h"
+#include "telemetry.h"
 #include "wire_internal.h"
 
 #define FRAMES_PER_WORKER 8191
@@ -101,7 +102,14 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 	const int result = eal_open(&wire->eal, &wish, error);
 	wire->eal_is_open = !result;
 	wire->link.huge_pages = wire->eal.huge_pages;
-	return result;
+	if (result || !wire->eal.telemetry)
+		return result;
+	const int told = telemetry_open();
+	return told ? failure(error, told,
+			      "telemetry: DPDK does not take our commands: %s. Leave "
+			      "the EAL argument --telemetry out",
+			      strerror(-told))
+		    : 0;
 }
 
 static int open_pools(struct wire *wire, struct wire_error *error)
@@ -539,6 +547,7 @@ void wire_close(struct wire *wire)
 		close_worker(wire->worker[w]);
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX; w++)
 		rte_mempool_free(wire->pool[w]);
+	telemetry_close();
 	if (wire->eal_is_open)
 		eal_close();
 	trace_book_close(&wire->traces);

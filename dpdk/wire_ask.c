@@ -3,6 +3,7 @@
  * single phones. */
 #include <string.h>
 
+#include "telemetry.h"
 #include "wire_internal.h"
 
 #define ANSWER_WAIT_US 250000
@@ -82,6 +83,7 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 	}
 	if (wire->capture)
 		out->wire.captured = capture_written(wire->capture);
+	telemetry_publish(out);
 }
 
 /* --- Looks --- */

@@ -20,6 +20,7 @@
 #define SLEEP_LONG_US 1000
 #define SLEEP_SHORT_US 20   /* where a device's queue would overflow meanwhile */
 #define SLEEP_ALONE_US 4000 /* where only orders come from outside */
+#define ATTENTIVE_US 20000  /* after a look: who looks at one phone often looks at more */
 #define WAKE_UP_US 20       /* a sleeper is late by about so much */
 
 static void publish_hop(struct worker *worker, unsigned proxy)
@@ -149,7 +150,6 @@ static void answer_report(struct worker *worker, uint64_t now_us)
 	atomic_store_explicit(&worker->report_question.answered, asked, memory_order_release);
 }
 
-/* Who looks at one phone often looks at more: stay awake for them. */
 static void answer_look(struct worker *worker, uint64_t now_us)
 {
 	uint32_t asked;
@@ -158,7 +158,7 @@ static void answer_look(struct worker *worker, uint64_t now_us)
 		return;
 	look->found = herd_look(worker->herd, look->phone, now_us, &look->answer);
 	atomic_store_explicit(&look->question.answered, asked, memory_order_release);
-	worker->activity++;
+	worker->attentive_until_us = now_us + ATTENTIVE_US;
 }
 
 /* The earliest of everything that has a time. */
@@ -195,6 +195,8 @@ static void rest(struct worker *worker, uint64_t now_us)
 		longest = SLEEP_SHORT_US;
 	if (worker->alone)
 		longest = SLEEP_ALONE_US;
+	if (now_us < worker->attentive_until_us)
+		longest = RTE_MIN(longest, (uint64_t)SLEEP_US);
 	const uint64_t due = next_due_us(worker, now_us + longest + WAKE_UP_US);
 	if (due <= now_us + WAKE_UP_US)
 		sched_yield();

@@ -129,7 +129,7 @@ struct worker {
 	bool rests_shortly; /* the device's queue is short: never sleep long */
 	bool crowded;       /* somebody else needs this CPU */
 	uint64_t activity;  /* grows with everything that is not polling in vain */
-	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
+	uint64_t idle_since_us, attentive_until_us, rounds, busy_tsc, window_tsc;
 	float busy_ratio;
 	struct mailbox mailbox;
 	atomic_bool *stop; /* control thread writes */

@@ -65,7 +65,8 @@ def ask(port, path, method="GET", headers=None, body=None, host=None, connection
 class Server:
     """A sipherd run on a port of its own, in a folder of its own."""
 
-    def __init__(self, *arguments, store="none", fleet=FLEET, listen="127.0.0.1:0", env=None):
+    def __init__(self, *arguments, store="none", fleet=FLEET, listen="127.0.0.1:0", env=None,
+                 eal=()):
         self.folder = tempfile.mkdtemp(prefix="sipherd-http-")
         path = os.path.join(self.folder, "fleet.yaml")
         with open(path, "w", encoding="utf-8") as file:
@@ -73,7 +74,7 @@ class Server:
         self.errors = open(os.path.join(self.folder, "errors"), "w+", encoding="utf-8")
         listen = ["--http", listen] if listen else []
         self.process = subprocess.Popen(
-            [SIPHERD, "run", path, "--for", "200s", *listen, *arguments], text=True,
+            [SIPHERD, *eal, *(["--"] if eal else []), "run", path, "--for", "200s", *listen, *arguments], text=True,
             stdout=subprocess.PIPE, stderr=self.errors,
             env=environment(SIPHERD_STATE=os.path.join(self.folder, "state"), **(env or {})))
         self.said = ""
@@ -81,7 +82,7 @@ class Server:
         found = self.wait_for(r"http: (https?)://(\S+):(\d+)/api/v1/fleet, tokens in (\S+)$")
         self.scheme, self.address = found.group(1), found.group(2)
         self.port, self.tokens = int(found.group(3)), found.group(4)
-        self.wait_for("all 50 phones registered")
+        self.wait_for("all [0-9,]+ phones registered")
 
     def wait_for(self, pattern):
         for line in self.process.stdout:
@@ -166,7 +167,7 @@ class Case(unittest.TestCase):
         return answer
 
 
-def eventually(check, what, seconds=20):
+def eventually(check, what, seconds=40):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():
