@@ -129,7 +129,7 @@ int http_write_tokens(struct http *http)
 	char path[sizeof(http->tokens.path)];
 	snprintf(path, sizeof(path), "%s/%s.%u.tokens", fleet->state, fleet->name,
 		share->image.slot);
-	int status = tokens_open(&http->tokens, share->has_image ? path : NULL);
+	int status = tokens_open(&http->tokens, share->has_image ? path : NULL, http->listen.port);
 	if (status == 0)
 		return EXIT_DONE;
 	fprintf(stderr,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "ctl.h"
 #include "export.h"
 #include "fleet.h"
 #include "monitor.h"
@@ -103,6 +104,8 @@ int main(int argc, char **argv)
 		status = run_monitor(&options);
 	else if (options.command == COMMAND_EXPORT)
 		status = run_export(&options);
+	else if (options.command == COMMAND_CTL)
+		status = run_ctl(&options);
 	else if (options.command == COMMAND_PROBE)
 		status = run_probe(&options);
 	else

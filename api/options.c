@@ -16,9 +16,11 @@
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
 #define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
+#define ON_CLIENT ON(COMMAND_CTL)
+#define ON_OUTPUT (ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT) | ON(COMMAND_CTL))
 #define ON_ALL (ON(COMMANDS) - 1)
 #define COMMANDS_ARE \
-	"Commands are run, check, demo, registrar, import, fleet, export, probe and help."
+	"Commands are run, check, demo, registrar, import, fleet, export, probe, ctl and help."
 
 #define NAME_MAX_BYTES 64 /* of an option as the user writes it */
 #define FOR_MOST_MS (365ull * 86400000)
@@ -39,7 +41,7 @@ struct option_row {
 #define FIELD(name) offsetof(struct options, name)
 
 static const struct option_row rows[] = {
-	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET), VALUE_MS, FIELD(for_ms),
+	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET) | ON_CLIENT, VALUE_MS, FIELD(for_ms),
 		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
 	{"keep", NULL, ON(COMMAND_DEMO), VALUE_FLAG, FIELD(keep),
 		"tell the story over and over until --for is over or Ctrl-C, as in a terminal"},
@@ -74,9 +76,9 @@ static const struct option_row rows[] = {
 		"the store instead of the fleet file's; a URL with a password only in "
 		"SIPHERD_STORE, "
 		"which ps does not show"},
-	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO), VALUE_TEXT, FIELD(state),
-		"folder of the image file and the embedded store instead of the fleet file's; the "
-		"demo uses a new one without it"},
+	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO) | ON_CLIENT, VALUE_TEXT, FIELD(state),
+		"folder of the image file, the embedded store and the tokens instead of the fleet "
+		"file's; the demo uses a new one without it"},
 	{"http", "ADDRESS:PORT", ON_HTTP, VALUE_TEXT, FIELD(http),
 		"where the HTTP API listens, none to go without; 127.0.0.1:8470 without it. "
 		"Other hosts can only be let in with TLS and a token"},
@@ -94,9 +96,10 @@ static const struct option_row rows[] = {
 		9999999},
 	{"feed", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(feed),
 		"follow the phones' transitions until --for is over or Ctrl-C"},
-	{"json", NULL, ON(COMMAND_FLEET) | ON(COMMAND_PROBE), VALUE_FLAG, FIELD(json),
-		"as JSON (schemas sipherd.fleet/1, sipherd.probe/1); the feed as one object per "
-		"line"},
+	{"json", NULL, ON(COMMAND_FLEET) | ON(COMMAND_PROBE) | ON(COMMAND_CTL), VALUE_FLAG,
+		FIELD(json),
+		"as JSON (schemas sipherd.fleet/1, sipherd.probe/1, the HTTP API's own); the feed "
+		"and events as one object per line"},
 	{"csv", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(csv),
 		"comma-separated with a header: index, user, address, port, registered, "
 		"last_tried, "
@@ -106,7 +109,7 @@ static const struct option_row rows[] = {
 		"host;its port;phone's address;its port"},
 	{"secrets", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(secrets),
 		"with --sipp: write the passwords; without it that field is empty"},
-	{"output", "FILE", ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT), VALUE_TEXT, FIELD(output),
+	{"output", "FILE", ON_OUTPUT, VALUE_TEXT, FIELD(output),
 		"write to this file, readable by its owner only, instead of to standard output"},
 	{"link", "LINK", ON(COMMAND_REGISTRAR), VALUE_TEXT, FIELD(link),
 		"tap:NAME, af_packet:IF, af_xdp:IF or pci:ADDRESS"},
@@ -156,6 +159,14 @@ static const struct option_row rows[] = {
 	},
 	{"prometheus", NULL, ON(COMMAND_PROBE), VALUE_FLAG, FIELD(prometheus),
 		"as Prometheus text, for node_exporter's textfile collector"},
+	{"url", "URL", ON_CLIENT, VALUE_TEXT, FIELD(url),
+		"of a running sipherd's HTTP API; http://127.0.0.1:8470 without it"},
+	{"token-file", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(token_file),
+		"file with the token to show: the one that a run names at its start, or one with "
+		"nothing but the token. Without it SIPHERD_TOKEN, or the newest such file of this "
+		"user's runs"},
+	{"cacert", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(cacert),
+		"certificates that the server's must be signed by, PEM; the system's without it"},
 	{"verbose", NULL, ON_LIVE, VALUE_FLAG, FIELD(verbose), "show what DPDK says"},
 	{"help", NULL, ON_ALL, VALUE_FLAG, FIELD(help), "this text"},
 	{"version", NULL, ON_ALL, VALUE_FLAG, FIELD(version), "name and version"},
@@ -191,6 +202,12 @@ static const struct command_row commands[COMMANDS] = {
 		"check proxies with OPTIONS over an ordinary socket, for Nagios: exit 0 OK, 1 "
 		"WARNING, 2 CRITICAL, 3 UNKNOWN",
 		1, OPTIONS_LIST_MAX, "a host"},
+	[COMMAND_CTL] = {"ctl", "COMMAND",
+		"read and steer a running sipherd through its HTTP API. Commands: fleet, proxies, "
+		"generator, store, load, ready, phones [state=STATE] [proxy=PROXY] [limit=N] "
+		"[cursor=N], phone N, trace N, pcap N -o FILE, reregister N, unregister N, reboot "
+		"N, power-cut N, pause, resume, set [phones=N] [ramp=N/s], events, get PATH",
+		1, OPTIONS_LIST_MAX, "a command"},
 	[COMMAND_HELP] = {"help", "[COMMAND]", "help on a command", 0, 1},
 };
 
@@ -382,8 +399,7 @@ static int parse_command_line(struct options *options, int argc, char **argv)
 			return usage("unknown option", argv[optind - 1], "See sipherd help.");
 		if (found == 'h')
 			options->help = true;
-		else if (found == 'o' && options->command != COMMAND_IMPORT &&
-			 options->command != COMMAND_EXPORT)
+		else if (found == 'o' && !(ON(options->command) & ON_OUTPUT))
 			return usage("unknown option", "-o", "See sipherd help.");
 		else if (found == 'o')
 			options->output = optarg;
@@ -591,7 +607,8 @@ void options_manual(FILE *out)
 	fprintf(out, ".SH FLEET FILE\nYAML; every key may also be given as \\-\\-set KEY=VALUE.\n");
 	fleet_describe_keys(out, true);
 	print_roff_environment(out);
-	fprintf(out, ".SH EXIT STATUS\n");
+	fprintf(out, ".TP\n.B SIPHERD_TOKEN\nthe token that ctl shows, unless \\-\\-token\\-file "
+		     "names a file\n.SH EXIT STATUS\n");
 	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
 		fprintf(out, ".TP\n.B %d\n%s\n", exits[i].code, exits[i].meaning);
 	fprintf(out,

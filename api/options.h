@@ -34,6 +34,7 @@ enum command {
 	COMMAND_FLEET,
 	COMMAND_EXPORT,
 	COMMAND_PROBE,
+	COMMAND_CTL,
 	COMMAND_HELP,
 	COMMANDS
 };
@@ -59,6 +60,7 @@ struct options {
 	const char *link, *primary, *redundant, *gateway, *realm, *digest;
 	const char *user, *password, *users;
 	const char *store, *state, *fleet, *expect;
+	const char *url, *token_file, *cacert;
 	const char *http, *http_tls_cert, *http_tls_key;
 	bool http_auth;
 	struct option_list set, fault, reboot, http_host;

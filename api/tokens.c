@@ -38,15 +38,15 @@ static int write_anywhere(struct tokens *tokens, const char *text)
 	return status;
 }
 
-int tokens_open(struct tokens *tokens, const char *path)
+int tokens_open(struct tokens *tokens, const char *path, uint16_t port)
 {
-	char text[2 * (GUARD_TOKEN_LENGTH + 16)];
+	char text[3 * (GUARD_TOKEN_LENGTH + 16)];
 	*tokens = (struct tokens){.path = "/tmp/sipherd-tokens-XXXXXX"};
 	int status = draw(tokens->viewers);
 	if (status == 0)
 		status = draw(tokens->operators);
-	snprintf(
-		text, sizeof(text), "viewer %s\noperator %s\n", tokens->viewers, tokens->operators);
+	snprintf(text, sizeof(text), "viewer %s\noperator %s\nport %u\n", tokens->viewers,
+		tokens->operators, port);
 	if (status == 0)
 		status = path != NULL ? write_named(tokens, path, text)
 				      : write_anywhere(tokens, text);

@@ -17,8 +17,9 @@ struct tokens {
 };
 
 /* Make new tokens and write them to `path`, or to a new file in /tmp when path is NULL: one line per
- * role, "viewer TOKEN" and "operator TOKEN". 0 or -errno. */
-int tokens_open(struct tokens *tokens, const char *path);
+ * role, "viewer TOKEN" and "operator TOKEN", and "port PORT", by which clients on this host find the file
+ * of the run they ask. 0 or -errno. */
+int tokens_open(struct tokens *tokens, const char *path, uint16_t port);
 /* "nobody", "viewer", "operator". */
 const char *tokens_role_name(enum token_role role);
 enum token_role tokens_role(const struct tokens *tokens, const char *given);

@@ -16,6 +16,7 @@
 #include "tokens.h"
 
 #define PATH_SIZE 128
+#define PORT 8470u
 
 static char folder[] = "/tmp/sipherd-test-tokens-XXXXXX";
 static char wanted[PATH_SIZE], draft[PATH_SIZE], victim[PATH_SIZE];
@@ -43,8 +44,8 @@ static void assert_tokens(const struct tokens *tokens)
 {
 	char text[300];
 	struct stat stat;
-	snprintf(
-		text, sizeof(text), "viewer %s\noperator %s\n", tokens->viewers, tokens->operators);
+	snprintf(text, sizeof(text), "viewer %s\noperator %s\nport %u\n", tokens->viewers,
+		tokens->operators, PORT);
 	assert_text(tokens->path, text);
 	assert_int_equal(lstat(tokens->path, &stat), 0);
 	assert_true(S_ISREG(stat.st_mode));
@@ -79,8 +80,8 @@ static void test_named_and_unnamed(void **state)
 			   "0000000000000000000000000000000000000000000000000000000000000000"
 			   "0000000000000000000000000000000000000000000000000000000000000000");
 	assert_int_equal(chmod(wanted, 0666), 0);
-	assert_int_equal(tokens_open(&named, wanted), 0);
-	assert_int_equal(tokens_open(&unnamed, NULL), 0);
+	assert_int_equal(tokens_open(&named, wanted, PORT), 0);
+	assert_int_equal(tokens_open(&unnamed, NULL, PORT), 0);
 	assert_string_equal(named.path, wanted);
 	assert_tokens(&named);
 	assert_tokens(&unnamed);
@@ -105,7 +106,7 @@ static void test_links_are_not_followed(void **state)
 	write_text(victim, "precious");
 	assert_int_equal(symlink(victim, draft), 0);
 	assert_int_equal(symlink(victim, wanted), 0);
-	assert_int_equal(tokens_open(&tokens, wanted), 0);
+	assert_int_equal(tokens_open(&tokens, wanted, PORT), 0);
 	assert_tokens(&tokens);
 	assert_text(victim, "precious");
 	assert_int_equal(access(draft, F_OK), -1);
@@ -118,17 +119,17 @@ static void test_what_cannot_be_written(void **state)
 	char path[PATH_MAX + 10];
 	struct tokens tokens;
 	(void)state;
-	assert_int_equal(tokens_open(&tokens, "/nowhere/f.0.tokens"), -ENOENT);
+	assert_int_equal(tokens_open(&tokens, "/nowhere/f.0.tokens", PORT), -ENOENT);
 	assert_string_equal(tokens.path, "");
 	assert_int_equal(mkdir(wanted, 0700), 0);
-	assert_int_equal(tokens_open(&tokens, wanted), -EISDIR);
+	assert_int_equal(tokens_open(&tokens, wanted, PORT), -EISDIR);
 	assert_int_equal(access(draft, F_OK), -1);
 	assert_int_equal(rmdir(wanted), 0);
 	memset(path, 'a', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(tokens_open(&tokens, path), -ENAMETOOLONG);
+	assert_int_equal(tokens_open(&tokens, path, PORT), -ENAMETOOLONG);
 	path[PATH_MAX - 3] = '\0';
-	assert_int_equal(tokens_open(&tokens, path), -ENAMETOOLONG);
+	assert_int_equal(tokens_open(&tokens, path, PORT), -ENAMETOOLONG);
 	tokens_close(&tokens);
 }
 
