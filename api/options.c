@@ -163,8 +163,8 @@ static const struct option_row rows[] = {
 		"of a running sipherd's HTTP API; http://127.0.0.1:8470 without it"},
 	{"token-file", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(token_file),
 		"file with the token to show: the one that a run names at its start, or one with "
-		"nothing but the token. Without it SIPHERD_TOKEN, or the newest such file of this "
-		"user's runs"},
+		"nothing but the token. Without it SIPHERD_TOKEN, or the file of the run at --url "
+		"when that is this user's on this host"},
 	{"cacert", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(cacert),
 		"certificates that the server's must be signed by, PEM; the system's without it"},
 	{"verbose", NULL, ON_LIVE, VALUE_FLAG, FIELD(verbose), "show what DPDK says"},
