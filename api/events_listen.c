@@ -12,7 +12,7 @@
 #include "events_internal.h"
 
 #define BLOCK 16384               /* bytes at a time */
-#define SOCKET_BYTES (128 * 1024) /* in the socket of one who reads slowly, about */
+#define SOCKET_BYTES (32 * 1024) /* in the socket of one who reads slowly, about */
 
 static size_t read_hello(struct listener *listener, char *out, size_t room)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon and its loop: connections that come and go, and requests from first to last. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include "http_internal.h"
 #include "phones.h"
 
-#define LAST_ROUNDS 10 /* of the daemon, once the end has been told */
+#define LAST_WAITS 100 /* of 10 ms each, at most, once the end has been told */
 #define TLS_PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 /* --- Connections --- */
@@ -259,6 +260,18 @@ void http_start(struct http *http, struct ev_loop *loop, const struct picture *p
 	run_daemon(http);
 }
 
+/* Those who listen hear the last of it, if they read at all. */
+static void let_them_hear(struct http *http)
+{
+	const struct events *events = http->picture.events;
+	struct pollfd epoll = {.events = POLLIN,
+		.fd = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd};
+	for (int i = 0; i < LAST_WAITS && events_listeners(events) > 0; i++) {
+		MHD_run(http->daemon);
+		poll(&epoll, 1, i < 10 ? 0 : 10);
+	}
+}
+
 void http_close(struct http *http)
 {
 	if (http == NULL)
@@ -267,11 +280,10 @@ void http_close(struct http *http)
 		ev_io_stop(http->loop, &http->readable);
 		ev_timer_stop(http->loop, &http->timer);
 	}
-	/* Those who listen hear the last of it, if they read at all. */
-	for (int i = 0; i < LAST_ROUNDS && events_listeners(http->picture.events) > 0; i++)
-		MHD_run(http->daemon);
-	if (http->daemon != NULL)
+	if (http->daemon != NULL) {
+		let_them_hear(http);
 		MHD_stop_daemon(http->daemon);
+	}
 	if (http->fd >= 0)
 		close(http->fd);
 	http_forget_answers(http);

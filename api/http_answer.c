@@ -255,7 +255,8 @@ static enum MHD_Result answer_stream(struct http *http, struct MHD_Connection *c
 			EVENTS_LISTENERS_MAX);
 		return http_refuse(http, connection, request, path);
 	}
-	if (request->asked.query[0].given)
+	/* A browser that comes back by itself asks the same query again: its header is newer. */
+	if (last_id == NULL && request->asked.query[0].given)
 		last_id = request->asked.query[0].text;
 	struct MHD_Response *response = add_data_headers(
 		listens ? events_listen(http->picture.events, connection, last_id)

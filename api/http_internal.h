@@ -78,6 +78,9 @@ static inline const char *http_scheme(const struct http *http)
 	return http->cert != NULL ? "https" : "http";
 }
 
+/* http.c: the connection's place; NULL: there was none left for it. */
+struct http_place *http_place(struct MHD_Connection *connection);
+
 /* http_open.c: all but the daemon and the tokens come from here. EXIT_DONE or an exit code. */
 int http_take_options(struct http *http);
 /* 0 or -errno; then http_cannot_listen says what that means. */

@@ -46,7 +46,8 @@ async function run() {
 		const took = (Date.now() - began) / 1000;
 		const after = await page.evaluate('({ ...window.sipherdStats })');
 		const { seconds, longest } = perSecond(await browser.stopTracing());
-		await until('the map is right', async () => (await page.evaluate(figures)).map[5] === MILLION);
+		await until('the map is right', async () =>
+			(await page.evaluate(figures)).map['registered-redundant'] === MILLION);
 		await sleep(1000);
 		const fleet = await herd.get('generator');
 		return {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A herd's life: creation, the passing of time, commands. */
+/* A herd's life: creation, the passing of time, what can be asked of it. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,13 +55,17 @@ int herd_create(
 	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
 	herd->phone = take_records(n, &herd->phone_block);
 	herd->auth = take_records(n, &herd->auth_block);
+	herd->binding = calloc(n, sizeof(*herd->binding));
+	herd->limit = config->fleet_phones;
+	herd->limit_local = herd->phones;
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
 	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
 	herd->wheel = wheel_create(herd->timers, 0);
 	herd->credentials = credentials_create(n, config->identities, config->domain);
 	herd->messages = messages_create(&herd->config);
 	if (herd->shard == NULL || herd->phone == NULL || herd->auth == NULL ||
-		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL) {
+		herd->binding == NULL || herd->wheel == NULL || herd->credentials == NULL ||
+		herd->messages == NULL) {
 		herd_free(herd);
 		return -ENOMEM;
 	}
@@ -94,6 +98,7 @@ void herd_free(struct herd *herd)
 		wipe(herd);
 	free(herd->auth_block);
 	free(herd->phone_block);
+	free(herd->binding);
 	free(herd->shard);
 	free(herd);
 }
@@ -215,122 +220,18 @@ static uint32_t advance_wheel(struct herd *herd, uint32_t budget)
 	return done;
 }
 
-/* A binding to end first: sends the Expires 0 of a planned reboot or a stop. */
-static void begin_goodbye(struct herd *herd, uint32_t local)
-{
-	uint32_t wait_ms = herd->config.timers.no_response_ms;
-	if (wait_ms > UNREGISTER_WAIT_MS)
-		wait_ms = UNREGISTER_WAIT_MS;
-	herd->auth[local].unregister_cseq = herd->phone[local].register_cseq + 1;
-	herd_begin_unregister(herd, local, wait_ms);
-}
-
-static void run_job(struct herd *herd, const struct herd_command *job, uint32_t local)
-{
-	struct phone *phone = &herd->phone[local];
-	struct occasion occasion = {.planned_us = herd->now_us};
-	/* A phone that the ramp has not reached, or that already waits to restart, is left alone.
-	 */
-	if (phone->state == PHONE_OFF && job->kind != HERD_STOP)
-		return;
-	bool goodbye = phone->state == PHONE_REGISTERED && herd->config.unregister &&
-		       !herd_is_muted(herd) && (job->kind == HERD_REBOOT || job->kind == HERD_STOP);
-	uint32_t boot_ms = herd->now_ms +
-			   herd_uniform(herd_draw(herd->config.seed, herd_index(herd, local),
-						phone->epoch, DRAW_BOOT, 0),
-				   job->delay_ms);
-	enum phone_event event = job->kind == HERD_STOP                 ? EVENT_STOP
-				 : job->kind == HERD_DISABLE_REDUNDANCY ? EVENT_DISABLE
-									: EVENT_REBOOT;
-	herd_step(herd, local, event, &occasion);
-	if (goodbye)
-		begin_goodbye(herd, local);
-	if (job->kind != HERD_STOP && goodbye) {
-		phone->flags |= PHONE_RESTART;
-		phone->register_next_ms = boot_ms;
-	} else if (job->kind != HERD_STOP) {
-		herd_start_phone(herd, local, herd->now_us, boot_ms);
-	}
-	herd_queue(herd, local);
-}
-
-/* Where the walk of the first waiting job begins and ends. */
-static void enter_job(struct herd *herd)
-{
-	const struct herd_command *job = &herd->job[0];
-	const bool all = job->kind == HERD_STOP || job->kind == HERD_DISABLE_REDUNDANCY;
-	herd->job_next = all ? 0 : herd_first_local(herd, job->first);
-	herd->job_end = all ? herd->phones
-			    : herd_first_local(herd, (uint64_t)job->first + job->count);
-}
-
-static void end_job(struct herd *herd)
-{
-	if (herd->job[0].kind == HERD_STOP)
-		herd->stopped = true;
-	memmove(herd->job, herd->job + 1, --herd->jobs * sizeof(herd->job[0]));
-	if (herd->jobs > 0)
-		enter_job(herd);
-}
-
-static uint32_t advance_jobs(struct herd *herd, uint32_t budget)
-{
-	uint32_t done = 0;
-	while (herd->jobs > 0 && done < budget) {
-		if (herd->job_next >= herd->job_end) {
-			end_job(herd);
-			continue;
-		}
-		const uint32_t shard = herd_index(herd, herd->job_next) / SHARD_PHONES;
-		done++;
-		/* Shards that are away are off as a whole, and their memory may be untouched. */
-		if (herd->shard[shard].state == SHARD_AWAY)
-			herd->job_next = herd_first_local(herd, (shard + 1ull) * SHARD_PHONES);
-		else
-			run_job(herd, &herd->job[0], herd->job_next++);
-	}
-	return done;
-}
-
-/* Without a lease only what sends nothing is done: leaving, and the end of everything, which makes
- * the commands before it needless. */
-static uint32_t advance_muted(struct herd *herd, uint32_t budget)
-{
-	if (!herd->stopping)
-		return 0;
-	while (herd->jobs > 0 && herd->job[0].kind != HERD_STOP)
-		end_job(herd);
-	return advance_jobs(herd, budget);
-}
-
 bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 {
 	herd_set_time(herd, now_us);
 	uint32_t done = herd_advance_leaving(herd, budget);
 	if (herd_is_muted(herd)) {
-		done += advance_muted(herd, budget - done);
+		done += herd_advance_muted_jobs(herd, budget - done);
 		return done < budget;
 	}
-	done += advance_jobs(herd, budget - done);
+	done += herd_advance_jobs(herd, budget - done);
 	done += herd_advance_ramp(herd, budget - done);
 	done += advance_wheel(herd, budget - done);
 	return done < budget;
-}
-
-static bool add_job(struct herd *herd, const struct herd_command *command)
-{
-	if (herd->jobs == HERD_JOBS)
-		return false;
-	if (command->kind == HERD_STOP) {
-		herd->stopping = true;
-		herd_end_ramp(herd);
-	}
-	if (command->kind == HERD_DISABLE_REDUNDANCY)
-		herd->config.redundancy.enabled = false;
-	herd->job[herd->jobs++] = *command;
-	if (herd->jobs == 1)
-		enter_job(herd);
-	return true;
 }
 
 bool herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us)
@@ -347,11 +248,17 @@ bool herd_command(struct herd *herd, const struct herd_command *command, uint64_
 	case HERD_RELEASE:
 		herd_release(herd, command);
 		return true;
+	case HERD_RAMP:
+		herd_set_ramp(herd, command->count);
+		return true;
+	case HERD_PAUSE:
+		herd_set_paused(herd, command->count != 0);
+		return true;
 	case HERD_SET_PROXY:
 		herd->config.proxy[command->proxy].address = command->address;
 		return true;
 	default:
-		return add_job(herd, command);
+		return herd_add_job(herd, command);
 	}
 }
 
@@ -438,7 +345,8 @@ uint64_t herd_memory(const struct herd *herd)
 	const struct mirror *mirror = herd->config.mirror;
 	const uint64_t share = mirror != NULL ? mirror_memory(mirror) / mirror->workers : 0;
 	return sizeof(*herd) + share + (uint64_t)herd->shards * sizeof(struct herd_shard) +
-	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth)) +
+	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth) +
+						sizeof(struct phone_binding)) +
 	       wheel_memory(herd->wheel) + messages_memory(herd->messages) +
 	       credentials_memory(herd->credentials);
 }

@@ -83,19 +83,31 @@ enum herd_command_kind {
 	HERD_SET_PROXY, /* a name was resolved again, to an address of the same family */
 	/* With a mirror. These phones are ours from now on: each is powered on with the proxy that its
 	 * record says was last tried, in the order of their indices at the ramp's rate, the first at
-	 * begin_us. ADOPTs are carried out in the order they were given. */
+	 * begin_us or when its turn comes. ADOPTs are carried out in the order they were given, one
+	 * behind the other: together they never go faster than the ramp. */
 	HERD_ADOPT,
 	/* They are another generator's: all off at once, nothing is sent. `driven` of the mirror says
 	 * when it is done. Goes before other commands that wait. */
 	HERD_RELEASE,
-	/* What an operator may ask of a few phones or of the herd. */
-	HERD_REREGISTER, /* registered and waiting phones refresh now; others are on their way anyway */
-	HERD_UNREGISTER, /* Expires 0 whatever `unregister` says, then off until a REBOOT or POWER_CUT */
-	HERD_LIMIT, /* of the fleet only phones below `count` are on: those above go off as by STOP, and
-		       the ramp starts those below that a lower limit had kept off */
-	HERD_RAMP, /* from now on `count` phones are started per second over the whole fleet, 0: all at
-		       once */
-	HERD_PAUSE, /* count 1: nobody is started until count 0; running phones go on */
+	/* What an operator may ask of a few phones, and of the herd. Nothing here adopts: phones of
+	 * other generators stay theirs. */
+	/* Phones that are registered refresh at once, phones that wait for a retry try again at once
+	 * and with the same proxy; all others are on their way anyway, or have no power. */
+	HERD_REREGISTER,
+	/* All off, and kept off until a REBOOT or POWER_CUT, a STOP or a RELEASE: neither the ramp
+	 * nor a LIMIT starts them. Who is registered says Expires 0 first, whatever `unregister`
+	 * says, and retransmits it like any request. */
+	HERD_UNREGISTER,
+	/* Only phones of the fleet below `count` are on: those from there on go off as by STOP, and
+	 * neither ramp nor REBOOT starts them. Those below that a lower limit had kept off are started
+	 * by the ramp, from now on and at its rate. At first the limit is the whole fleet. */
+	HERD_LIMIT,
+	/* At once, before commands that wait: from now on `count` phones are started per second over
+	 * the whole fleet, 0: all at once. Nothing is made up for. */
+	HERD_RAMP,
+	/* At once, before commands that wait. count 1: the ramp starts nobody until count 0 and goes on
+	 * then where it stood, making up for nothing. Phones that are on go on, reboots too. */
+	HERD_PAUSE,
 };
 
 struct herd_command {
@@ -115,8 +127,29 @@ struct herd_population {
 	uint32_t phones[PHONE_STATES][PROXIES];
 };
 
-/* An array of struct histogram and nothing else. By proxy: the one that was asked, for durations the
- * one that was switched to. */
+/*
+ * An array of struct histogram and nothing else. By proxy: the one that was asked; durations by the one
+ * where the phone is registered again.
+ *
+ * duration_ms: parts of a switch, told when the phone is registered after it, so that a switch that has
+ * not ended yet, or ended with a reboot or stop, is not in them.
+ *
+ *   since_answer  from the last proof that the phone's proxy served it to the 200 OK now. A proof is a
+ *                 200 OK to a REGISTER there, refreshes included, or an answer to a keep-alive from
+ *                 there: of an asymmetric phone at the redundant proxy only the former
+ *   detect        from the same proof to the decision to switch
+ *   switch        the pause from there until the REGISTER to the other proxy is due
+ *   register      from then on to the 200 OK, with challenges, retries and whatever made it late
+ *
+ * A phone that tries one proxy after the other before it is registered again: since_answer and detect
+ * begin with the proof before the first of these switches, detect ends with that switch, and switch and
+ * register are those of the last. It may end where it began.
+ *
+ * Where there is no proof, since_answer and detect are left out: the phone has not been registered since
+ * it was powered on, or an Expires 0 to the proxy before was still in flight when it was registered, and
+ * until it was no keep-alive or refresh has been answered since. All in ms of the herd's clock, modulo
+ * 49 days.
+ */
 struct herd_histograms {
 	struct histogram options_rtt_us[PROXIES]; /* planned send of an OPTIONS to its answer */
 	/* planned send of one REGISTER transaction to its final answer */
@@ -136,16 +169,16 @@ struct herd_look {
 	uint8_t misses,
 		answers; /* in a row: silent keep-alives; answers of the primary while away */
 	uint16_t epoch;
-	uint32_t register_cseq, keepalive_cseq;
+	uint32_t register_cseq, keepalive_cseq; /* of the last of each, as on the wire; 0: none */
 	bool keepalive_armed, keepalive_pending, register_armed, register_pending,
 		unregister_pending;
 	int32_t keepalive_in_ms;         /* next tick of the grid */
 	int32_t keepalive_timeout_in_ms; /* of the OPTIONS in flight */
 	int32_t register_in_ms;          /* armed: boot, switch, retry or refresh, by the state */
 	int32_t register_timeout_in_ms;  /* of the REGISTER in flight */
-	bool has_binding;
-	uint32_t granted_s; /* of the binding, as the proxy granted it */
-	int32_t binding_expires_in_ms;
+	bool has_binding;                /* it is registered: */
+	uint32_t granted_s;              /* by the last 200 OK */
+	int32_t binding_expires_in_ms;   /* more than 1,000,000 s are told as these */
 };
 
 struct herd;

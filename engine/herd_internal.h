@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of a herd, shared by its six files: herd.c (life, time, commands), herd_shard.c (whose
- * phones they are), herd_step.c (what a redundancy step asks for), herd_record.c (what the mirror is
- * told), herd_send.c (requests) and herd_receive.c (datagrams). Nobody else includes this.
+ * The inside of a herd, shared by its files: herd.c (life and time), herd_job.c (commands for many
+ * phones), herd_shard.c (whose phones they are, and the ramp), herd_step.c (what a redundancy step asks
+ * for), herd_outage.c (how long outages take), herd_record.c (what the mirror is told), herd_send.c
+ * (requests), herd_receive.c (datagrams) and herd_look.c (one phone for people). Nobody else includes
+ * this.
  */
 #ifndef SIPHERD_HERD_INTERNAL_H
 #define SIPHERD_HERD_INTERNAL_H
@@ -27,12 +29,17 @@ enum shard_state {
 	SHARD_LEAVING, /* its phones are being switched off */
 };
 
+/* What a proxy has granted a phone that is REGISTERED. */
+struct phone_binding {
+	uint32_t end_ms, granted_s;
+};
+
 /* A shard, in at most one list. */
 struct herd_shard {
 	uint64_t begin_us;       /* of the ADOPT that it waits with, and the phone which that */
 	uint32_t first;          /* begins with */
 	uint32_t previous, next; /* in the list */
-	uint32_t end;            /* LEAVING: local index behind the last phone that was started */
+	uint32_t end;            /* local index behind the last phone that is not as it came */
 	uint8_t state;           /* enum shard_state */
 	bool again;              /* adopted again before it was left */
 	bool touched;            /* its phones' memory has been used */
@@ -53,11 +60,16 @@ struct herd {
 	struct phone *phone;
 	struct phone_auth *auth;
 	void *phone_block, *auth_block; /* what holds them */
+	struct phone_binding *binding;
 	struct wheel *wheel;
 	uint32_t timers; /* entries the wheel has room for, however they are spread */
 	struct messages *messages;
 	struct credentials *credentials;
 	struct pacer pacer;
+	uint64_t ramp_last_us;  /* when the ramp's last phone was planned, where there was one */
+	uint64_t ramp_floor_us; /* the ramp's next phone is planned no earlier */
+	bool ramp_began, paused;
+	uint32_t limit, limit_local; /* HERD_LIMIT: phones from there on are off */
 	struct phone_record *record; /* of the whole fleet, the mirror's; NULL: no mirror */
 	struct herd_shard *shard;    /* of the whole fleet */
 	uint32_t shards;
@@ -146,6 +158,23 @@ void herd_unregister_ended(struct herd *herd, uint32_t local);
 void herd_start_phone(struct herd *herd, uint32_t local, uint64_t planned_us, uint32_t boot_ms);
 enum proxy herd_unregister_proxy(const struct phone *phone);
 
+/* herd_outage.c */
+/* The proxy where the phone is registered has proved that it serves. */
+void herd_outage_proof(const struct herd *herd, struct phone *phone);
+/* The phone is not registered any more. */
+void herd_outage_begin(struct phone *phone);
+/* It gives up its proxy; the first REGISTER to the other one leaves after this pause. */
+void herd_outage_switch(const struct herd *herd, struct phone *phone, uint32_t pause_ms);
+/* A 200 OK; `before`: the state in which it came. */
+void herd_outage_end(struct herd *herd, struct phone *phone, enum phone_state before);
+
+/* herd_job.c */
+bool herd_add_job(struct herd *herd, const struct herd_command *command);
+uint32_t herd_advance_jobs(struct herd *herd, uint32_t budget);
+/* Without a lease only what sends nothing is done: the end of everything, which makes the commands
+ * before it needless. */
+uint32_t herd_advance_muted_jobs(struct herd *herd, uint32_t budget);
+
 /* herd_shard.c */
 void herd_shards_empty(struct herd *herd);
 void herd_adopt(struct herd *herd, const struct herd_command *command);
@@ -153,7 +182,14 @@ void herd_release(struct herd *herd, const struct herd_command *command);
 /* Whoever has not been started is not any more. */
 void herd_end_ramp(struct herd *herd);
 bool herd_is_leaving(const struct herd *herd);
-/* When the ramp goes on; false: it is over. */
+/* The phone is not as it came: leaving has to look at it. */
+void herd_reached(struct herd *herd, uint32_t local);
+/* A phone that is OFF is switched on; after its Expires 0 where one is in flight. */
+void herd_power_on(struct herd *herd, uint32_t local, uint64_t planned_us, uint32_t boot_ms);
+void herd_set_limit(struct herd *herd, uint32_t limit);
+void herd_set_ramp(struct herd *herd, uint32_t per_s);
+void herd_set_paused(struct herd *herd, bool paused);
+/* When the ramp goes on; false: it is over, or paused. */
 bool herd_ramp_next(const struct herd *herd, uint64_t *planned_us);
 uint32_t herd_advance_ramp(struct herd *herd, uint32_t budget);
 uint32_t herd_advance_leaving(struct herd *herd, uint32_t budget);

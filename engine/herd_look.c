@@ -1,15 +1,33 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One phone as its worker knows it, for people: deadlines as distances from now. */
+/* One phone as its worker knows it, for people. */
 #include "herd_internal.h"
 
-static int32_t ahead_ms(uint32_t deadline_ms, uint64_t now_us)
+static uint32_t wire_cseq(uint32_t cseq)
 {
-	return (int32_t)(deadline_ms - (uint32_t)(now_us / 1000));
+	return cseq > 0 ? MESSAGE_CSEQ_BASE + cseq : 0;
+}
+
+static void look_at_timers(const struct phone *phone, uint32_t now_ms, struct herd_look *out)
+{
+	out->keepalive_armed = phone->flags & PHONE_KEEPALIVE_ARMED;
+	out->keepalive_pending = phone->flags & PHONE_KEEPALIVE_PENDING;
+	out->register_armed = phone->flags & PHONE_REGISTER_ARMED;
+	out->register_pending = phone->flags & PHONE_REGISTER_PENDING;
+	out->unregister_pending = phone->flags & PHONE_UNREGISTER_PENDING;
+	if (out->keepalive_armed)
+		out->keepalive_in_ms = (int32_t)(phone->keepalive_due_ms - now_ms);
+	if (out->keepalive_pending)
+		out->keepalive_timeout_in_ms = (int32_t)(phone->keepalive_end_ms - now_ms);
+	if (out->register_armed)
+		out->register_in_ms = (int32_t)(phone->register_next_ms - now_ms);
+	if (out->register_pending)
+		out->register_timeout_in_ms = (int32_t)(phone->register_end_ms - now_ms);
 }
 
 bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct herd_look *out)
 {
 	const struct phone *phone = herd_phone(herd, index);
+	const uint32_t now_ms = (uint32_t)(now_us / 1000);
 	if (phone == NULL)
 		return false;
 	*out = (struct herd_look){.phone = index,
@@ -20,16 +38,14 @@ bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct 
 		.misses = phone->misses,
 		.answers = phone->answers,
 		.epoch = phone->epoch,
-		.register_cseq = phone->register_cseq,
-		.keepalive_cseq = phone->keepalive_cseq,
-		.keepalive_armed = phone->flags & PHONE_KEEPALIVE_ARMED,
-		.keepalive_pending = phone->flags & PHONE_KEEPALIVE_PENDING,
-		.register_armed = phone->flags & PHONE_REGISTER_ARMED,
-		.register_pending = phone->flags & PHONE_REGISTER_PENDING,
-		.unregister_pending = phone->flags & PHONE_UNREGISTER_PENDING,
-		.keepalive_in_ms = ahead_ms(phone->keepalive_due_ms, now_us),
-		.keepalive_timeout_in_ms = ahead_ms(phone->keepalive_end_ms, now_us),
-		.register_in_ms = ahead_ms(phone->register_next_ms, now_us),
-		.register_timeout_in_ms = ahead_ms(phone->register_end_ms, now_us)};
+		.register_cseq = wire_cseq(phone->register_cseq),
+		.keepalive_cseq = wire_cseq(phone->keepalive_cseq)};
+	look_at_timers(phone, now_ms, out);
+	out->has_binding = phone->state == PHONE_REGISTERED;
+	if (out->has_binding) {
+		const struct phone_binding *binding = &herd->binding[herd_local(herd, index)];
+		out->granted_s = binding->granted_s;
+		out->binding_expires_in_ms = (int32_t)(binding->end_ms - now_ms);
+	}
 	return true;
 }

@@ -70,6 +70,8 @@ static void options_answered(struct herd *herd, const struct response *response)
 		herd_step(herd, response->local, EVENT_KEEPALIVE_SILENCE, &occasion);
 		return;
 	}
+	if (response->proxy == phone_active(phone))
+		herd_outage_proof(herd, phone);
 	herd->counters.options_answered++;
 	herd_count_finished(herd, response->proxy, true);
 	herd_step(herd, response->local, EVENT_KEEPALIVE_ANSWER, &occasion);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Whose phones they are: shards that wait for their ramp, that are driven, and that are being left. */
+/* Whose phones they are, and which of them are on: shards that wait for the ramp, that are driven, and
+ * that are being left. */
 #include "herd_internal.h"
 
 #define NOBODY UINT32_MAX
@@ -81,10 +82,12 @@ static void adopt_shard(struct herd *herd, uint32_t shard, uint32_t first, uint6
 	s->first = first;
 	set_driven(herd, shard, 1);
 	/* Those that are still being left are switched off before they start. */
-	if (s->state == SHARD_LEAVING)
+	if (s->state == SHARD_LEAVING) {
 		s->again = true;
-	else
-		wait_for_ramp(herd, shard);
+		return;
+	}
+	s->end = shard_first_local(herd, shard);
+	wait_for_ramp(herd, shard);
 }
 
 static void stop_waiting(struct herd *herd, uint32_t shard)
@@ -101,13 +104,8 @@ static void release_shard(struct herd *herd, uint32_t shard)
 	s->again = false;
 	if (s->state == SHARD_AWAY || s->state == SHARD_LEAVING)
 		return;
-	s->end = shard_first_local(herd, shard + 1);
-	if (s->state == SHARD_WAITING) {
-		/* Whom the ramp has not reached needs no end. */
-		s->end = herd->adopting.head == shard ? herd->next_start
-						      : shard_first_local(herd, shard);
+	if (s->state == SHARD_WAITING)
 		stop_waiting(herd, shard);
-	}
 	const bool alone = herd->leaving.head == NOBODY;
 	s->state = SHARD_LEAVING;
 	list_push(herd, &herd->leaving, shard);
@@ -158,17 +156,66 @@ bool herd_is_leaving(const struct herd *herd)
 	return herd->leaving.head != NOBODY;
 }
 
+void herd_reached(struct herd *herd, uint32_t local)
+{
+	struct herd_shard *s = &herd->shard[herd_index(herd, local) / SHARD_PHONES];
+	if (s->end <= local)
+		s->end = local + 1;
+}
+
+void herd_power_on(struct herd *herd, uint32_t local, uint64_t planned_us, uint32_t boot_ms)
+{
+	struct phone *phone = &herd->phone[local];
+	herd_reached(herd, local);
+	if (phone->flags & PHONE_UNREGISTER_PENDING) {
+		phone->flags |= PHONE_RESTART;
+		phone->register_next_ms = boot_ms;
+	} else {
+		herd_record_recall(herd, local);
+		herd_start_phone(herd, local, planned_us, boot_ms);
+	}
+}
+
+/* --- The ramp --- */
+
+/* Local index at which the ramp is through with the first of its shards. */
+static uint32_t ramp_end(const struct herd *herd)
+{
+	const uint32_t end = shard_first_local(herd, herd->adopting.head + 1);
+	return end < herd->limit_local ? end : herd->limit_local;
+}
+
+/* The ramp passes by who is on, who is about to be, and who is kept off. */
+static bool may_start(const struct phone *phone)
+{
+	return phone->state == PHONE_OFF && !(phone->flags & PHONE_RESTART) &&
+	       phone->hold == PHONE_HOLD_NONE;
+}
+
+/* When the phone is planned that the ramp has come to: as its ADOPT says, but never sooner after the
+ * one before than the rate allows. The other slices have their turns in between. */
+static uint64_t planned_next_us(const struct herd *herd)
+{
+	const struct herd_shard *s = &herd->shard[herd->adopting.head];
+	const uint32_t index = herd_index(herd, herd->next_start);
+	uint64_t planned_us = s->begin_us +
+			      pacer_after_us(&herd->pacer, index > s->first ? index - s->first : 0);
+	if (planned_us < herd->ramp_floor_us)
+		planned_us = herd->ramp_floor_us;
+	const uint64_t after_us = herd->ramp_last_us +
+				  pacer_after_us(&herd->pacer, herd->config.stride);
+	return herd->ramp_began && planned_us < after_us ? after_us : planned_us;
+}
+
 bool herd_ramp_next(const struct herd *herd, uint64_t *planned_us)
 {
-	if (herd->adopting.head == NOBODY)
+	if (herd->adopting.head == NOBODY || herd->paused)
 		return false;
-	const struct herd_shard *s = &herd->shard[herd->adopting.head];
-	if (herd->next_start == shard_first_local(herd, herd->adopting.head + 1)) {
-		*planned_us = 0; /* nobody is left to start: the next shard's turn */
-		return true;
-	}
-	const uint32_t index = herd_index(herd, herd->next_start);
-	*planned_us = s->begin_us + pacer_after_us(&herd->pacer, index - s->first);
+	/* Nobody to start is due at once: the next phone's turn, or the next shard's. */
+	if (herd->next_start >= ramp_end(herd) || !may_start(&herd->phone[herd->next_start]))
+		*planned_us = 0;
+	else
+		*planned_us = planned_next_us(herd);
 	return true;
 }
 
@@ -177,19 +224,77 @@ uint32_t herd_advance_ramp(struct herd *herd, uint32_t budget)
 	uint32_t done = 0;
 	uint64_t planned_us;
 	while (done < budget && herd_ramp_next(herd, &planned_us) && planned_us <= herd->now_us) {
-		const uint32_t shard = herd->adopting.head;
 		done++;
-		if (herd->next_start == shard_first_local(herd, shard + 1)) {
+		if (herd->next_start >= ramp_end(herd)) {
+			const uint32_t shard = herd->adopting.head;
 			herd->shard[shard].state = SHARD_OURS;
 			stop_waiting(herd, shard);
 			continue;
 		}
 		const uint32_t local = herd->next_start++;
-		herd_record_recall(herd, local);
-		herd_start_phone(herd, local, planned_us, herd->now_ms);
+		if (!may_start(&herd->phone[local]))
+			continue;
+		herd->ramp_last_us = planned_us;
+		herd->ramp_began = true;
+		herd_power_on(herd, local, planned_us, herd->now_ms);
 		herd_queue(herd, local);
 	}
 	return done;
+}
+
+/* The rate is another one from now on, or time has gone by in a pause: what was planned before is
+ * not made up for. An ADOPT whose time is still to come waits for it. */
+static void plan_again(struct herd *herd)
+{
+	const uint64_t floor_us = herd->now_us + pacer_after_us(&herd->pacer, herd->config.first);
+	/* However often this is called, a phone's turn comes. */
+	if (herd->ramp_floor_us <= herd->now_us || herd->ramp_floor_us > floor_us)
+		herd->ramp_floor_us = floor_us;
+	for (uint32_t i = herd->adopting.head; i != NOBODY; i = herd->shard[i].next) {
+		struct herd_shard *s = &herd->shard[i];
+		if (s->begin_us > herd->now_us)
+			continue;
+		s->begin_us = herd->now_us;
+		s->first = i == herd->adopting.head ? herd_index(herd, herd->next_start)
+						    : i * SHARD_PHONES;
+	}
+}
+
+void herd_set_ramp(struct herd *herd, uint32_t per_s)
+{
+	pacer_set(&herd->pacer, per_s);
+	plan_again(herd);
+}
+
+void herd_set_paused(struct herd *herd, bool paused)
+{
+	if (herd->paused && !paused)
+		plan_again(herd);
+	herd->paused = paused;
+}
+
+/* The ramp walks the whole shard again: it passes by who is on. */
+static void start_rest(struct herd *herd, uint32_t shard, uint32_t first)
+{
+	struct herd_shard *s = &herd->shard[shard];
+	if (s->state == SHARD_WAITING && herd->adopting.head == shard)
+		herd->next_start = shard_first_local(herd, shard);
+	if (s->state != SHARD_OURS)
+		return;
+	s->begin_us = herd->now_us;
+	s->first = first;
+	wait_for_ramp(herd, shard);
+}
+
+void herd_set_limit(struct herd *herd, uint32_t limit)
+{
+	const uint32_t before = herd->limit;
+	herd->limit = limit < herd->config.fleet_phones ? limit : herd->config.fleet_phones;
+	herd->limit_local = herd_first_local(herd, herd->limit);
+	if (herd->stopping || herd->limit <= before)
+		return;
+	for (uint32_t i = before / SHARD_PHONES; i <= (herd->limit - 1) / SHARD_PHONES; i++)
+		start_rest(herd, i, before);
 }
 
 static void leave_ended(struct herd *herd)
@@ -199,6 +304,7 @@ static void leave_ended(struct herd *herd)
 	herd->shard[shard].state = SHARD_AWAY;
 	if (herd->shard[shard].again) {
 		herd->shard[shard].again = false;
+		herd->shard[shard].end = shard_first_local(herd, shard);
 		wait_for_ramp(herd, shard);
 	} else {
 		set_driven(herd, shard, 0);

@@ -208,8 +208,11 @@ static void arm_retry(struct herd *herd, uint32_t local, const struct occasion *
  * a fleet that asks for a later refresh by itself gets it. */
 static void arm_refresh(struct herd *herd, uint32_t local, uint32_t granted_s)
 {
+	struct phone_binding *binding = &herd->binding[local];
+	binding->granted_s = granted_s;
 	if (granted_s > SECONDS_MAX)
 		granted_s = SECONDS_MAX;
+	binding->end_ms = herd->now_ms + granted_s * 1000;
 	uint32_t due_ms = (uint32_t)((uint64_t)granted_s * herd->config.refresh_permille);
 	uint32_t limit_ms = granted_s * REFRESH_LIMIT_PERMILLE;
 	if (limit_ms < due_ms)
@@ -227,7 +230,9 @@ static void carry_out_switch(struct herd *herd, uint32_t local, enum switch_caus
 		herd->config.seed, herd_index(herd, local), phone->epoch, DRAW_SWITCH, 0);
 	uint32_t delay = herd_uniform(draw, herd->config.switch_delay_ms);
 	uint32_t backoff = backoff_ms(herd, local);
-	arm_register(herd, local, delay > backoff ? delay : backoff);
+	uint32_t pause = delay > backoff ? delay : backoff;
+	herd_outage_switch(herd, phone, pause);
+	arm_register(herd, local, pause);
 }
 
 static void new_registration(
@@ -249,6 +254,17 @@ static void count_failures(struct phone *phone, enum phone_event event)
 		phone->backoff += phone->backoff < UINT8_MAX;
 }
 
+/* What was REGISTERED, or is from now on: how long it was not. */
+static void follow_outage(struct herd *herd, uint32_t local, enum phone_event event,
+	enum phone_state before, unsigned actions)
+{
+	struct phone *phone = &herd->phone[local];
+	if (event == EVENT_REGISTER_OK)
+		herd_outage_end(herd, phone, before);
+	else if ((actions & ACTION_STOP_KEEPALIVE) && before == PHONE_REGISTERED)
+		herd_outage_begin(phone);
+}
+
 static void carry_out(struct herd *herd, uint32_t local, enum phone_event event,
 	struct redundancy_result result, const struct occasion *occasion)
 {
@@ -266,7 +282,7 @@ static void carry_out(struct herd *herd, uint32_t local, enum phone_event event,
 		herd_begin_unregister(herd, local, herd->config.timers.no_response_ms);
 	}
 	if (actions & ACTION_POWER_OFF) {
-		phone->flags &= (uint16_t) ~(PHONE_TOO_BRIEF | PHONE_RAISED_EXPIRES);
+		phone->flags &= (uint16_t) ~(PHONE_TOO_BRIEF | PHONE_RAISED_EXPIRES | PHONE_PROVEN);
 		phone->backoff = 0;
 	}
 	if (actions & ACTION_SWITCH)
@@ -275,6 +291,7 @@ static void carry_out(struct herd *herd, uint32_t local, enum phone_event event,
 		credentials_forget(&herd->auth[local]);
 		phone->flags |= PHONE_REGISTER_ARMED;
 		phone->register_next_ms = occasion->boot_ms;
+		phone->outage_switch_ms = OUTAGE_NO_SWITCH;
 	}
 	if (actions & ACTION_NEW_CALL) {
 		phone->register_cseq = 0;
@@ -307,6 +324,7 @@ void herd_step(
 	struct redundancy_result result = redundancy_step(&herd->config.redundancy, phone, event);
 	/* The proxy that will be tried is stored before the REGISTER to it goes out (PHONE.md). */
 	herd_record_step(herd, local, event, before, result);
+	follow_outage(herd, local, event, before, result.actions);
 	carry_out(herd, local, event, result, occasion);
 	herd->population.phones[phone->state][phone_active(phone)]++;
 	/* A pause of zero is over at once: no need to wait for the wheel's next millisecond. */

@@ -31,7 +31,7 @@ enum phone_state {
 const char *phone_state_name(enum phone_state state);
 const char *proxy_name(enum proxy proxy);
 
-/* What a phone has in flight or armed; bits of phone.flags. */
+/* What a phone has in flight or armed, and what it knows; bits of phone.flags. */
 enum {
 	PHONE_ACTIVE_REDUNDANT = 1 << 0,  /* `active`: the proxy last tried; survives a reboot */
 	PHONE_KEEPALIVE_ARMED = 1 << 1,   /* keepalive_due_ms counts */
@@ -49,22 +49,44 @@ enum {
 	PHONE_UNREGISTER_RETRIED = 1 << 12, /* the Expires 0 was challenged and sent again */
 	PHONE_QUEUED = 1 << 13,             /* wheel_ms is a live entry of the wheel */
 	PHONE_RESTART = 1 << 14, /* OFF only until the Expires 0 of a planned reboot is done */
+	PHONE_PROVEN = 1 << 15,  /* proof_ms counts, or outage_proof_ms */
 };
 
+#define OUTAGE_NO_SWITCH UINT32_MAX
+
+enum phone_hold { PHONE_HOLD_NONE, PHONE_HOLD_UNREGISTERED };
+
+/* A phone that is not REGISTERED has no keep-alives, and keeps in their place how its outage goes: how
+ * long each part of it has taken is told when it is registered again. */
 struct phone {
-	uint32_t wheel_ms;             /* where the live wheel entry is queued */
-	uint32_t keepalive_due_ms;     /* next tick of the keep-alive grid */
-	uint32_t keepalive_next_ms;    /* timer E of the OPTIONS in flight */
-	uint32_t keepalive_end_ms;     /* its timer F */
-	uint32_t keepalive_planned_us; /* when it was planned to leave, modulo 2^32 us */
-	uint32_t keepalive_cseq;       /* of the last OPTIONS in this epoch, counted from 1 */
-	uint32_t register_next_ms;     /* timer E while pending, else what comes next (see flags) */
-	uint32_t register_end_ms;      /* timer F */
-	uint32_t register_planned_us;  /* planned start of this registration (first REGISTER) */
-	uint32_t register_sent_us;     /* planned start of this transaction */
-	uint32_t register_cseq;        /* of the last REGISTER in this epoch, counted from 1 */
-	uint32_t unregister_next_ms;   /* timer E of the Expires 0 */
-	uint32_t unregister_end_ms;    /* its timer F, or the end of the wait before a reboot */
+	uint32_t wheel_ms; /* where the live wheel entry is queued */
+	union {
+		uint32_t keepalive_due_ms; /* next tick of the keep-alive grid */
+		uint32_t outage_over_ms;   /* end of the last switch's pause */
+	};
+	union {
+		uint32_t keepalive_next_ms; /* timer E of the OPTIONS in flight */
+		uint32_t outage_proof_ms;   /* last proof that a proxy served, where PROVEN */
+	};
+	union {
+		uint32_t keepalive_end_ms; /* its timer F */
+		uint32_t outage_detect_ms; /* from the proof to the first switch, where PROVEN */
+	};
+	union {
+		uint32_t keepalive_planned_us; /* when it was planned to leave, modulo 2^32 us */
+		uint32_t outage_switch_ms;     /* the last switch's pause; OUTAGE_NO_SWITCH */
+	};
+	uint32_t keepalive_cseq;      /* of the last OPTIONS in this epoch, counted from 1 */
+	uint32_t register_next_ms;    /* timer E while pending, else what comes next (see flags) */
+	uint32_t register_end_ms;     /* timer F */
+	uint32_t register_planned_us; /* planned start of this registration (first REGISTER) */
+	uint32_t register_sent_us;    /* planned start of this transaction */
+	uint32_t register_cseq;       /* of the last REGISTER in this epoch, counted from 1 */
+	union {
+		uint32_t unregister_next_ms; /* timer E of the Expires 0 in flight */
+		uint32_t proof_ms; /* REGISTERED, where PROVEN: the last proof that it serves */
+	};
+	uint32_t unregister_end_ms; /* its timer F, or the end of the wait before a reboot */
 	uint16_t flags;
 	uint16_t epoch; /* + 1 at boot and at each switch: stale answers are told by it */
 	uint8_t state;  /* enum phone_state */
@@ -74,7 +96,10 @@ struct phone {
 	uint8_t answers;          /* consecutive answers of the primary while on the redundant */
 	uint8_t auth_tries; /* answers to challenges in this registration: low half counted, high
 			       half stale */
-	uint8_t backoff; /* consecutive failed registrations, for the optional RFC 5626 backoff */
+	union {
+		uint8_t backoff; /* consecutive failed registrations, for RFC 5626's backoff */
+		uint8_t hold;    /* OFF: enum phone_hold */
+	};
 };
 static_assert(sizeof(struct phone) == 64, "a phone's hot record is one cache line");
 

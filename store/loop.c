@@ -139,6 +139,7 @@ static void copy_status(struct store *store, uint64_t now_us)
 	to->calls_waiting = store->waiting;
 	to->lag_us = store->lag_us;
 	to->lag_max_us = store->lag_max_us;
+	to->at_us = now_us;
 	memcpy(to->trouble, store->trouble, sizeof(to->trouble));
 	pthread_mutex_unlock(&store->shared.lock);
 }

@@ -78,6 +78,7 @@ struct store_status {
 	uint32_t calls_waiting;
 	uint64_t lag_us;     /* age of the oldest change that Redis has not confirmed; 0: none */
 	uint64_t lag_max_us; /* largest since the start */
+	uint64_t at_us;      /* when all this was looked at, by the herd's clock */
 	char trouble[200];   /* what is wrong now, or empty */
 };
 

@@ -271,7 +271,11 @@ function every(ms, what) {
 
 function askAgainAndAgain() {
 	every(5000, loadFleet);
-	every(2000, async () => figures.showProxies((await getJson('proxies')).proxies, sipherdMs()));
+	every(2000, async () => {
+		const { proxies } = await getJson('proxies');
+		figures.showProxies(proxies, sipherdMs());
+		proxies.forEach((proxy) => list.look(proxy));
+	});
 	every(2000, async () => {
 		const generator = await getJson('generator');
 		figures.showCodes(generator);

@@ -19,11 +19,3 @@ export function quantile(cells, share) {
 function width(low) {
 	return low < 128 ? 0 : 2 ** (Math.floor(Math.log2(low)) - 6) - 1;
 }
-
-// Cells of now without those of before: what came in between. For histograms that only grow.
-export function since(cells, before) {
-	const old = new Map(before);
-	return cells
-		.map(([low, n]) => [low, n - (old.get(low) ?? 0)])
-		.filter(([, n]) => n > 0);
-}

@@ -8,7 +8,7 @@ const KEPT = 200;
 export class EventList {
 	constructor() {
 		this.list = byId('events');
-		this.faults = new Map(); // proxy: { text, unixMs }
+		this.faults = new Map(); // proxy: { text, unixMs, told: in an event, not found by looking }
 		this.reset();
 		byId('events-phones').addEventListener('change', (event) =>
 			this.list.classList.toggle('no-phones', !event.target.checked));
@@ -43,7 +43,15 @@ export class EventList {
 		if (told === null) return;
 		if (/serves again|restored|returned/.test(told[2])) this.faults.delete(told[1]);
 		else if (/crash|drain|slow|delay|loss|reject/.test(told[2]))
-			this.faults.set(told[1], { text, unixMs });
+			this.faults.set(told[1], { text, unixMs, told: true });
+	}
+
+	// What /api/v1/proxies says: for a fault that began before this page was opened.
+	look({ id, dead_since_unix_ms: since }) {
+		const known = this.faults.get(id);
+		if (since === null && known && !known.told) this.faults.delete(id);
+		if (since !== null && !known)
+			this.faults.set(id, { text: `the ${id} proxy does not answer`, unixMs: since, told: false });
 	}
 
 	proxy({ proxy, answering, unix_ms: unixMs }) {
@@ -51,11 +59,11 @@ export class EventList {
 			answering ? `the ${proxy} proxy answers` : `the ${proxy} proxy does not answer any more`);
 		if (answering) this.faults.delete(proxy);
 		else if (!this.faults.has(proxy))
-			this.faults.set(proxy, { text: `the ${proxy} proxy does not answer`, unixMs });
+			this.faults.set(proxy, { text: `the ${proxy} proxy does not answer`, unixMs, told: true });
 	}
 
 	transition({ phone, from, to, cause: word, unix_ms: unixMs }) {
-		this.#add('transition', unixMs, 'phone', make('a', { href: `#phone=${phone}` }, `phone ${phone}`),
+		this.#add('transition', unixMs, 'single', make('a', { href: `#phone=${phone}` }, `phone ${phone}`),
 			` ${place(from)} \u2192 ${place(to)}, ${cause(word)}`);
 	}
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The header, the tiles and the cards beside the map.
-import { byId, make, setFacts, setText } from './dom.js';
+import { byId, make, setText } from './dom.js';
 import { brief, count, microseconds, milliseconds, percent, span } from './format.js';
 import { STATES } from './mapstate.js';
 
@@ -61,7 +61,7 @@ export function showSecond(second, counts) {
 	const registered = counts['registered-primary'] + counts['registered-redundant'];
 	const on = STATES.reduce((sum, s) => sum + (counts[s.name] ?? 0), 0) - counts.elsewhere - counts.off;
 	tile('in-service', on > 0 ? percent(registered / on) : '\u2013',
-		`${count(registered)} of ${count(on)} phones that are on`);
+		`${count(registered)} of ${count(on)} that are on`);
 	tile('requests', brief(second.register_sent + second.options_sent),
 		`${brief(second.register_sent)} REGISTER, ${brief(second.options_sent)} OPTIONS`);
 	tile('switches', brief(second.failovers + second.failbacks),
@@ -129,8 +129,9 @@ export function showCodes(generator) {
 	const box = byId('codes');
 	if (box.children.length === 0)
 		box.append(...CODES.map((code) => make('div', { class: `code c${code[0]}` }, make('span', {}, code),
-			make('span', { class: 'code-bar' }, make('i')),
-			make('b', { 'data-testid': `code-${code}` }), make('span', { class: 'rate' }))));
+			make('b', { 'data-testid': `code-${code}` }),
+			make('span', { class: 'code-bar', 'aria-hidden': 'true' }, make('i')),
+			make('span', { class: 'rate' }))));
 	const values = CODES.map((code) => generator.counters[`responses_${code}`] ?? 0);
 	const most = Math.max(1, ...values);
 	const passed = codesBefore ? generator.at_s - codesBefore.at_s : 0;
@@ -141,7 +142,8 @@ export function showCodes(generator) {
 		row.classList.toggle('none', values[i] === 0);
 		const figure = row.querySelector('b');
 		figure.dataset.value = String(values[i]);
-		setText(figure, count(values[i]));
+		setText(figure, brief(values[i]));
+		figure.title = count(values[i]);
 		const rate = passed > 0 ? (values[i] - codesBefore.values[i]) / passed : NaN;
 		setText(row.querySelector('.rate'), rate >= 0 ? `${brief(rate)} /s` : '');
 	});
@@ -160,13 +162,9 @@ export function showGenerator(generator) {
 	if (verdict.no_answer) reasons.push('no proxy has answered anything');
 	byId('health-reasons').replaceChildren(...reasons.map((reason) => make('li', {}, reason)));
 	const busy = workers.map((worker) => worker.busy_ratio);
-	setFacts(byId('generator-facts'), [
-		['link', generator.link],
-		[workers.length === 1 ? 'worker busy' : `${workers.length} workers busy`,
-			busy.length > 0 ? percent(Math.max(...busy)) : '\u2013'],
-		['lateness p99.9', microseconds(lateness.quantiles_us.p99_9)],
-		['memory', `${brief(generator.memory_bytes / 1e6)} MB`],
-	]);
+	setText(byId('generator-link'), generator.link);
+	setText(byId('generator-busy'), busy.length > 0 ? percent(Math.max(...busy)) : '\u2013');
+	setText(byId('generator-late'), microseconds(lateness.quantiles_us.p99_9));
 }
 
 export function showStore(store) {

@@ -15,9 +15,9 @@ function lifelinesOf(messages) {
 		return [{ name: 'phone', label: 'phone', at: 24 }, { name: only, label: `${only} proxy`, at: 88 }];
 	}
 	return [
-		{ name: 'primary', label: 'primary', at: 20 },
-		{ name: 'phone', label: 'phone', at: 56 },
-		{ name: 'redundant', label: 'redundant', at: 92 },
+		{ name: 'primary', label: 'primary', at: 18 },
+		{ name: 'phone', label: 'phone', at: 53 },
+		{ name: 'redundant', label: 'redundant', at: 88 },
 	];
 }
 
@@ -41,7 +41,9 @@ function arrow(message, lifelines, again) {
 	const to = at(sent ? message.proxy : 'phone');
 	const right = to > from;
 	const name = shortName(message.first_line);
-	const status = /^[4-6]\d\d/.test(name) ? 'refused' : /^[23]\d\d/.test(name) ? 'accepted' : 'request';
+	// A challenge is asked for by protocol, it refuses nothing.
+	const status = !/^\d\d\d/.test(name) ? 'request' : /^(401|407|1)/.test(name) ? 'between'
+		: /^2/.test(name) ? 'accepted' : 'refused';
 	const svg = makeSvg('svg', { class: `arrow ${status} ${message.proxy}`, height: HEIGHT, width: '100%',
 		'aria-hidden': 'true', focusable: 'false' });
 	for (const l of lifelines)

@@ -3,10 +3,12 @@
 import { Picture } from './paint.js';
 import { STATES } from './mapstate.js';
 
-const CELL_MOST = 40; // CSS pixels: as large as a cell gets
-const CELL_FIT_MOST = 28; // when a small fleet is shown whole
+const CELL_MOST = 64; // CSS pixels: as large as a cell gets
+const CELL_FIT_MOST = 46; // when a small fleet is shown whole
 const GAP_FROM = 4; // device pixels: from this size on cells are drawn apart
-const SPREAD_MS = 240; // a batch is painted over this time, as batches come every 250 ms
+// A batch is painted over the time in which the next one is expected, so that the map moves smoothly.
+const SPREAD_LEAST_MS = 200;
+const SPREAD_MOST_MS = 1000;
 const CLICK_PX = 4; // a pointer that moved less has clicked
 
 export class MapView {
@@ -22,6 +24,8 @@ export class MapView {
 		this.hovered = -1;
 		this.marked = -1; // phone that is open
 		this.waiting = []; // batches that are being painted
+		this.newest = 0; // when the newest batch came
+		this.spread = SPREAD_LEAST_MS;
 		this.pointers = new Map();
 		this.asked = false;
 		this.calm = window.matchMedia('(prefers-reduced-motion: reduce)');
@@ -80,7 +84,10 @@ export class MapView {
 			return;
 		}
 		this.#finishBatches();
-		if (phones.length > 0) this.waiting.push({ phones, done: 0, since: performance.now() });
+		const now = performance.now();
+		this.spread = Math.max(SPREAD_LEAST_MS, Math.min(SPREAD_MOST_MS, now - this.newest));
+		this.newest = now;
+		if (phones.length > 0) this.waiting.push({ phones, done: 0, since: now });
 		this.#ask();
 	}
 
@@ -109,7 +116,7 @@ export class MapView {
 	#frame() {
 		const begin = performance.now();
 		for (const batch of this.waiting) {
-			const share = this.calm.matches ? 1 : Math.min(1, (begin - batch.since) / SPREAD_MS);
+			const share = this.calm.matches ? 1 : Math.min(1, (begin - batch.since) / this.spread);
 			const to = Math.max(batch.done, Math.ceil(share * batch.phones.length));
 			this.picture.paintSome(batch.phones, batch.done, to);
 			batch.done = to;

@@ -14,6 +14,9 @@ const KINDS = [
 	{ kind: 'fail-back', count: 'failbacks', from: 'registered_redundant', to: 'registered_primary' },
 ];
 
+// Points later than this many times the predicted end show nothing but the end.
+const SHOWN = 1.3;
+
 // In symmetric mode a switch to the primary has the same cause as one to the redundant proxy.
 function curveOf(kind, timers) {
 	return kind === 'fail-back' && !timers.symmetric ? failBack : failOver;
@@ -26,7 +29,8 @@ export function predicted(wave, timers) {
 function begin(seconds, i, words, timers) {
 	const before = seconds[Math.max(0, i - 1)];
 	const affected = before[words.from];
-	const decide = decided(timers, curveOf(words.kind, timers));
+	const curve = curveOf(words.kind, timers);
+	const decide = decided(timers, curve);
 	if (affected === 0 || decide === null) return null;
 	const share = Math.min(1, seconds[i][words.count] / affected);
 	return {
@@ -37,11 +41,13 @@ function begin(seconds, i, words, timers) {
 		already: before[words.to],
 		switched: 0,
 		lastSwitch: seconds[i].at_s,
+		end: curve(timers).last * SHOWN,
 		points: [],
 	};
 }
 
 function measure(wave, second) {
+	if (second.at_s - wave.start > wave.end) return;
 	const share = (second[wave.words.to] - wave.already) / wave.affected;
 	wave.points.push({
 		x: second.at_s - wave.start,
@@ -60,7 +66,6 @@ function wavesOf(seconds, words, timers, quiet) {
 	for (let i = 0; i < seconds.length; i++) {
 		const second = seconds[i];
 		if (wave !== null && isOver(wave, second, other, quiet)) {
-			measure(wave, second);
 			found.push(wave);
 			wave = null;
 		}

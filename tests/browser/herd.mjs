@@ -109,15 +109,23 @@ export class Herd {
 
 export const sleep = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
-// Ask until the answer is truthy, and return it. A busy machine has all the time it may need.
+// Ask until the answer is truthy, and return it; an assertion that fails is a no. A busy machine has all
+// the time it may need.
 export async function until(what, ask, seconds = 120) {
 	const end = Date.now() + seconds * 1000;
 	for (;;) {
-		const answer = await ask();
-		if (answer)
-			return answer;
+		let why = '';
+		try {
+			const answer = await ask();
+			if (answer)
+				return answer;
+		} catch (error) {
+			if (error.code !== 'ERR_ASSERTION')
+				throw error;
+			why = `: ${error.message}`;
+		}
 		if (Date.now() > end)
-			throw new Error(`not within ${seconds} s: ${what}`);
+			throw new Error(`not within ${seconds} s: ${what}${why}`);
 		await sleep(100);
 	}
 }

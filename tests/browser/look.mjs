@@ -5,11 +5,12 @@
 // The numbers in the header, in the legend, and of the map.
 export function figures() {
 	const read = (what) => Object.fromEntries([...document.querySelectorAll(`[data-testid^="${what}-"]`)]
-		.map((element) => [element.dataset.testid.slice(what.length + 1), Number(element.dataset.value)]));
+		.map((element) => [element.dataset.testid.slice(what.length + 1),
+			Number((element.dataset.value ? element : element.querySelector('[data-value]'))?.dataset.value)]));
 	return {
 		header: read('count'),
 		legend: read('legend'),
-		map: [...(window.sipherdStats?.mapCounts ?? [])],
+		map: { ...window.sipherdStats?.mapCounts },
 		total: Number(document.querySelector('#total').textContent.replaceAll(',', '')),
 		frames: window.sipherdStats?.frames ?? 0,
 	};
@@ -25,7 +26,9 @@ export function coloursOf() {
 	const counts = new Array(8).fill(0);
 	let cells = 0;
 	if (canvas.width === 0 || canvas.height === 0) return { states: counts, cells };
-	const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+	const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+	copy.drawImage(canvas, 0, 0);
+	const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
 	for (let i = 0; i < data.length; i += 4) {
 		const pixel = (data[i] << 16) | (data[i + 1] << 8) | data[i + 2];
 		if (pixel === ground) continue;

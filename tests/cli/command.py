@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the tests of the command share: where it is, how to call it."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Exit codes of the manual. A slow machine may turn 0 into 5, and says so.
 DONE, USAGE, HOST, NO_ANSWER, GENERATOR = 0, 2, 3, 4, 5
 
+ALL_THERE = "all 50 phones registered at the primary"
 FLEET = """phones: 50
 user: "2{n:06}"
 password: "very-secret-{user}"
@@ -54,6 +56,39 @@ class Case(unittest.TestCase):
         self.assertIn(done.returncode, codes, f"{done.args}\n{done.stdout}\n{done.stderr}")
         self.assertNotIn("very-secret", done.stdout + done.stderr)
         return done
+
+
+class Run:
+    """A sipherd run in the background, with what it said so far: ended by hand once it has come to what
+    the test waits for, on however slow a machine."""
+
+    def __init__(self, case, fleet, *arguments, state=None, env=None):
+        self.case = case
+        self.state = state or os.path.join(case.folder, "state")
+        self.said = ""
+        self.process = subprocess.Popen(
+            [SIPHERD, "run", fleet, "--for", "120s", *arguments], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+            env=environment(SIPHERD_STATE=self.state, **(env or {})))
+        case.addCleanup(self.end)
+
+    def wait_for(self, text):
+        for line in self.process.stdout:
+            self.said += line
+            if re.search(text, line):
+                return re.search(text, line)
+        self.case.fail(f"'{text}' never came in\n{self.said}")
+
+    def stop(self, *codes):
+        self.process.terminate()
+        self.said += self.process.communicate(timeout=30)[0]
+        self.case.assertIn(self.process.returncode, codes or (DONE,), self.said)
+        return self.said
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
 
 
 def main():

@@ -3,12 +3,15 @@
 """Proxies that are host names, resolved by a name server of our own on loopback."""
 import json
 import os
-import re
 import socket
 import struct
+import sys
 import threading
 
-from command import DONE, FLEET, GENERATOR, HOST, Case, main, sipherd
+from command import ALL_THERE, FLEET, HOST, TESTS, Case, Run, main, sipherd
+
+sys.path.insert(0, os.path.join(TESTS, "store"))
+import servers  # noqa: E402
 
 A, AAAA = 1, 28
 
@@ -57,22 +60,24 @@ class NameServer(threading.Thread):
 
 
 class Names(Case):
-    def run_with(self, table, *arguments, later=None, fleet=FLEET):
-        server = NameServer(table, later)
-        self.addCleanup(server.close)
+    def start(self, table, later=None, fleet=FLEET):
+        """A run whose primary is one.example.net, which these are the addresses of."""
+        self.server = NameServer(table, later)
+        self.addCleanup(self.server.close)
         path = self.write("fleet.yaml", fleet.replace("192.0.2.1:5060", "one.example.net:5060"))
-        summary = os.path.join(self.folder, "summary.json")
-        done = sipherd("run", path, "--dns", f"127.0.0.1:{server.port}", "--summary", summary,
-                       *arguments)
-        if not os.path.exists(summary):
-            return done, None
-        with open(summary, encoding="utf-8") as file:
-            return done, json.load(file)
+        self.summary = os.path.join(self.folder, "summary.json")
+        return Run(self, path, "--dns", f"127.0.0.1:{self.server.port}", "--summary", self.summary)
+
+    def stop(self, run):
+        said = run.stop()
+        with open(self.summary, encoding="utf-8") as file:
+            return said, json.load(file)
 
     def test_a_name_becomes_its_address(self):
-        done, told = self.run_with({("one.example.net", A): [(60, "192.0.2.33")]}, "--for", "2s")
-        self.exits(done, DONE, GENERATOR)
-        self.assertIn("192.0.2.33", done.stdout)
+        run = self.start({("one.example.net", A): [(60, "192.0.2.33")]})
+        run.wait_for(ALL_THERE)
+        said, told = self.stop(run)
+        self.assertIn("192.0.2.33", said)
         self.assertEqual(told["proxies"]["primary"], {"address": "192.0.2.33", "port": 5060})
         self.assertEqual(told["phones"]["registered"]["primary"], 50)
 
@@ -80,32 +85,33 @@ class Names(Case):
         table = {("one.example.net", A): [(60, "192.0.2.33")],
                  ("one.example.net", AAAA): [(60, "2001:db8::33")]}
         six = FLEET.replace("192.0.2.2:5060", "[2001:db8::2]:5060") + "source: fd00:9::/64\n"
-        done, told = self.run_with(table, "--for", "2s", fleet=six)
-        self.exits(done, DONE, GENERATOR)
-        self.assertEqual(told["proxies"]["primary"]["address"], "2001:db8::33")
+        run = self.start(table, fleet=six)
+        run.wait_for(ALL_THERE)
+        self.assertEqual(self.stop(run)[1]["proxies"]["primary"]["address"], "2001:db8::33")
 
     def test_a_name_is_asked_again_and_followed(self):
         # The TTL of 1 s is raised to the 5 s that are the least.
-        done, told = self.run_with({("one.example.net", A): [(1, "192.0.2.33")]}, "--for", "8s",
-                                   later={("one.example.net", A): [(60, "192.0.2.44")]})
-        self.exits(done, DONE, GENERATOR)
-        moved = re.search(r"([0-9.]+) s .*one\.example\.net is now 192\.0\.2\.44", done.stdout)
-        self.assertIsNotNone(moved, done.stdout)
+        run = self.start({("one.example.net", A): [(1, "192.0.2.33")]},
+                         later={("one.example.net", A): [(60, "192.0.2.44")]})
+        moved = run.wait_for(r"([0-9.]+) s .*one\.example\.net is now 192\.0\.2\.44")
         self.assertGreater(float(moved.group(1)), 3)
-        self.assertEqual(told["proxies"]["primary"]["address"], "192.0.2.44")
+        self.assertEqual(self.stop(run)[1]["proxies"]["primary"]["address"], "192.0.2.44")
 
     def test_an_address_in_use_stays_while_it_is_listed(self):
         one, two = (5, "192.0.2.33"), (5, "192.0.2.44")
-        done, told = self.run_with({("one.example.net", A): [one, two]}, "--for", "7s",
-                                   later={("one.example.net", A): [two, one]})
-        self.exits(done, DONE, GENERATOR)
-        self.assertNotIn("is now", done.stdout)
+        run = self.start({("one.example.net", A): [one, two]},
+                         later={("one.example.net", A): [two, one]})
+        # Who asks for the third time has taken the second answer.
+        servers.wait(lambda: self.server.asked.get(("one.example.net", A), 0) >= 3, "asked again")
+        said, told = self.stop(run)
+        self.assertNotIn("is now", said)
         self.assertEqual(told["proxies"]["primary"]["address"], "192.0.2.33")
 
     def test_a_name_that_does_not_exist(self):
-        done, _ = self.run_with({("other.example.net", A): [(60, "192.0.2.33")]}, "--for", "2s")
-        self.exits(done, HOST)
-        self.assertIn("one.example.net", done.stderr)
+        run = self.start({("other.example.net", A): [(60, "192.0.2.33")]})
+        said = run.process.communicate(timeout=60)[0]
+        self.assertEqual(run.process.returncode, HOST, said)
+        self.assertIn("one.example.net", said)
 
     def test_servers_that_are_none(self):
         path = self.write("fleet.yaml", FLEET.replace("192.0.2.1:5060", "one.example.net:5060"))

@@ -11,14 +11,13 @@ import shutil
 import subprocess
 import sys
 
-from command import (DONE, FLEET, GENERATOR, HOST, SIPHERD, TESTS, USAGE, Case, environment, main,
+from command import (ALL_THERE, DONE, FLEET, HOST, SIPHERD, TESTS, USAGE, Case, Run, environment, main,
                      sipherd)
 
 sys.path.insert(0, os.path.join(TESTS, "store"))
 import layout  # noqa: E402
 import servers  # noqa: E402
 
-ALL_THERE = "all 50 phones registered at the primary"
 FAST = FLEET.replace("period: 1s", "period: 1s, first: spread") + "timers: { no_response: 500ms }\n"
 QUICK = "redundancy: { switch_delay: 0s }\nramp: none\n"
 
@@ -30,37 +29,6 @@ def needs_redis(test):
             self.skipTest("not installed: " + " ".join(servers.missing()))
         test(self)
     return wrapped
-
-
-class Run:
-    """A sipherd run in the background, with what it said so far."""
-
-    def __init__(self, case, fleet, *arguments, state=None, env=None):
-        self.case = case
-        self.state = state or os.path.join(case.folder, "state")
-        self.said = ""
-        self.process = subprocess.Popen(
-            [SIPHERD, "run", fleet, "--for", "60s", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, env=environment(SIPHERD_STATE=self.state, **(env or {})))
-        case.addCleanup(self.end)
-
-    def wait_for(self, text):
-        for line in self.process.stdout:
-            self.said += line
-            if re.search(text, line):
-                return re.search(text, line)
-        self.case.fail(f"'{text}' never came in\n{self.said}")
-
-    def stop(self, *codes):
-        self.process.terminate()
-        self.said += self.process.communicate(timeout=30)[0]
-        self.case.assertIn(self.process.returncode, codes or (DONE,), self.said)
-        return self.said
-
-    def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
 
 
 def holds(text):
@@ -156,16 +124,24 @@ class Embedded(Case):
     @needs_redis
     def test_the_feed(self):
         fleet = self.write("fleet.yaml", FAST + QUICK)
-        run = Run(self, fleet, "--fault", "primary:crash@4s")
+        run = Run(self, fleet, "--fault", "primary:crash@10s")
         run.wait_for(ALL_THERE)
-        done = self.exits(sipherd("fleet", fleet, "--feed", "--json", "--for", "7s",
-                                  env={"SIPHERD_STATE": run.state}), DONE)
-        lines = [holds(line) for line in done.stdout.splitlines()]
-        away = {line["phone"] for line in lines if line.get("cause") == "keepalive-silence"}
-        self.assertEqual(away, set(range(50)), "each phone left the primary, and the feed said so")
-        landed = {line["phone"] for line in lines if line.get("to_registered") and
-                  line["to"] == "redundant" and line["phase"] == "registered"}
-        self.assertEqual(landed, set(range(50)))
+        follower = subprocess.Popen([SIPHERD, "fleet", fleet, "--feed", "--json", "--for", "60s"],
+                                    stdout=subprocess.PIPE, text=True,
+                                    env=environment(SIPHERD_STATE=run.state))
+        self.addCleanup(follower.communicate)
+        self.addCleanup(follower.kill)
+        away, landed, every = set(), set(), set(range(50))
+        for line in map(holds, follower.stdout):
+            if line.get("cause") == "keepalive-silence":
+                away.add(line["phone"])
+            if line.get("to_registered") and (line["to"], line["phase"]) == ("redundant",
+                                                                             "registered"):
+                landed.add(line["phone"])
+            if away == landed == every:
+                break
+        self.assertEqual((away, landed), (every, every),
+                         "each phone left the primary, and the feed said so")
         words = self.exits(sipherd("fleet", fleet, "--feed", "--for", "100ms",
                                    env={"SIPHERD_STATE": run.state}), DONE)
         self.assertEqual(words.stderr, "")
@@ -188,9 +164,9 @@ class Embedded(Case):
         run.process.kill()
         run.process.wait()
         path = os.path.join(self.folder, "s.json")
-        done = sipherd("run", fleet, "--for", "3s", "--summary", path, "--fault",
-                       "primary:crash@0s", env={"SIPHERD_STATE": run.state})
-        self.exits(done, DONE, GENERATOR)
+        run = Run(self, fleet, "--summary", path, "--fault", "primary:crash@0s", state=run.state)
+        run.wait_for("all 50 phones registered at the redundant")
+        run.stop()
         with open(path, encoding="utf-8") as file:
             told = json.load(file)
         self.assertEqual(told["phones"]["registered"]["redundant"], 50)
@@ -199,26 +175,27 @@ class Embedded(Case):
 
     def test_without_a_redis_server_on_the_image_file_alone(self):
         path = os.path.join(self.folder, "s.json")
-        done = sipherd("run", self.write("fleet.yaml", FLEET + QUICK), "--for", "2s", "--summary",
-                       path, env={"PATH": self.folder})
-        self.exits(done, DONE, GENERATOR)
-        warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
-        self.assertEqual(len(warnings), 1, done.stderr)
+        run = Run(self, self.write("fleet.yaml", FLEET + QUICK), "--summary", path,
+                  env={"PATH": self.folder})
+        run.wait_for(ALL_THERE)
+        said = run.stop()
+        warnings = [line for line in said.splitlines() if line.startswith("warning: ")]
+        self.assertEqual(len(warnings), 1, said)
         self.assertIn("redis-server", warnings[0])
         self.assertIn("image file", warnings[0])
         with open(path, encoding="utf-8") as file:
             told = json.load(file)
         self.assertEqual(told["store"]["kind"], "image")
         self.assertEqual(told["phones"]["registered"]["primary"], 50)
-        self.assertRegex(done.stdout, r"\nstore   image file \S+/fleet\.0\.image alone\n")
+        self.assertRegex(said, r"\nstore   image file \S+/fleet\.0\.image alone\n")
 
     def test_none(self):
         state, path = os.path.join(self.folder, "state"), os.path.join(self.folder, "s.json")
-        done = sipherd("run", self.write("fleet.yaml", FLEET + QUICK + "store: none\n"), "--for",
-                       "2s", "--summary", path, env={"SIPHERD_STATE": state})
-        self.exits(done, DONE, GENERATOR)
+        run = Run(self, self.write("fleet.yaml", FLEET + QUICK + "store: none\n"), "--summary", path,
+                  state=state)
+        run.wait_for(ALL_THERE)
+        self.assertNotIn("store", run.stop())
         self.assertFalse(os.path.exists(state))
-        self.assertNotIn("store", done.stdout + done.stderr)
         with open(path, encoding="utf-8") as file:
             told = json.load(file)
         self.assertEqual(told["store"], {"kind": "none"})
@@ -321,13 +298,14 @@ class Given(Case):
         self.exits(done, HOST)
         self.assertIn("refuses the log-in", done.stderr)
         # The herd runs on, and says what is wrong.
-        done = sipherd("run", fleet, "--store", redis.url, "--for", "7s", "--summary", path, env=env)
-        self.exits(done, DONE, GENERATOR)
+        run = Run(self, fleet, "--store", redis.url, "--summary", path, env=env)
+        run.wait_for("warning: ")
+        run.wait_for(ALL_THERE)
+        run.stop()
         with open(path, encoding="utf-8") as file:
             told = json.load(file)
         self.assertEqual(told["phones"]["registered"]["primary"], 50)
         self.assertFalse(told["store"]["redis"]["connected"])
-        self.assertIn("warning: ", done.stdout)
 
     def test_strict_phones_are_silent_without_a_store(self):
         fleet, path = self.write("fleet.yaml", FLEET + QUICK + "fence: strict\n"), \

@@ -82,7 +82,7 @@ class Server:
         found = self.wait_for(r"http: (https?)://(\S+):(\d+)/api/v1/fleet, tokens in (\S+)$")
         self.scheme, self.address = found.group(1), found.group(2)
         self.port, self.tokens = int(found.group(3)), found.group(4)
-        self.wait_for("all 50 phones registered")
+        self.wait_for("all [0-9,]+ phones registered")
 
     def wait_for(self, pattern):
         for line in self.process.stdout:
@@ -167,7 +167,7 @@ class Case(unittest.TestCase):
         return answer
 
 
-def eventually(check, what, seconds=20):
+def eventually(check, what, seconds=40):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():

@@ -95,7 +95,7 @@ class Switches(Case):
     def test_every_phone_that_left_is_counted_by_cause(self):
         name = 'sipherd_switches_total{fleet="h-q",direction="to_redundant",cause="keepalive_silence"}'
         eventually(lambda: series(self.server.ask("/metrics").body.decode())[name] == 50,
-                   "50 phones have left the primary", 40)
+                   "50 phones have left the primary")
         proxy = self.server.ask("/api/v1/proxies/redundant").json()
         self.assertEqual(proxy["switches_to"]["keepalive_silence"], 50)
         eventually(lambda: self.server.ask("/api/v1/proxies/redundant").json()["last_switch_at_s"],

@@ -20,6 +20,7 @@ enum {
 	PERMIT_UNREGISTER = 1 << 3,       /* planned reboot or stop */
 	PERMIT_UNREGISTER_AGAIN = 1 << 4, /* the Expires 0 was challenged */
 	PERMIT_ANSWER = 1 << 5,           /* a request came in */
+	PERMIT_NOW = 1 << 6,              /* an operator wants a REGISTER */
 };
 
 struct transaction {
@@ -49,7 +50,12 @@ struct shadow {
 	bool again;          /* the Expires 0 was challenged and sent again */
 	bool restarting;     /* a command took it down and it is to start again */
 	bool away;           /* another generator's */
+	bool held;           /* unregistered by an operator */
+	bool unhurried;      /* its Expires 0 has all the time of a transaction */
 	uint32_t restart_ms; /* ... at the latest */
+	/* How long its outage takes. */
+	bool proven, switched;
+	uint32_t proof_ms, detect_ms, pause_ms, planned_ms;
 };
 
 enum trace_what {
@@ -74,7 +80,9 @@ struct model {
 	struct model_source source;
 	uint64_t seed, judged;
 	uint64_t matched, unmatched; /* responses given to the herd */
-	bool enabled, started, stopped;
+	bool enabled, started, stopped, paused;
+	uint32_t paused_ms, limit;
+	struct histogram duration_ms[PROXIES][FAILOVER_PHASES];
 	uint32_t tries_max; /* datagrams in one transaction that is never answered */
 	struct shadow *phone;
 	struct herd_counters seen; /* what the herd must have counted */
@@ -198,6 +206,10 @@ struct model *model_create(
 	model->source = *source;
 	model->seed = seed;
 	model->enabled = config->redundancy.enabled;
+	model->limit = config->fleet_phones;
+	for (int p = 0; p < PROXIES; p++)
+		for (int phase = 0; phase < FAILOVER_PHASES; phase++)
+			histogram_reset(&model->duration_ms[p][phase]);
 	model->tries_max = tries_of(&config->timers);
 	model->trace_mask = room - 1;
 	model->trace = calloc(room, sizeof(*model->trace));
@@ -238,6 +250,37 @@ static void enter(struct shadow *p, enum phone_state state, uint32_t now_ms)
 	p->since_ms = now_ms;
 }
 
+/* A proxy has served the phone that is registered there. What an Expires 0 in flight costs. */
+static void proof(struct shadow *p, uint32_t now_ms)
+{
+	if (p->t[DATAGRAM_UNREGISTER].open)
+		return;
+	p->proven = true;
+	p->proof_ms = now_ms;
+}
+
+static void outage_ended(struct model *model, struct shadow *p, uint32_t now_ms)
+{
+	struct histogram *duration_ms = model->duration_ms[p->active];
+	if (p->switched) {
+		histogram_record(&duration_ms[FAILOVER_SWITCH], p->pause_ms);
+		histogram_record(&duration_ms[FAILOVER_REGISTER], now_ms - p->planned_ms);
+	}
+	if (p->switched && p->proven) {
+		histogram_record(&duration_ms[FAILOVER_DETECT], p->detect_ms);
+		histogram_record(&duration_ms[FAILOVER_SINCE_ANSWER], now_ms - p->proof_ms);
+	}
+	p->switched = p->proven = false;
+}
+
+static void count_finished(struct model *model, uint8_t proxy, bool answered)
+{
+	struct herd_counters *c = &model->seen;
+	uint64_t *const counter[PROXIES][2] = {{&c->silent_primary, &c->answered_primary},
+		{&c->silent_redundant, &c->answered_redundant}};
+	++*counter[proxy][answered];
+}
+
 static uint64_t *switch_counter(struct model *model, uint8_t to, enum switch_cause cause)
 {
 	struct herd_counters *c = &model->seen;
@@ -271,6 +314,9 @@ static void switch_over(
 	for (int kind = 0; kind < DATAGRAM_TRANSACTIONS; kind++)
 		drop(model, p, (enum datagram_kind)kind);
 	end_registration(p);
+	if (!p->switched)
+		p->detect_ms = ms_of(now_us) - p->proof_ms;
+	p->switched = true;
 	p->active = !p->active;
 	p->epoch++;
 	enter(p, PHONE_SWITCHING, ms_of(now_us));
@@ -289,6 +335,8 @@ static void wait_for_retry(
 	struct model *model, struct shadow *p, uint32_t retry_after_s, uint32_t now_ms)
 {
 	drop(model, p, DATAGRAM_OPTIONS);
+	if (p->state == PHONE_REGISTERED)
+		p->switched = false;
 	p->wait_ms = model->config.retry_ms;
 	if (retry_after_s != DATAGRAM_ABSENT && (uint64_t)retry_after_s * 1000 > p->wait_ms)
 		p->wait_ms = retry_after_s * 1000;
@@ -301,6 +349,7 @@ static void options_silence(struct model *model, uint32_t phone, uint64_t now_us
 	struct shadow *p = &model->phone[phone];
 	const struct redundancy_rules *rules = &model->config.redundancy;
 	p->t[DATAGRAM_OPTIONS].open = false;
+	count_finished(model, p->t[DATAGRAM_OPTIONS].proxy, false);
 	p->answers = 0;
 	if (p->misses < UINT8_MAX)
 		p->misses++;
@@ -316,6 +365,8 @@ static void options_answer(struct model *model, uint32_t phone, uint64_t now_us)
 	struct shadow *p = &model->phone[phone];
 	const struct redundancy_rules *rules = &model->config.redundancy;
 	p->t[DATAGRAM_OPTIONS].open = false;
+	if (p->t[DATAGRAM_OPTIONS].proxy == p->active)
+		proof(p, ms_of(now_us));
 	p->misses = 0;
 	if (!model->enabled || rules->mode != MODE_ASYMMETRIC || p->active != PROXY_REDUNDANT)
 		return;
@@ -328,6 +379,7 @@ static void register_silence(struct model *model, uint32_t phone, uint64_t now_u
 	struct shadow *p = &model->phone[phone];
 	bool refresh = p->state == PHONE_REGISTERED;
 	p->t[DATAGRAM_REGISTER].open = false;
+	count_finished(model, p->t[DATAGRAM_REGISTER].proxy, false);
 	if (model->enabled)
 		switch_over(model, phone, refresh ? CAUSE_REFRESH_SILENCE : CAUSE_REGISTER_SILENCE,
 			now_us);
@@ -389,6 +441,9 @@ static void registered(struct model *model, const struct datagram *d)
 	p->granted_s = granted;
 	p->refreshed_ms = now_ms;
 	p->credentialed = p->stales = 0;
+	if (p->state != PHONE_REGISTERED)
+		outage_ended(model, p, now_ms);
+	proof(p, now_ms);
 	if (p->state == PHONE_REGISTERED)
 		return;
 	p->tick_ms = now_ms;
@@ -401,6 +456,7 @@ static void register_final(struct model *model, const struct datagram *d)
 	struct shadow *p = &model->phone[d->phone];
 	const struct herd_config *config = &model->config;
 	p->t[DATAGRAM_REGISTER].open = false;
+	count_finished(model, d->proxy, true);
 	if (d->status < 300) {
 		registered(model, d);
 		return;
@@ -439,6 +495,7 @@ static void options_response(struct model *model, const struct datagram *d)
 		return;
 	}
 	model->seen.options_answered++;
+	count_finished(model, d->proxy, true);
 	options_answer(model, d->phone, d->now_us);
 }
 
@@ -517,15 +574,21 @@ static void take_down(
 	struct model *model, uint32_t phone, const struct herd_command *command, uint64_t now_us)
 {
 	struct shadow *p = &model->phone[phone];
-	bool planned = command->kind == HERD_REBOOT || command->kind == HERD_STOP;
-	bool goodbye = planned && p->state == PHONE_REGISTERED && model->config.unregister;
+	bool planned = command->kind == HERD_REBOOT || command->kind == HERD_STOP ||
+		       command->kind == HERD_LIMIT;
+	bool goodbye = p->state == PHONE_REGISTERED &&
+		       ((planned && model->config.unregister) || command->kind == HERD_UNREGISTER);
+	bool ends = planned || command->kind == HERD_RELEASE || command->kind == HERD_UNREGISTER;
 	for (int kind = 0; kind < DATAGRAM_TRANSACTIONS; kind++)
 		drop(model, p, (enum datagram_kind)kind);
 	end_registration(p);
 	if (goodbye)
 		p->permits |= PERMIT_UNREGISTER;
 	enter(p, PHONE_OFF, ms_of(now_us));
-	p->restarting = command->kind != HERD_STOP && command->kind != HERD_RELEASE;
+	p->restarting = !ends || command->kind == HERD_REBOOT;
+	p->held = command->kind == HERD_UNREGISTER;
+	p->unhurried = p->held;
+	p->proven = p->switched = false;
 	p->restart_ms = ms_of(now_us) + command->delay_ms;
 	if (goodbye && command->delay_ms < UNREGISTER_WAIT_MS)
 		p->restart_ms = ms_of(now_us) + UNREGISTER_WAIT_MS;
@@ -537,33 +600,117 @@ static void take_down(
 			     .state = p->state});
 }
 
-void model_command(struct model *model, const struct herd_command *command, uint64_t now_us)
+/* An operator's REBOOT or POWER_CUT of a phone that was unregistered. */
+static void let_go(
+	struct model *model, uint32_t phone, const struct herd_command *command, uint64_t now_us)
 {
-	uint32_t phones = model->config.fleet_phones, first = 0, count = phones;
-	if (command->kind == HERD_REBOOT || command->kind == HERD_POWER_CUT) {
-		first = command->first;
-		count = command->count < phones - first ? command->count : phones - first;
+	struct shadow *p = &model->phone[phone];
+	struct transaction *t = &p->t[DATAGRAM_UNREGISTER];
+	const uint32_t now_ms = ms_of(now_us), waits_until_ms = now_ms + UNREGISTER_WAIT_MS;
+	p->held = false;
+	p->restarting = true;
+	p->restart_ms = now_ms + command->delay_ms;
+	if (command->kind == HERD_POWER_CUT)
+		t->open = false;
+	if (!t->open)
+		return;
+	if (time_before(waits_until_ms, t->first_ms + t->limit_ms))
+		t->limit_ms = waits_until_ms - t->first_ms;
+	model->source.look(
+		model->source.context, phone, (uint64_t)(t->first_ms + t->limit_ms) * 1000 + 1);
+	if (time_before(p->restart_ms, waits_until_ms))
+		p->restart_ms = waits_until_ms;
+}
+
+/* To a phone that is off already. */
+static void command_off(
+	struct model *model, uint32_t phone, const struct herd_command *command, uint64_t now_us)
+{
+	struct shadow *p = &model->phone[phone];
+	struct transaction *t = &p->t[DATAGRAM_UNREGISTER];
+	switch (command->kind) {
+	case HERD_UNREGISTER:
+		p->held = true;
+		p->restarting = false;
+		break;
+	case HERD_LIMIT:
+		p->restarting = false;
+		break;
+	case HERD_REBOOT:
+	case HERD_POWER_CUT:
+		if (p->held && phone < model->limit)
+			let_go(model, phone, command, now_us);
+		break;
+	case HERD_DISABLE_REDUNDANCY:
+		if (t->proxy == PROXY_REDUNDANT)
+			t->open = false;
+		break;
+	default:
+		break;
 	}
+}
+
+static void command_phone(
+	struct model *model, uint32_t phone, const struct herd_command *command, uint64_t now_us)
+{
+	struct shadow *p = &model->phone[phone];
+	/* A phone that the ramp has not reached or that is off already has nothing to end. */
+	bool off = model->source.record(model->source.context, phone)->state == PHONE_OFF;
+	bool ends = command->kind == HERD_STOP || command->kind == HERD_RELEASE;
+	expire(model, phone, now_us, true);
+	if (command->kind == HERD_RELEASE || command->kind == HERD_ADOPT)
+		p->away = command->kind == HERD_RELEASE;
+	if (command->kind == HERD_START || command->kind == HERD_ADOPT)
+		return;
+	if (p->away && !ends)
+		return;
+	if (command->kind == HERD_REREGISTER) {
+		if ((p->state == PHONE_REGISTERED || p->state == PHONE_WAITING) &&
+			!p->t[DATAGRAM_REGISTER].open)
+			p->permits |= PERMIT_NOW;
+		return;
+	}
+	if (!off && command->kind == HERD_DISABLE_REDUNDANCY)
+		p->active = PROXY_PRIMARY;
+	if (!off || ends)
+		take_down(model, phone, command, now_us);
+	else
+		command_off(model, phone, command, now_us);
+}
+
+static void command_herd(struct model *model, const struct herd_command *command, uint64_t now_us)
+{
 	if (command->kind == HERD_START)
 		model->started = true;
 	if (command->kind == HERD_STOP)
 		model->stopped = true;
 	if (command->kind == HERD_DISABLE_REDUNDANCY)
 		model->enabled = false;
-	for (uint32_t i = first; i < first + count; i++) {
-		struct shadow *p = &model->phone[i];
-		expire(model, i, now_us, true);
-		if (command->kind == HERD_DISABLE_REDUNDANCY)
-			p->active = PROXY_PRIMARY;
-		if (command->kind == HERD_RELEASE || command->kind == HERD_ADOPT)
-			p->away = command->kind == HERD_RELEASE;
-		/* A phone that the ramp has not reached or that is off already has nothing to end. */
-		bool off = model->source.record(model->source.context, i)->state == PHONE_OFF;
-		bool starts = command->kind == HERD_START || command->kind == HERD_ADOPT;
-		bool ends = command->kind == HERD_STOP || command->kind == HERD_RELEASE;
-		if (!starts && (!off || ends))
-			take_down(model, i, command, now_us);
+	if (command->kind == HERD_LIMIT)
+		model->limit = command->count;
+	if (command->kind == HERD_PAUSE) {
+		model->paused = command->count != 0;
+		model->paused_ms = ms_of(now_us);
 	}
+}
+
+void model_command(struct model *model, const struct herd_command *command, uint64_t now_us)
+{
+	uint32_t phones = model->config.fleet_phones, first = 0, count = phones;
+	command_herd(model, command, now_us);
+	if (command->kind == HERD_RAMP || command->kind == HERD_PAUSE)
+		return;
+	if (command->kind == HERD_REBOOT || command->kind == HERD_POWER_CUT ||
+		command->kind == HERD_REREGISTER || command->kind == HERD_UNREGISTER) {
+		first = command->first;
+		count = command->count < phones - first ? command->count : phones - first;
+	}
+	if (command->kind == HERD_LIMIT) {
+		first = command->count < phones ? command->count : phones;
+		count = phones - first;
+	}
+	for (uint32_t i = first; i < first + count; i++)
+		command_phone(model, i, command, now_us);
 }
 
 /* ---- what phones send ---- */
@@ -661,13 +808,20 @@ static void check_boot(struct model *model, const struct datagram *d)
 {
 	struct shadow *p = &model->phone[d->phone];
 	const struct phone *record = model->source.record(model->source.context, d->phone);
-	bool expected = !p->away && (p->restarting || (model->started && !model->stopped));
+	bool expected = !p->away && !p->held && d->phone < model->limit &&
+			(p->restarting || (model->started && !model->stopped));
 	if (!expected)
 		model_violated(model, d->phone, d->now_us, "a phone that is off sends a REGISTER");
 	if (p->restarting && time_before(p->restart_ms, ms_of(d->now_us)))
 		model_violated(model, d->phone, d->now_us, "a reboot took longer than it may");
 	if (record->epoch == p->epoch)
 		model_violated(model, d->phone, d->now_us, "a boot left the epoch as it was");
+	/* Who waits for its Expires 0 was started before. */
+	if (!p->restarting && model->paused &&
+		ms_of(d->now_us) - model->paused_ms > UNREGISTER_WAIT_MS)
+		model_violated(model, d->phone, d->now_us, "the ramp starts a phone in its pause");
+	if (!model->enabled)
+		p->active = PROXY_PRIMARY;
 	p->epoch = record->epoch;
 	p->restarting = false;
 	model->seen.boots++;
@@ -739,11 +893,19 @@ static void permit_register(struct model *model, const struct datagram *d)
 				"Expires %u after Min-Expires %u", d->expires, p->min_expires_s);
 		return;
 	}
+	if (p->permits & PERMIT_NOW) {
+		p->permits &= (uint8_t)~PERMIT_NOW;
+		if (p->state == PHONE_WAITING)
+			enter(p, PHONE_REGISTERING, ms_of(d->now_us));
+		return;
+	}
 	switch (p->state) {
 	case PHONE_OFF:
 		check_boot(model, d);
 		break;
 	case PHONE_SWITCHING:
+		p->pause_ms = ms_of(d->now_us) - p->since_ms;
+		p->planned_ms = ms_of(d->now_us);
 		check_pause(model, d, 0,
 			model->config.backoff_rfc5626 ? INT32_MAX : model->config.switch_delay_ms);
 		break;
@@ -819,7 +981,7 @@ static uint32_t unregister_limit(const struct model *model, const struct datagra
 	uint32_t limit_ms = model->config.timers.no_response_ms;
 	if (p->permits & PERMIT_UNREGISTER_AGAIN)
 		return t->first_ms + t->limit_ms - ms_of(d->now_us);
-	if (p->permits & PERMIT_UNREGISTER && limit_ms > UNREGISTER_WAIT_MS)
+	if (p->permits & PERMIT_UNREGISTER && !p->unhurried && limit_ms > UNREGISTER_WAIT_MS)
 		return UNREGISTER_WAIT_MS;
 	return limit_ms;
 }
@@ -899,6 +1061,8 @@ static void settle_permits(struct model *model, uint32_t phone, uint64_t now_us)
 		model_violated(model, phone, now_us, "a planned end without an Expires 0");
 	if (p->permits & PERMIT_UNREGISTER_AGAIN)
 		model->seen.unregister_done++;
+	if (p->permits & PERMIT_NOW)
+		model_violated(model, phone, now_us, "asked to register again, and did not");
 	p->permits = 0;
 }
 
@@ -1004,7 +1168,8 @@ void model_count(struct model *model, const struct herd_counters *counters, uint
 		COUNTED(failback_keepalive_silence), COUNTED(failback_register_silence),
 		COUNTED(failback_refresh_silence), COUNTED(failback_code),
 		COUNTED(icmp_unreachable), COUNTED(not_sent), COUNTED(unregister_done),
-		COUNTED(unregister_silent), COUNTED(timer_late)};
+		COUNTED(unregister_silent), COUNTED(timer_late), COUNTED(answered_primary),
+		COUNTED(answered_redundant), COUNTED(silent_primary), COUNTED(silent_redundant)};
 	uint64_t taken = counters->responses_1xx + counters->responses_2xx +
 			 counters->responses_3xx + counters->responses_4xx +
 			 counters->responses_5xx + counters->responses_6xx;
@@ -1023,6 +1188,25 @@ void model_count(struct model *model, const struct herd_counters *counters, uint
 			model_violated(model, UINT32_MAX, now_us,
 				"the herd counts %s %llu, seen were %llu", counted[i].name,
 				(unsigned long long)herd, (unsigned long long)seen);
+	}
+}
+
+void model_durations(struct model *model, const struct herd_histograms *histograms, uint64_t now_us)
+{
+	for (int p = 0; p < PROXIES; p++) {
+		for (int phase = 0; phase < FAILOVER_PHASES; phase++) {
+			const struct histogram *herd = &histograms->duration_ms[p][phase];
+			const struct histogram *seen = &model->duration_ms[p][phase];
+			if (memcmp(herd, seen, sizeof(*herd)) == 0)
+				continue;
+			model_violated(model, UINT32_MAX, now_us,
+				"%s of %s: the herd tells %llu, %llu ms in all; seen were %llu, "
+				"%llu ms",
+				failover_phase_name((enum failover_phase)phase),
+				proxy_name((enum proxy)p), (unsigned long long)herd->count,
+				(unsigned long long)herd->sum, (unsigned long long)seen->count,
+				(unsigned long long)seen->sum);
+		}
 	}
 }
 

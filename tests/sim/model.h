@@ -48,6 +48,10 @@ void model_sweep(struct model *model, uint64_t now_us);
 /* Counters of all slices together agree with what was seen. */
 void model_count(struct model *model, const struct herd_counters *counters, uint64_t now_us);
 
+/* The durations of all slices together are those of what was seen. */
+void model_durations(
+	struct model *model, const struct herd_histograms *histograms, uint64_t now_us);
+
 /* Where the model believes the phone registered: PROXIES when it is not registered. */
 uint8_t model_registered_at(const struct model *model, uint32_t phone);
 /* Requests of this phone that are in flight. */

@@ -569,6 +569,13 @@ struct herd_population sim_population(const struct sim *sim)
 	return sum;
 }
 
+void sim_histograms(const struct sim *sim, struct herd_histograms *out)
+{
+	herd_histograms_reset(out);
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		herd_histograms_merge(out, herd_histograms(sim->herd[i]));
+}
+
 uint64_t sim_herd_memory(const struct sim *sim)
 {
 	uint64_t sum = 0;
@@ -601,6 +608,9 @@ void sim_check(struct sim *sim)
 	model_sweep(sim->model, sim->now_us);
 	struct herd_counters counters = sim_counters(sim);
 	model_count(sim->model, &counters, sim->now_us);
+	static struct herd_histograms histograms;
+	sim_histograms(sim, &histograms);
+	model_durations(sim->model, &histograms, sim->now_us);
 	check_population(sim);
 	witness_sweep(sim->witness, &counters, sim->now_us);
 	for (uint32_t i = 0; i < sim->config.slices; i++)

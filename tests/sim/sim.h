@@ -90,6 +90,8 @@ const struct phone *sim_phone(const struct sim *sim, uint32_t phone);
 const struct registrar *sim_registrar(const struct sim *sim, enum proxy proxy);
 struct herd_counters sim_counters(const struct sim *sim);
 struct herd_population sim_population(const struct sim *sim);
+/* Of all slices. */
+void sim_histograms(const struct sim *sim, struct herd_histograms *out);
 uint64_t sim_herd_memory(const struct sim *sim);
 uint64_t sim_own_memory(const struct sim *sim);
 

@@ -29,7 +29,7 @@ import tempfile
 import time
 
 SKIP = 77
-WAIT_S = 20
+WAIT_S = 40
 TRIES = 3
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)

@@ -25,12 +25,12 @@ ramp: none
 """
 
 
-def run(sipherd, folder, *arguments):
+def run(sipherd, folder, seconds, *arguments):
     """One short run on the memory link; its summary, read back."""
     fleet, out = os.path.join(folder, "fleet.yaml"), os.path.join(folder, "summary.json")
     with open(fleet, "w", encoding="utf-8") as file:
         file.write(FLEET)
-    command = [sipherd, "run", fleet, "--for", "6s", "--seed", "7", "--summary", out, *arguments]
+    command = [sipherd, "run", fleet, "--for", f"{seconds}s", "--seed", "7", "--summary", out, *arguments]
     with tempfile.TemporaryDirectory() as state:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
                               env={**os.environ, "SIPHERD_STATE": state, "SIPHERD_HTTP": "none"})
@@ -45,7 +45,7 @@ def run(sipherd, folder, *arguments):
     return summary
 
 
-def add_up(summary, phones):
+def add_up(summary, phones, most_seconds):
     """What the schema cannot say: figures of one summary agree with each other."""
     total = sum(sum(row.values()) for row in summary["phones"].values())
     assert total == phones, f"{total} phones instead of {phones}"
@@ -69,7 +69,7 @@ def add_up(summary, phones):
         assert redis["shards"] == redis["driven"] == redis["nodes"] == 1, redis
         assert redis["counters"]["records_written"] >= phones, redis
     seconds = [record["at_s"] for record in summary["timeline"]]
-    assert seconds == sorted(seconds) and 1 <= len(seconds) <= 8, seconds
+    assert seconds == sorted(seconds) and 1 <= len(seconds) <= most_seconds, seconds
     assert sum(record["failovers"] for record in summary["timeline"]) <= sum(
         summary["switches"]["to_redundant"].values())
 
@@ -102,12 +102,13 @@ def main(sipherd, schema_path):
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     with tempfile.TemporaryDirectory() as folder:
-        healthy = run(sipherd, folder)
-        faulty = run(sipherd, folder, "--set", "timers.no_response=500ms",
-                     "--fault", "primary:crash@2s", "--reboot", "planned:0-9@5s")
-    for summary in (healthy, faulty):
+        healthy = run(sipherd, folder, 6)
+        # Phones are away two seconds after the crash: the rest is for a slow machine.
+        faulty = run(sipherd, folder, 12, "--set", "timers.no_response=500ms",
+                     "--fault", "primary:crash@2s", "--reboot", "planned:0-9@8s")
+    for summary, most in ((healthy, 8), (faulty, 14)):
         validator.validate(summary)
-        add_up(summary, 200)
+        add_up(summary, 200, most)
         refuse_wrong(validator, summary)
     assert healthy["phones"]["registered"]["primary"] == 200, healthy["phones"]
     assert sum(faulty["switches"]["to_redundant"].values()) >= 200, faulty["switches"]

@@ -24,7 +24,7 @@
 
 #define SKIPPED 77
 #define FLEET "unit"
-#define TTL_MS 600
+#define TTL_MS 1200 /* a machine that is busy with others must not lose them */
 #define WORKERS 2
 #define LONG_MS 30000 /* a test that waits so long has failed */
 
@@ -83,7 +83,7 @@ static void redis_start(void)
 {
 	redis_pid = redis_server_start(folder, socket_path);
 	assert_true(redis_pid > 0);
-	for (int i = 0; i < 500 && !redis_answers(); i++)
+	for (int i = 0; i < 3000 && !redis_answers(); i++)
 		usleep(10000);
 	assert_true(redis_answers());
 }
@@ -256,17 +256,14 @@ static void spin(unsigned ms)
 			fail_msg("never: %s; trouble: %s", #condition, nodes[0].said); \
 	} while (0)
 
-/* Everything was written, and the status is younger than that. */
+/* Everything was written: by what the store's thread saw after we asked. */
 static bool is_calm(const struct node *node)
 {
-	for (int i = 0; i < 2; i++) {
-		const struct store_status status = status_of(node);
-		if (status.lag_us != 0 || status.dirty_shards != 0 || !status.connected ||
-			status.unleased != 0)
-			return false;
-		spin(120);
-	}
-	return true;
+	const uint64_t asked_us = test_now_us(NULL);
+	struct store_status status;
+	WAIT_UNTIL((status = status_of(node)).at_us > asked_us);
+	return status.lag_us == 0 && status.dirty_shards == 0 && status.connected &&
+	       status.unleased == 0;
 }
 
 static bool drives(const struct node *node, uint32_t shard)
@@ -323,6 +320,13 @@ static void churn(struct node *node, unsigned ms)
 {
 	churner_rate(node->churner, 20000, 0);
 	spin(ms);
+}
+
+static struct churner_totals totals_of(const struct node *node)
+{
+	struct churner_totals totals;
+	churner_totals(node->churner, &totals);
+	return totals;
 }
 
 /* --- The test as the worker --- */
@@ -461,22 +465,36 @@ static void feed_begins_with_the_first_transition(void **state)
 	assert_non_null(strstr(text, "20000 ->p registering start 1 1700000000001\n"));
 }
 
+/* One way or the other. */
+static uint64_t lines_told(const struct node *node)
+{
+	const struct store_status status = status_of(node);
+	return status.counters.feed_lines + status.counters.feed_dropped;
+}
+
 /* More lines than there is room for: all are delivered or counted, and RESYNC follows. */
 static void feed_counts_what_it_leaves_out(void **state)
 {
 	(void)state;
 	struct node *const node = nodes;
-	enum { LINES = 40000 };
-	static char text[4u << 20];
+	enum { LINES = 40000, ROUNDS = 8 };
+	static char text[ROUNDS * (4u << 20)];
+	uint32_t published = 0;
 	node_make(node, 1, false);
 	node_open(node, "one-0", 0);
 	WAIT_UNTIL(driven_by(node) == 1);
 	WAIT_UNTIL(is_calm(node));
-	for (uint32_t i = 0; i < LINES; i++)
-		publish(node, i % 9000, 0, 1, PHONE_REGISTERING, RECORD_DUE, (uint16_t)i, 1);
+	/* Once is enough, unless we are held up and the store is not. */
+	for (unsigned round = 0; round < ROUNDS && status_of(node).counters.feed_dropped == 0;
+		round++) {
+		for (uint32_t i = 0; i < LINES; i++, published++)
+			publish(node, i % 9000, 0, 1, PHONE_REGISTERING, RECORD_DUE, (uint16_t)i,
+				1);
+		WAIT_UNTIL(lines_told(node) == published);
+	}
 	WAIT_UNTIL(is_calm(node));
 	const struct store_status status = status_of(node);
-	assert_int_equal(status.counters.feed_lines + status.counters.feed_dropped, LINES);
+	assert_int_equal(lines_told(node), published);
 	assert_true(status.counters.feed_dropped > 0);
 	assert_int_equal(differences(node), 0);
 	read_feed(0, text, sizeof(text));
@@ -508,16 +526,17 @@ static void counts_without_marks_are_swept(void **state)
 		record_restore(&node->mirror->record[i], bytes);
 	}
 	assert_true(differences(node) > 0);
-	/* A minute and a half, in steps that are no pause. */
+	const uint64_t begun_us = real_us();
+	/* A minute and a half, in steps that are no pause, each of them seen. */
 	for (int i = 0; i < 200; i++) {
-		atomic_fetch_add(&skipped_us, 450000);
-		spin(12);
+		const uint64_t step_us = 450000 + atomic_fetch_add(&skipped_us, 450000);
+		WAIT_UNTIL(status_of(node).at_us >= begun_us + step_us);
 	}
+	WAIT_UNTIL(differences(node) == 0);
 	const struct store_status status = status_of(node);
 	assert_true(status.counters.sweeps >= 1);
 	assert_int_equal(status.counters.pauses, 0);
 	assert_int_equal(status.lag_us, 0);
-	assert_int_equal(differences(node), 0);
 }
 
 static void fenced_shard_is_given_up_and_asked_for(void **state)
@@ -534,7 +553,7 @@ static void fenced_shard_is_given_up_and_asked_for(void **state)
 	keys_lease(&keys, 1, key);
 	redisReply *reply = ask(redis, "HMGET %s token exp", key);
 	const long long token = atoll(reply->element[0]->str),
-			exp = atoll(reply->element[1]->str) + 1500;
+			exp = atoll(reply->element[1]->str) + 3000;
 	freeReplyObject(reply);
 	freeReplyObject(ask(redis, "HSET %s owner other base %lld token %lld exp %lld", key, token,
 		token + 1, exp));
@@ -561,9 +580,8 @@ static void redis_restarts_empty(void **state)
 	WAIT_UNTIL(driven_by(node) == 8);
 	churn(node, 200);
 	redis_kill();
-	spin(300);
+	WAIT_UNTIL(atomic_load(&node->mirror->lease_over_us) == UINT64_MAX);
 	assert_int_equal(driven_by(node), 8);
-	assert_int_equal(atomic_load(&node->mirror->lease_over_us), UINT64_MAX);
 	redis_start();
 	WAIT_UNTIL(status_of(node).connected && status_of(node).unleased == 0);
 	churn(node, 200);
@@ -665,11 +683,11 @@ static void namesakes_are_noticed(void **state)
 	struct node *const node = nodes;
 	node_make(&node[0], 2, false);
 	node_make(&node[1], 2, false);
-	node_open(&node[0], "one-0", TTL_MS);
+	node_open(&node[0], "one-0", 0);
 	WAIT_UNTIL(is_calm(&node[0]));
 	spin(300);
 	assert_int_equal(node[0].warnings, 0);
-	node_open(&node[1], "one-0", TTL_MS);
+	node_open(&node[1], "one-0", 0);
 	WAIT_UNTIL(node[0].warnings > 0 && node[1].warnings > 0);
 	assert_non_null(strstr(node[0].said, "another process is node one-0 too"));
 	spin(500);
@@ -752,17 +770,14 @@ static void strict_is_mute_without_a_lease(void **state)
 	redis_kill();
 	spin(TTL_MS + 100);
 	assert_true(atomic_load(&node->mirror->lease_over_us) < test_now_us(NULL));
-	struct churner_totals before, after;
-	churner_totals(node->churner, &before);
+	const struct churner_totals before = totals_of(node);
 	spin(300);
-	churner_totals(node->churner, &after);
-	assert_int_equal(before.transitions, after.transitions);
-	assert_true(before.muted < after.muted);
+	WAIT_UNTIL(totals_of(node).muted > before.muted);
+	assert_int_equal(totals_of(node).transitions, before.transitions);
 	redis_start();
 	WAIT_UNTIL(atomic_load(&node->mirror->lease_over_us) > test_now_us(NULL));
 	churn(node, 100);
-	churner_totals(node->churner, &after);
-	assert_true(before.transitions < after.transitions);
+	WAIT_UNTIL(totals_of(node).transitions > before.transitions);
 	assert_converges(node, 1);
 }
 
@@ -772,7 +787,7 @@ static void leaving_gives_everything_back(void **state)
 	struct node *const node = nodes;
 	node_make(&node[0], 10, true);
 	node_make(&node[1], 10, true);
-	node_open(&node[0], "one-0", 0);
+	node_open(&node[0], "one-0", 4 * LONG_MS);
 	WAIT_UNTIL(driven_by(&node[0]) == 10);
 	churn(&node[0], 200);
 	store_leave(node[0].store);
@@ -792,11 +807,9 @@ static void leaving_gives_everything_back(void **state)
 	redisFree(redis);
 	drive(&node[0], 0, node[0].mirror->phones, 1);
 	assert_int_equal(differences(&node[0]), 0);
-	/* Nobody waits for a lease of ten seconds. */
-	const uint64_t begun_us = real_us();
-	node_open(&node[1], "two-0", 0);
+	/* Nobody waits for a lease of two minutes. */
+	node_open(&node[1], "two-0", 4 * LONG_MS);
 	WAIT_UNTIL(driven_by(&node[1]) == 10);
-	assert_true(real_us() - begun_us < 9000000);
 }
 
 /* The image file's tokens say whose memory is the newest. */
@@ -907,7 +920,7 @@ static void what_is_wrong_is_said_once(void **state)
 	struct node *const node = nodes;
 	char key[KEY_MAX];
 	node_make(node, 6, true);
-	node_open(node, "one-0", TTL_MS);
+	node_open(node, "one-0", 0);
 	WAIT_UNTIL(driven_by(node) == 6);
 	WAIT_UNTIL(is_calm(node));
 	const unsigned before = node->warnings;
@@ -916,6 +929,8 @@ static void what_is_wrong_is_said_once(void **state)
 	freeReplyObject(ask(redis, "DEL %s", key));
 	freeReplyObject(ask(redis, "SET %s x", key));
 	churn(node, 1000);
+	WAIT_UNTIL(node->warnings > before);
+	spin(300);
 	assert_int_equal(node->warnings, before + 1);
 	assert_non_null(strstr(node->said, "WRONGTYPE"));
 	freeReplyObject(ask(redis, "DEL %s", key));
