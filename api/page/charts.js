@@ -98,13 +98,16 @@ class Trend {
 		this.seconds = seconds;
 		this.range = range;
 		const newest = seconds.length > 0 ? seconds[seconds.length - 1].at_s : 0;
-		const seen = seconds.filter((s) => s.at_s >= newest - range - 1);
+		// A young run fills the chart too: whole minutes, as many as there are.
+		const lived = seconds.length > 0 ? newest - seconds[0].at_s : 0;
+		const shown = Math.min(range, Math.max(60, Math.ceil(lived / 60) * 60));
+		const seen = seconds.filter((s) => s.at_s >= newest - shown - 1);
 		this.lines.forEach(([field], i) => {
 			this.chart.data.datasets[i].data = seen.map((s) => ({ x: s.at_s - newest, y: s[field] }));
 		});
 		const { x } = this.chart.options.scales;
-		x.min = -range;
-		x.ticks.stepSize = range / 5;
+		x.min = -shown;
+		x.ticks.stepSize = shown / (shown % 300 === 0 ? 5 : 4);
 		this.chart.update('none');
 	}
 }
