@@ -115,10 +115,15 @@ function toggleState(name, alone) {
 	applyFilter();
 }
 
+// A minute ago is later with every second.
+function setSince() {
+	filter.since = byId('filter-recent').checked ? Math.max(1, nowS() - RECENT_S) : 0;
+}
+
 function applyFilter() {
 	filter.mask = stateMask(hidden, byId('filter-proxy').value);
 	filter.member = names.match(prefix(), map.phones);
-	filter.since = byId('filter-recent').checked ? Math.max(1, nowS() - RECENT_S) : 0;
+	setSince();
 	for (const [i, button] of [...byId('legend').children].entries())
 		button.setAttribute('aria-pressed', String(!hidden.has(STATES[i].name)));
 	view.repaint();
@@ -352,8 +357,11 @@ function tick(told) {
 		drawTrends();
 		showRecovery();
 	}
-	if (byId('filter-recent').checked) applyFilter();
-	else if (!filter.isOpen) tellMatches();
+	if (filter.since > 0) {
+		setSince();
+		view.repaint();
+	}
+	if (!filter.isOpen) tellMatches();
 	list.showFault(told.unix_ms);
 	showAge();
 }
