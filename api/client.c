@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client_token.h"
+#include "guard.h"
 
 #define CONNECT_S 5
 #define STREAM_SILENCE_S 40 /* a stream says something every second, or a comment every 15 s */
@@ -83,6 +84,18 @@ static int set_url(struct client *client, const char *given)
 	return EXIT_USAGE;
 }
 
+/* The port on this very host; 0: it is another host, or the text is no port. */
+static uint16_t port_here(const char *url)
+{
+	const bool tls = strncmp(url, "https://", 8) == 0;
+	const char *host = url + (tls ? 8 : 7), *end = strchr(host, ']');
+	const char *colon = strchr(end != NULL ? end : host, ':');
+	uint32_t port = tls ? 443 : 80;
+	if (!is_here(host) || (colon != NULL && !guard_number(colon + 1, 1, UINT16_MAX, &port)))
+		return 0;
+	return (uint16_t)port;
+}
+
 const char *client_url(const struct client *client)
 {
 	return client->url;
@@ -101,7 +114,7 @@ int client_open(struct client **out, const struct options *options)
 	client->ca = options->cacert;
 	int status = client->multi != NULL ? set_url(client, options->url) : EXIT_HOST;
 	if (status == EXIT_DONE)
-		status = client_token_find(&client->token, options);
+		status = client_token_find(&client->token, options, port_here(client->url));
 	if (status == EXIT_DONE)
 		*out = client;
 	else
@@ -284,7 +297,7 @@ static void explain_code(const struct client *client, struct client_answer *answ
 	json_unpack(problem, "{s?s, s?s}", "title", &title, "detail", &detail);
 	const bool token = answer->code == 401 || answer->code == 403;
 	snprintf(answer->why, sizeof(answer->why), "%ld %.60s%s%.300s%s%.200s", answer->code, title,
-		detail[0] != '\0' ? ": " : "", detail, token ? " The token is " : "",
+		detail[0] != '\0' ? ": " : "", detail, token ? " The token shown is " : "",
 		token ? client->token.origin : "");
 	json_decref(problem);
 }

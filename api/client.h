@@ -3,8 +3,8 @@
  * The HTTP client of sipherd ctl and sipherd top: libcurl, for one server, without redirects, without
  * proxies, with bounded answers.
  *
- * The token comes from SIPHERD_TOKEN, a file, or the newest file that a run of the same user left for
- * its owner; never from the command line, which ps shows. It is sent over TLS, or to this very host.
+ * The token comes from a file, SIPHERD_TOKEN, or the file that the run on this host wrote for its owner;
+ * never from the command line, which ps shows. It is sent over TLS, or to this very host.
  */
 #ifndef SIPHERD_CLIENT_H
 #define SIPHERD_CLIENT_H

@@ -44,95 +44,118 @@ bool client_token_read(const char *text, char token[CLIENT_TOKEN_MAX])
 	return text[n + strspn(text + n, "\r\n")] == '\0' && take_token(text, n, token);
 }
 
-/* 0 or -errno; -EINVAL: it has no token. own: only a file that nobody but us can have written. */
-static int read_file(const char *path, bool own, char token[CLIENT_TOKEN_MAX])
+struct found {
+	char path[512], token[CLIENT_TOKEN_MAX];
+	struct timespec when;
+};
+
+static bool is_later(const struct timespec *a, const struct timespec *b)
 {
-	char text[CLIENT_TOKEN_FILE_MAX];
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+/* 0 or -errno. own: only a file that nobody but us can have written. */
+static int read_text(
+	const char *path, bool own, char text[CLIENT_TOKEN_FILE_MAX], struct timespec *when)
+{
 	struct stat stat;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (own ? O_NOFOLLOW : 0));
 	if (fd < 0)
 		return -errno;
 	int status = fstat(fd, &stat) == 0 ? 0 : -errno;
-	if (own && (!S_ISREG(stat.st_mode) || stat.st_uid != geteuid() || (stat.st_mode & 077)))
+	if (status == 0 && own &&
+		(!S_ISREG(stat.st_mode) || stat.st_uid != geteuid() || (stat.st_mode & 077)))
 		status = -EPERM;
-	ssize_t length = status == 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	ssize_t length = status == 0 ? read(fd, text, CLIENT_TOKEN_FILE_MAX - 1) : 0;
 	if (length < 0)
 		status = -errno;
 	close(fd);
 	text[length > 0 ? length : 0] = '\0';
-	if (status == 0 && !client_token_read(text, token))
-		status = -EINVAL;
-	explicit_bzero(text, sizeof(text));
+	*when = stat.st_mtim;
 	return status;
 }
 
-static void newest(const char *pattern, char path[512], struct timespec *when)
+static bool has_port(const char *text, uint16_t port)
 {
-	glob_t found;
-	struct stat stat;
-	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+	char line[32];
+	snprintf(line, sizeof(line), "\nport %u\n", port);
+	return strstr(text, line) != NULL;
+}
+
+/* The newest file that matches and is of the run on this port. */
+static void look(const char *pattern, uint16_t port, struct found *found)
+{
+	glob_t names;
+	if (glob(pattern, GLOB_NOSORT, NULL, &names) != 0)
 		return;
-	for (size_t i = 0; i < found.gl_pathc; i++) {
-		const char *name = found.gl_pathv[i];
-		if (lstat(name, &stat) != 0 || stat.st_uid != geteuid() || strlen(name) >= 512)
+	for (size_t i = 0; i < names.gl_pathc; i++) {
+		char text[CLIENT_TOKEN_FILE_MAX];
+		struct timespec when;
+		const char *name = names.gl_pathv[i];
+		if (read_text(name, true, text, &when) != 0 || !has_port(text, port) ||
+			strlen(name) >= sizeof(found->path) || !is_later(&when, &found->when) ||
+			!client_token_read(text, found->token))
 			continue;
-		const struct timespec *t = &stat.st_mtim;
-		if (t->tv_sec < when->tv_sec ||
-			(t->tv_sec == when->tv_sec && t->tv_nsec <= when->tv_nsec))
-			continue;
-		*when = *t;
-		snprintf(path, 512, "%s", name);
+		found->when = when;
+		snprintf(found->path, sizeof(found->path), "%s", name);
+		explicit_bzero(text, sizeof(text));
 	}
-	globfree(&found);
+	globfree(&names);
 }
 
 /* Where runs write them: their state folder, the demo's own, /tmp without a store. */
-static void find_file(const char *state, char path[512])
+static void look_everywhere(const char *state, uint16_t port, struct found *found)
 {
 	char pattern[512];
-	struct timespec when = {0};
-	path[0] = '\0';
 	if (state != NULL)
 		snprintf(pattern, sizeof(pattern), "%.400s/*.tokens", state);
 	else if (geteuid() == 0)
 		snprintf(pattern, sizeof(pattern), FLEET_STATE "/*.tokens");
 	else
 		snprintf(pattern, sizeof(pattern), FLEET_STATE "-%u/*.tokens", (unsigned)geteuid());
-	newest(pattern, path, &when);
-	if (state != NULL)
-		return;
-	newest("/dev/shm/sipherd-demo-*/*.tokens", path, &when);
-	newest("/tmp/sipherd-demo-*/*.tokens", path, &when);
-	newest("/tmp/sipherd-tokens-*", path, &when);
+	look(pattern, port, found);
+	look("/dev/shm/sipherd-demo-*/*.tokens", port, found);
+	look("/tmp/sipherd-demo-*/*.tokens", port, found);
+	look("/tmp/sipherd-tokens-*", port, found);
 }
 
-int client_token_find(struct client_token *token, const struct options *options)
+static int take_named(struct client_token *token, const char *path)
+{
+	char text[CLIENT_TOKEN_FILE_MAX];
+	struct timespec when;
+	int status = read_text(path, false, text, &when);
+	if (status == 0 && !client_token_read(text, token->text))
+		status = -EINVAL;
+	explicit_bzero(text, sizeof(text));
+	snprintf(token->origin, sizeof(token->origin), "that of %.500s.", path);
+	if (status == 0)
+		return EXIT_DONE;
+	fprintf(stderr, "sipherd: --token-file '%s': %s.\n", path,
+		status == -EINVAL ? "holds no token" : strerror(-status));
+	return EXIT_USAGE;
+}
+
+int client_token_find(struct client_token *token, const struct options *options, uint16_t port)
 {
 	const char *given = getenv("SIPHERD_TOKEN");
-	char path[512];
-	int status;
-	snprintf(token->origin, sizeof(token->origin),
-		"missing: no file of a run was found. --token-file FILE names one.");
-	if (options->token_file == NULL && given != NULL && given[0] != '\0') {
+	struct found found = {0};
+	if (options->token_file != NULL)
+		return take_named(token, options->token_file);
+	if (given != NULL && given[0] != '\0') {
 		snprintf(token->origin, sizeof(token->origin), "that of SIPHERD_TOKEN.");
 		if (take_token(given, strlen(given), token->text))
 			return EXIT_DONE;
 		fprintf(stderr, "sipherd: SIPHERD_TOKEN is no token.\n");
 		return EXIT_USAGE;
 	}
-	if (options->token_file != NULL) {
-		snprintf(token->origin, sizeof(token->origin), "that of %.500s.",
-			options->token_file);
-		status = read_file(options->token_file, false, token->text);
-		if (status == 0)
-			return EXIT_DONE;
-		fprintf(stderr, "sipherd: --token-file '%s': %s.\n", options->token_file,
-			status == -EINVAL ? "holds no token" : strerror(-status));
-		return EXIT_USAGE;
+	snprintf(token->origin, sizeof(token->origin),
+		"missing: --token-file FILE names the file that the run told of at its start.");
+	if (port != 0)
+		look_everywhere(options->state, port, &found);
+	if (found.path[0] != '\0') {
+		snprintf(token->text, sizeof(token->text), "%s", found.token);
+		snprintf(token->origin, sizeof(token->origin), "that of %.400s.", found.path);
 	}
-	find_file(options->state, path);
-	if (path[0] != '\0' && read_file(path, true, token->text) == 0)
-		snprintf(token->origin, sizeof(token->origin),
-			"that of %.400s, the newest; --token-file FILE names another.", path);
+	explicit_bzero(&found, sizeof(found));
 	return EXIT_DONE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which bearer token a client shows: that of SIPHERD_TOKEN, of --token-file, or of the newest file that
- * a run of this user has written for its owner. The operator's before the viewer's.
+ * Which bearer token a client shows: that of --token-file, of SIPHERD_TOKEN, or of the file that the run
+ * on this very host and port has written for its owner, who is who asks. The operator's before the viewer's.
  */
 #ifndef SIPHERD_CLIENT_TOKEN_H
 #define SIPHERD_CLIENT_TOKEN_H
@@ -20,7 +20,8 @@ struct client_token {
  * there is none. */
 bool client_token_read(const char *text, char token[CLIENT_TOKEN_MAX]);
 
-/* EXIT_DONE, also where there is none; EXIT_USAGE after a message: the file that was named is no good. */
-int client_token_find(struct client_token *token, const struct options *options);
+/* port: of the run on this host, 0 for another host, whose files are not here. EXIT_DONE, also where there
+ * is none; EXIT_USAGE after a message: what was named is no good. */
+int client_token_find(struct client_token *token, const struct options *options, uint16_t port);
 
 #endif

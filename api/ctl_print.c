@@ -7,7 +7,6 @@
 
 #include "client.h"
 #include "ctl.h"
-#include "view.h"
 
 #define COLUMN 36 /* where values begin */
 
@@ -33,11 +32,8 @@ static void print_clean(const char *text)
 
 static void print_scalar(const json_t *value)
 {
-	char number[32];
 	if (json_is_string(value))
 		print_clean(json_string_value(value));
-	else if (json_is_integer(value) && json_integer_value(value) >= 0)
-		fputs(view_number((uint64_t)json_integer_value(value), number), stdout);
 	else if (json_is_integer(value))
 		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_real(value))
@@ -48,12 +44,15 @@ static void print_scalar(const json_t *value)
 		putchar('-');
 }
 
-static void print_name(const char *name, int indent)
+static void print_name(const char *name, int indent, bool alone)
 {
 	int length = (int)strlen(name);
 	printf("%*s", indent, "");
 	print_clean(name);
-	printf("%*s", indent + length < COLUMN ? COLUMN - indent - length : 1, "");
+	if (alone)
+		putchar('\n');
+	else
+		printf("%*s", indent + length < COLUMN ? COLUMN - indent - length : 1, "");
 }
 
 static void print_value(const json_t *value, int indent);
@@ -87,8 +86,9 @@ static bool is_flat(const json_t *list)
 static void print_field(const char *name, const json_t *value, int indent)
 {
 	const bool list = json_is_array(value);
-	print_name(name, indent);
-	if (list && is_flat(value)) {
+	const bool flat = list && is_flat(value);
+	print_name(name, indent, !flat && (list || json_is_object(value)));
+	if (flat) {
 		size_t index;
 		json_t *item;
 		json_array_foreach(value, index, item)
@@ -98,7 +98,6 @@ static void print_field(const char *name, const json_t *value, int indent)
 		}
 		fputs(json_array_size(value) == 0 ? "none\n" : "\n", stdout);
 	} else if (list || json_is_object(value)) {
-		putchar('\n');
 		print_value(value, indent + 2);
 	} else {
 		print_scalar(value);

@@ -13,6 +13,7 @@
 #include "output.h"
 #include "probe.h"
 #include "run.h"
+#include "top.h"
 #include "view.h"
 
 /* These files hold passwords: nobody but their owner may read them. */
@@ -106,6 +107,8 @@ int main(int argc, char **argv)
 		status = run_export(&options);
 	else if (options.command == COMMAND_CTL)
 		status = run_ctl(&options);
+	else if (options.command == COMMAND_TOP)
+		status = run_top(&options);
 	else if (options.command == COMMAND_PROBE)
 		status = run_probe(&options);
 	else

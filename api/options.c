@@ -16,11 +16,12 @@
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
 #define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
-#define ON_CLIENT ON(COMMAND_CTL)
+#define ON_CLIENT (ON(COMMAND_CTL) | ON(COMMAND_TOP))
 #define ON_OUTPUT (ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT) | ON(COMMAND_CTL))
 #define ON_ALL (ON(COMMANDS) - 1)
-#define COMMANDS_ARE \
-	"Commands are run, check, demo, registrar, import, fleet, export, probe, ctl and help."
+#define COMMANDS_ARE                                                                            \
+	"Commands are run, check, demo, registrar, import, fleet, export, probe, ctl, top and " \
+	"help."
 
 #define NAME_MAX_BYTES 64 /* of an option as the user writes it */
 #define FOR_MOST_MS (365ull * 86400000)
@@ -163,10 +164,16 @@ static const struct option_row rows[] = {
 		"of a running sipherd's HTTP API; http://127.0.0.1:8470 without it"},
 	{"token-file", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(token_file),
 		"file with the token to show: the one that a run names at its start, or one with "
-		"nothing but the token. Without it SIPHERD_TOKEN, or the newest such file of this "
-		"user's runs"},
+		"nothing but the token. Without it SIPHERD_TOKEN, or the file of the run at --url "
+		"when that is this user's on this host"},
 	{"cacert", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(cacert),
 		"certificates that the server's must be signed by, PEM; the system's without it"},
+	{"once", NULL, ON(COMMAND_TOP), VALUE_FLAG, FIELD(once),
+		"print one screen without control sequences, as large as COLUMNS and LINES say"},
+	{"screen", "N", ON(COMMAND_TOP), VALUE_COUNT, FIELD(screen),
+		"which one comes first: 1 overview, 2 proxies, 3 generator and store, 4 phones, 5 "
+		"histograms",
+		1, 5},
 	{"verbose", NULL, ON_LIVE, VALUE_FLAG, FIELD(verbose), "show what DPDK says"},
 	{"help", NULL, ON_ALL, VALUE_FLAG, FIELD(help), "this text"},
 	{"version", NULL, ON_ALL, VALUE_FLAG, FIELD(version), "name and version"},
@@ -208,6 +215,9 @@ static const struct command_row commands[COMMANDS] = {
 		"[cursor=N], phone N, trace N, pcap N -o FILE, reregister N, unregister N, reboot "
 		"N, power-cut N, pause, resume, set [phones=N] [ramp=N/s], events, get PATH",
 		1, OPTIONS_LIST_MAX, "a command"},
+	[COMMAND_TOP] = {"top", "",
+		"watch a running sipherd in the terminal, through its HTTP API; ? shows the keys",
+		0, 0},
 	[COMMAND_HELP] = {"help", "[COMMAND]", "help on a command", 0, 1},
 };
 
@@ -447,6 +457,7 @@ int options_parse(struct options *options, int argc, char **argv)
 		.count = 1,
 		.interval_ms = 1000,
 		.timeout_ms = 5000,
+		.screen = 1,
 		.warning_ms = OPTIONS_NOT_GIVEN,
 		.critical_ms = OPTIONS_NOT_GIVEN};
 	split_eal(options, &argc, &argv);
@@ -607,8 +618,9 @@ void options_manual(FILE *out)
 	fprintf(out, ".SH FLEET FILE\nYAML; every key may also be given as \\-\\-set KEY=VALUE.\n");
 	fleet_describe_keys(out, true);
 	print_roff_environment(out);
-	fprintf(out, ".TP\n.B SIPHERD_TOKEN\nthe token that ctl shows, unless \\-\\-token\\-file "
-		     "names a file\n.SH EXIT STATUS\n");
+	fprintf(out,
+		".TP\n.B SIPHERD_TOKEN\nthe token that ctl and top show, unless \\-\\-token\\-file "
+		"names a file\n.SH EXIT STATUS\n");
 	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
 		fprintf(out, ".TP\n.B %d\n%s\n", exits[i].code, exits[i].meaning);
 	fprintf(out,

@@ -35,6 +35,7 @@ enum command {
 	COMMAND_EXPORT,
 	COMMAND_PROBE,
 	COMMAND_CTL,
+	COMMAND_TOP,
 	COMMAND_HELP,
 	COMMANDS
 };
@@ -50,11 +51,11 @@ struct option_list {
 struct options {
 	enum command command;
 	bool help, version, man, verbose, pcap_credentials;
-	bool json, feed, csv, sipp, secrets, keep, prometheus;
+	bool json, feed, csv, sipp, secrets, keep, prometheus, once;
 	bool store_from_environment; /* where ps does not show it */
 	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */
 	uint64_t min_expires_s, max_expires_s;
-	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms;
+	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms, screen;
 	/* NULL when not given */
 	const char *summary, *pcap, *dns, *output;
 	const char *link, *primary, *redundant, *gateway, *realm, *digest;

@@ -59,3 +59,16 @@ const struct tally_second *picture_second(const struct picture *picture, uint32_
 	const uint32_t shown = picture_seconds(picture);
 	return index < shown ? &tally->second[tally->count - shown + index] : &none;
 }
+
+bool picture_answered(const struct picture *picture, enum proxy proxy, double *ratio)
+{
+	const uint32_t all = picture_seconds(picture);
+	uint64_t answered = 0, silent = 0;
+	for (uint32_t i = all > PICTURE_ANSWERED_S ? all - PICTURE_ANSWERED_S : 0; i < all; i++) {
+		const struct tally_second *s = picture_second(picture, i);
+		answered += s->answered_by[proxy];
+		silent += s->silent_by[proxy];
+	}
+	*ratio = answered > 0 ? (double)answered / (double)(answered + silent) : 0;
+	return answered + silent > 0;
+}

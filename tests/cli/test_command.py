@@ -7,7 +7,7 @@ import subprocess
 
 from command import DONE, FLEET, USAGE, Case, main, sipherd
 
-COMMANDS = ("run", "check", "demo", "registrar", "import", "fleet", "export", "probe", "help")
+COMMANDS = ("run", "check", "demo", "registrar", "import", "fleet", "export", "probe", "ctl", "top", "help")
 
 
 class Help(Case):

@@ -120,7 +120,8 @@ class OneRun(EventCase):
         for _ in range(3):
             listener.named("tick")
         last = listener.named("tick").data
-        self.assertAlmostEqual(last["second"]["at_s"] - first["second"]["at_s"], 4, delta=0.9)
+        # A machine that stands still makes it longer.
+        self.assertGreater(last["second"]["at_s"] - first["second"]["at_s"], 3.1)
         self.assertEqual(sum(last["states"].values()), 50)
         self.assertEqual(last["store"], {"connected": False, "lag_ms": None})
         self.assertIs(last["stopping"], False)
