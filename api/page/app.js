@@ -36,6 +36,7 @@ const state = {
 	heard: 0, // when the newest tick came, performance.now()
 	status: 'connecting',
 	nextTry: 0,
+	why: '', // the connection was lost or refused
 	timers: null,
 	unixStart: 0, // of the run's clock, in seconds
 	signs: [], // of the beginning of waves
@@ -86,8 +87,9 @@ const sync = new MapSync({
 
 function tellCells() {
 	const per = view.picture.perCell;
-	setText(byId('map-cells'), per === 1 ? 'One cell is one phone.'
-		: `One cell is ${per} phones and shows the most urgent state among them.`);
+	const cell = per === 1 ? 'One cell is one phone.'
+		: `One cell is ${per} phones and shows the most urgent state among them.`;
+	setText(byId('map-cells'), `${cell} A click on a state shows it alone, on a phone opens it.`);
 }
 
 const prefix = () => byId('filter-prefix').value;
@@ -315,17 +317,16 @@ function hello(told) {
 	stats.connects++;
 	const newRun = told.run !== state.run;
 	if (newRun) {
-		if (state.run !== '') list.reset();
+		list.forgetFaults();
 		state.run = told.run;
 		state.seconds = [];
 		state.signs = [];
 		loadFleet().catch(() => {});
 	}
 	if (newRun) list.note(told.unix_ms, 'info', `sipherd ${told.version} runs ${count(told.phones)} phones of ${told.fleet}`);
-	if (newRun || !told.replayed) {
-		sync.reset(told.sequence);
-		loadTimeline().catch(() => {});
-	}
+	if (newRun) sync.reset(told.sequence);
+	else sync.need(told.sequence);
+	if (newRun || !told.replayed) loadTimeline().catch(() => {});
 }
 
 function tick(told) {
@@ -338,6 +339,7 @@ function tick(told) {
 	figures.showSecond(told.second, told.states);
 	figures.showLag(told.store);
 	showLegend(told.states);
+	byId('stopping').hidden = !told.stopping;
 	const newest = state.seconds[state.seconds.length - 1]?.at_s ?? -1;
 	if (told.second.at_s > newest) state.seconds = [...state.seconds.slice(1 - KEPT_S), told.second];
 	if (!document.hidden) {
@@ -371,8 +373,9 @@ const stream = new EventStream({
 		if (fault) sign(fault.proxy, fault.dead, told.unix_ms, true);
 	},
 	bye: (told) => list.note(sipherdMs(), 'warning', `sipherd says goodbye: ${told.reason}`),
-}, (word, next) => {
+}, (word, next, why) => {
 	state.status = word;
+	state.why = why;
 	state.nextTry = performance.now() + next;
 	showAge();
 });
@@ -397,9 +400,9 @@ function showAge() {
 }
 
 function staleText(age) {
-	const lost = state.heard === 0 ? 'No answer from sipherd yet.'
-		: `Stale: what you see is ${span(age)} old.`;
-	if (state.status === 'open') return `${lost} Connected, waiting for news.`;
+	const old = state.heard === 0 ? 'Nothing is known yet.' : `Stale: what you see is ${span(age)} old.`;
+	if (state.status === 'open') return `${old} Connected, waiting for news.`;
+	const lost = state.why ? `${old} ${state.why}.` : old;
 	const wait = Math.max(0, Math.ceil((state.nextTry - performance.now()) / 1000));
 	return state.status === 'connecting' ? `${lost} Connecting\u2026`
 		: `${lost} Trying again in ${wait} s.`;

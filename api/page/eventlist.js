@@ -11,15 +11,14 @@ export class EventList {
 	constructor() {
 		this.list = byId('events');
 		this.faults = new Map(); // proxy: { text, unixMs, told: in an event, not found by looking }
-		this.reset();
+		this.showFault(0);
 		byId('events-phones').addEventListener('change', (event) =>
 			this.list.classList.toggle('no-phones', !event.target.checked));
 	}
 
-	reset() {
+	// Another run: what was wrong with the last one is over. Its events stay, they were seen.
+	forgetFaults() {
 		this.faults.clear();
-		this.list.replaceChildren();
-		this.showFault(0);
 	}
 
 	#add(kind, unixMs, level, ...content) {
