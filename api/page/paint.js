@@ -5,7 +5,7 @@ import { STATES } from './mapstate.js';
 
 const BAND_ROWS = 16;
 const CELLS_MAX = 1000000;
-const DIM = 0.14; // of its colour is left to a phone that the filter hides
+const DIM = 0.18; // of its colour is left to a phone that the filter hides
 
 // "#rrggbb" as the pixel of an ImageData on a little-endian machine.
 function pixel(colour) {
