@@ -14,7 +14,7 @@
 struct client {
 	CURLM *multi;
 	char url[1024]; /* without a slash at its end */
-	const char *ca;
+	const struct options *options;
 	struct client_token token;
 	struct client_call *calls;
 };
@@ -111,10 +111,10 @@ int client_open(struct client **out, const struct options *options)
 		return EXIT_HOST;
 	}
 	client->multi = curl_multi_init();
-	client->ca = options->cacert;
+	client->options = options;
 	int status = client->multi != NULL ? set_url(client, options->url) : EXIT_HOST;
 	if (status == EXIT_DONE)
-		status = client_token_find(&client->token, options, port_here(client->url));
+		status = client_token_find(&client->token, options, port_here(client->url), true);
 	if (status == EXIT_DONE)
 		*out = client;
 	else
@@ -176,8 +176,8 @@ static void set_where(struct client_call *call, const char *path)
 	curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(call->easy, CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-	if (call->client->ca != NULL)
-		curl_easy_setopt(call->easy, CURLOPT_CAINFO, call->client->ca);
+	if (call->client->options->cacert != NULL)
+		curl_easy_setopt(call->easy, CURLOPT_CAINFO, call->client->options->cacert);
 }
 
 static struct client_call *new_call(
@@ -302,9 +302,18 @@ static void explain_code(const struct client *client, struct client_answer *answ
 	json_decref(problem);
 }
 
+/* Whoever started sipherd anew made new tokens, and wrote them where the old ones were. */
+static void find_token_again(struct client *client)
+{
+	struct client_token token = {0};
+	if (client_token_find(&token, client->options, port_here(client->url), false) == EXIT_DONE)
+		client->token = token;
+	explicit_bzero(&token, sizeof(token));
+}
+
 static void explain(struct client_call *call, CURLcode result)
 {
-	const struct client *client = call->client;
+	struct client *client = call->client;
 	struct client_answer *answer = &call->answer;
 	char *type = NULL;
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &answer->code);
@@ -321,6 +330,8 @@ static void explain(struct client_call *call, CURLcode result)
 		explain_code(client, answer);
 	}
 	client_clean(answer->why, false);
+	if (answer->code == 401)
+		find_token_again(client);
 }
 
 /* What is done is taken out before it is told: who is told may begin the next. */

@@ -119,7 +119,7 @@ static void look_everywhere(const char *state, uint16_t port, struct found *foun
 	look("/tmp/sipherd-tokens-*", port, found);
 }
 
-static int take_named(struct client_token *token, const char *path)
+static int take_named(struct client_token *token, const char *path, bool report)
 {
 	char text[CLIENT_TOKEN_FILE_MAX];
 	struct timespec when;
@@ -130,22 +130,25 @@ static int take_named(struct client_token *token, const char *path)
 	snprintf(token->origin, sizeof(token->origin), "that of %.500s.", path);
 	if (status == 0)
 		return EXIT_DONE;
-	fprintf(stderr, "sipherd: --token-file '%s': %s.\n", path,
-		status == -EINVAL ? "holds no token" : strerror(-status));
+	if (report)
+		fprintf(stderr, "sipherd: --token-file '%s': %s.\n", path,
+			status == -EINVAL ? "holds no token" : strerror(-status));
 	return EXIT_USAGE;
 }
 
-int client_token_find(struct client_token *token, const struct options *options, uint16_t port)
+int client_token_find(
+	struct client_token *token, const struct options *options, uint16_t port, bool report)
 {
 	const char *given = getenv("SIPHERD_TOKEN");
 	struct found found = {0};
 	if (options->token_file != NULL)
-		return take_named(token, options->token_file);
+		return take_named(token, options->token_file, report);
 	if (given != NULL && given[0] != '\0') {
 		snprintf(token->origin, sizeof(token->origin), "that of SIPHERD_TOKEN.");
 		if (take_token(given, strlen(given), token->text))
 			return EXIT_DONE;
-		fprintf(stderr, "sipherd: SIPHERD_TOKEN is no token.\n");
+		if (report)
+			fprintf(stderr, "sipherd: SIPHERD_TOKEN is no token.\n");
 		return EXIT_USAGE;
 	}
 	snprintf(token->origin, sizeof(token->origin),

@@ -21,7 +21,8 @@ struct client_token {
 bool client_token_read(const char *text, char token[CLIENT_TOKEN_MAX]);
 
 /* port: of the run on this host, 0 for another host, whose files are not here. EXIT_DONE, also where there
- * is none; EXIT_USAGE after a message: what was named is no good. */
-int client_token_find(struct client_token *token, const struct options *options, uint16_t port);
+ * is none; EXIT_USAGE, after a message with report: what was named is no good. */
+int client_token_find(
+	struct client_token *token, const struct options *options, uint16_t port, bool report);
 
 #endif

@@ -81,8 +81,12 @@ static void read_record(const struct mirror *mirror, uint32_t phone, bool here, 
 	out->phone = phone;
 	out->here = here;
 	record_load(&mirror->record[phone], &out->view);
-	if (here && out->view.since_unix_ms < start_ms)
-		out->view.phase = PHONE_OFF;
+	if (out->view.version != RECORD_VERSION)
+		out->view = (struct record_view){.rtt_100us = RECORD_RTT_NONE};
+	if (!here || out->view.since_unix_ms >= start_ms)
+		return;
+	out->view.phase = PHONE_OFF;
+	out->view.registered = 0;
 }
 
 static const char *state_of(const struct listed *listed)
@@ -290,10 +294,14 @@ static void tell_place(struct shape *shape, const struct picture *picture, uint3
 	char text[ADDRESS_TEXT_MAX];
 	struct address address;
 	uint16_t port;
-	/* The family in use is that of the proxy it tried last, or of the only plan. */
+	/* The family in use is that of the proxy it tried last, where the fleet has one. */
 	const unsigned tried = picture->phones->one.view.last_tried;
 	const enum proxy proxy = tried == 1 + PROXY_REDUNDANT ? PROXY_REDUNDANT : PROXY_PRIMARY;
-	address_plan_at(herd->plan[herd->proxy[proxy].address.family], phone, &address, &port);
+	const struct address_plan *plan = herd->plan[herd->proxy[proxy].address.family];
+	if (plan == NULL)
+		plan = herd->plan[ADDRESS_IPV4] != NULL ? herd->plan[ADDRESS_IPV4]
+							: herd->plan[ADDRESS_IPV6];
+	address_plan_at(plan, phone, &address, &port);
 	address_format(&address, text);
 	shape_text(shape, "domain", "of its address of record", herd->domain);
 	shape_text(shape, "address", "its own", text);

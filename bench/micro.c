@@ -298,7 +298,7 @@ static void bench_trace(struct fixture *f, double copy_ns)
 	t.frame = (struct trace_frame){.bytes = (const uint8_t *)answer,
 		.length = sizeof(answer) - 1,
 		.payload = (const uint8_t *)answer + 42};
-	trace_book_open(&t.book, false);
+	trace_book_open(&t.book);
 	atomic_store(&t.tap.ring, trace_ring_create());
 	if (atomic_load(&t.tap.ring) == NULL)
 		exit(1);

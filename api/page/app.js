@@ -115,10 +115,15 @@ function toggleState(name, alone) {
 	applyFilter();
 }
 
+// A minute ago is later with every second.
+function setSince() {
+	filter.since = byId('filter-recent').checked ? Math.max(1, nowS() - RECENT_S) : 0;
+}
+
 function applyFilter() {
 	filter.mask = stateMask(hidden, byId('filter-proxy').value);
 	filter.member = names.match(prefix(), map.phones);
-	filter.since = byId('filter-recent').checked ? Math.max(1, nowS() - RECENT_S) : 0;
+	setSince();
 	for (const [i, button] of [...byId('legend').children].entries())
 		button.setAttribute('aria-pressed', String(!hidden.has(STATES[i].name)));
 	view.repaint();
@@ -211,6 +216,12 @@ function sign(proxy, dead, unixMs, exact) {
 	if (!known) state.signs = [...state.signs.slice(-50), { proxy, dead, at_s: at, exact }];
 }
 
+// They are counted in whole milliseconds.
+function phaseTime(samples, us) {
+	if (samples === 0) return '\u2013';
+	return us < 1000 ? '< 1 ms' : microseconds(us);
+}
+
 async function showPhases() {
 	const wanted = state.direction;
 	const answers = await Promise.all(PHASES.map(([name]) => getJson(`histograms/${wanted}_${name}`)));
@@ -222,7 +233,7 @@ async function showPhases() {
 	})));
 	setTable(byId('phases-table'), ['phase', 'p50', 'p90', 'p99', 'longest', 'switches'],
 		answers.map(({ count: n, quantiles_us: q, max_us: most }, i) => [PHASES[i][1],
-			...[q.p50, q.p90, q.p99, most].map((us) => (n > 0 ? microseconds(us) : '\u2013')), count(n)]));
+			...[q.p50, q.p90, q.p99, most].map((us) => phaseTime(n, us)), count(n)]));
 }
 
 function press(group, button) {
@@ -346,8 +357,11 @@ function tick(told) {
 		drawTrends();
 		showRecovery();
 	}
-	if (byId('filter-recent').checked) applyFilter();
-	else if (!filter.isOpen) tellMatches();
+	if (filter.since > 0) {
+		setSince();
+		view.repaint();
+	}
+	if (!filter.isOpen) tellMatches();
 	list.showFault(told.unix_ms);
 	showAge();
 }

@@ -19,7 +19,7 @@ function axis(colour, more) {
 	};
 }
 
-function options(colour, { x, y, tooltip, legend = true, more = {} }) {
+function options(colour, { x, y, tooltip, legend = {}, more = {} }) {
 	return {
 		animation: false,
 		responsive: true,
@@ -29,10 +29,9 @@ function options(colour, { x, y, tooltip, legend = true, more = {} }) {
 		interaction: { mode: 'index', intersect: false },
 		plugins: {
 			legend: {
-				display: legend,
 				align: 'start',
 				labels: { color: colour('--text'), font: { family: FONT, size: 12 }, boxWidth: 10,
-					boxHeight: 10, padding: 12, usePointStyle: false },
+					boxHeight: 10, padding: 12, ...legend },
 			},
 			tooltip: {
 				backgroundColor: colour('--tip'), titleColor: colour('--tip-text'),
@@ -126,8 +125,8 @@ class Recovery {
 		this.chart = new Chart(this.canvas, {
 			type: 'line',
 			data: { datasets: [
-				line(colour, 'measured', '--c-measured', { borderWidth: 2.25 }),
-				line(colour, 'predicted', '--soft', { borderDash: [5, 4], borderWidth: 1.5 }),
+				line(colour, 'measured', '--c-measured', { borderWidth: 2.25, pointStyle: 'line' }),
+				line(colour, 'predicted', '--soft', { borderDash: [4, 3], borderWidth: 1.5, pointStyle: 'line' }),
 			] },
 			options: options(colour, {
 				x: axis(colour, { axis: { type: 'linear', min: 0 },
@@ -138,6 +137,7 @@ class Recovery {
 					title: (items) => `${items[0].parsed.x.toFixed(1)} s after it began`,
 					label: (item) => ` ${item.dataset.label}: ${percent(item.parsed.y)}`,
 				},
+				legend: { usePointStyle: true },
 				more: { interaction: { mode: 'nearest', axis: 'x', intersect: false } },
 			}),
 		});

@@ -97,13 +97,13 @@ class Reading(Running):
 
     def test_events(self):
         lines = [json.loads(line) for line in
-                 self.ctl("events", "--json", "--for", "3s").stdout.splitlines()]
+                 self.ctl("events", "--json", "--for", "5s").stdout.splitlines()]
         self.assertEqual(lines[0]["event"], "hello")
         self.assertEqual(lines[0]["data"]["fleet"], "herd")
         ticks = [line["data"] for line in lines if line["event"] == "tick"]
         self.assertTrue(ticks)
         self.assertEqual(sum(ticks[0]["states"].values()), 50)
-        said = self.ctl("events", "--for", "3s").stdout
+        said = self.ctl("events", "--for", "5s").stdout
         self.assertRegex(said, r"(?m)^\d\d:\d\d:\d\d\.\d{3}  tick +registered-primary \d+")
 
 

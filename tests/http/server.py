@@ -74,7 +74,7 @@ class Server:
         self.errors = open(os.path.join(self.folder, "errors"), "w+", encoding="utf-8")
         listen = ["--http", listen] if listen else []
         self.process = subprocess.Popen(
-            [SIPHERD, *eal, *(["--"] if eal else []), "run", path, "--for", "200s", *listen, *arguments], text=True,
+            [SIPHERD, *eal, *(["--"] if eal else []), "run", path, "--for", "900s", *listen, *arguments], text=True,
             stdout=subprocess.PIPE, stderr=self.errors,
             env=environment(**{"SIPHERD_STATE": os.path.join(self.folder, "state"), **(env or {})}))
         self.said = ""
