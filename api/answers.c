@@ -264,25 +264,16 @@ static const struct tally_second *last_switch(const struct picture *picture, enu
 	return NULL;
 }
 
-/* How many of the newest seconds tell whether a proxy answers. */
-#define ANSWERED_S 10
-
 static void tell_answers(struct shape *shape, const struct picture *picture, enum proxy proxy)
 {
 	const struct herd_histograms *h = &picture->now->histograms;
 	const uint64_t dead_ms = picture->pulse->proxy[proxy].dead_since_ms;
-	const uint32_t all = picture_seconds(picture);
-	uint64_t answered = 0, silent = 0;
-	for (uint32_t i = all > ANSWERED_S ? all - ANSWERED_S : 0; i < all; i++) {
-		const struct tally_second *s = picture_second(picture, i);
-		answered += s->answered_by[proxy];
-		silent += s->silent_by[proxy];
-	}
-	const double finished = (double)(answered + silent);
+	double ratio;
+	const bool any = picture_answered(picture, proxy, &ratio);
 	shape_maybe_number(shape, "answered_ratio",
 		"of REGISTER and OPTIONS to it that ended in the last 10 s, those that were "
 		"answered; null: none ended",
-		finished > 0, finished > 0 ? (double)answered / finished : 0);
+		any, ratio);
 	shape_maybe_integer(shape, "dead_since_unix_ms",
 		"since when it has answered nothing, though it was asked; null: it answers, or "
 		"nobody asks it",

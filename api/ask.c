@@ -203,11 +203,11 @@ bool ask_body(const struct ask_field *fields, const char *text, size_t length,
 	json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
 	if (object == NULL)
 		return problem_set(problem, PROBLEM_BAD_REQUEST,
-			"the body is no JSON, or has a name twice: line %d, column %d", error.line,
-			error.column);
+			"the body is no JSON object, or has a name twice: line %d, column %d",
+			error.line, error.column);
 	const bool good = json_is_object(object) ? take_object(fields, object, values, problem)
 						 : problem_set(problem, PROBLEM_BAD_REQUEST,
-							   "the body is not a JSON object");
+							   "the body is no JSON object");
 	json_decref(object);
 	return good;
 }

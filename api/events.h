@@ -43,6 +43,13 @@ void events_proxy(struct events *events, enum proxy proxy, bool answering);
 bool events_have_room(const struct events *events);
 uint32_t events_listeners(const struct events *events);
 
+/* What has come about since the start. */
+struct events_totals {
+	uint64_t events;         /* told */
+	uint64_t begun, dropped; /* who ever listened; of these, hung up on for being too slow */
+};
+struct events_totals events_totals(const struct events *events);
+
 /* The answer that lasts: events from behind last_id on (NULL: from now on), to be queued with 200 on
  * this connection and then destroyed by the caller, as any response. NULL: out of memory. The
  * connection is exempt from any limit on a request's time. */

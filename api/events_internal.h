@@ -21,6 +21,7 @@ struct listener {
 	char *hello;                /* comes first */
 	size_t hello_length, hello_read;
 	bool asleep, gone; /* suspended; the other end has hung up */
+	bool slow;         /* it is being hung up on for not reading */
 };
 
 struct events {
@@ -29,9 +30,10 @@ struct events {
 	struct stream *stream;
 	struct listener *listener; /* [EVENTS_LISTENERS_MAX] */
 	uint32_t listeners;
-	uint64_t woken; /* the newest event when those who sleep were last woken */
-	bool limited;   /* the generator's verdict, as it was last told */
-	bool ended;     /* bye has been said */
+	uint64_t begun, dropped; /* who ever listened; of these, hung up on for being too slow */
+	uint64_t woken;          /* the newest event when those who sleep were last woken */
+	bool limited;            /* the generator's verdict, as it was last told */
+	bool ended;              /* bye has been said */
 };
 
 static inline uint64_t events_now_us(const struct events *events)

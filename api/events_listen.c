@@ -11,7 +11,7 @@
 
 #include "events_internal.h"
 
-#define BLOCK 16384               /* bytes at a time */
+#define BLOCK 16384              /* bytes at a time */
 #define SOCKET_BYTES (32 * 1024) /* in the socket of one who reads slowly, about */
 
 static size_t read_hello(struct listener *listener, char *out, size_t room)
@@ -21,6 +21,13 @@ static size_t read_hello(struct listener *listener, char *out, size_t room)
 	memcpy(out, listener->hello + listener->hello_read, n);
 	listener->hello_read += n;
 	return n;
+}
+
+/* It is hung up on because it does not read; counted once, however long that takes. */
+static void count_drop(struct listener *listener)
+{
+	listener->events->dropped += !listener->slow;
+	listener->slow = true;
 }
 
 /* MHD wants more of the answer: as much as there is; or sleep. */
@@ -35,8 +42,10 @@ static ssize_t on_read(void *context, uint64_t position, char *out, size_t room)
 	if (listener->hello_read < listener->hello_length)
 		return (ssize_t)read_hello(listener, out, room);
 	const long n = stream_read(events->stream, &listener->position, out, room);
-	if (n < 0)
+	if (n < 0) {
+		count_drop(listener);
 		return MHD_CONTENT_READER_END_WITH_ERROR;
+	}
 	if (n > 0)
 		return n;
 	if (events->ended)
@@ -104,6 +113,12 @@ uint32_t events_listeners(const struct events *events)
 	return events != NULL ? events->listeners : 0;
 }
 
+struct events_totals events_totals(const struct events *events)
+{
+	return (struct events_totals){
+		stream_newest(events->stream), events->begun, events->dropped};
+}
+
 struct MHD_Response *events_listen(
 	struct events *events, struct MHD_Connection *connection, const char *last_id)
 {
@@ -124,6 +139,7 @@ struct MHD_Response *events_listen(
 		return NULL;
 	}
 	events->listeners++;
+	events->begun++;
 	settle(listener, connection);
 	return response;
 }
@@ -171,7 +187,9 @@ void events_attend(struct events *events)
 		if (listener->asleep && news)
 			wake(listener);
 		else if (listener->events != NULL && !listener->asleep &&
-			 now_us - listener->read_us > EVENTS_SLOW_S * 1000000ull)
+			 now_us - listener->read_us > EVENTS_SLOW_S * 1000000ull) {
+			count_drop(listener);
 			shutdown(listener->fd, SHUT_RDWR);
+		}
 	}
 }

@@ -93,13 +93,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*state = request = http_request_new(http, connection, path, method);
 		if (request == NULL)
 			return MHD_NO;
-		/* A body that is not wanted is refused before it is read, which ends the
-		 * connection. */
-		if (request->good || !request->has_body)
-			return MHD_YES;
-		const enum MHD_Result result = http_refuse(http, connection, request, path);
-		note(http, connection, request, path);
-		return result;
+		/* A refusal before the body is read ends the connection, and may get lost with
+		 * it: so only where the body would not end. */
+		return request->good || !request->is_endless
+			       ? MHD_YES
+			       : http_refuse(http, connection, request, path);
 	}
 	if (*upload_size > 0) {
 		http_request_take(request, upload, *upload_size);

@@ -65,7 +65,7 @@ struct http_request {
 	unsigned methods;          /* that its path has, a bit each */
 	enum token_role role;
 	bool good;              /* so far; else the problem says why not */
-	bool has_body;          /* one is announced */
+	bool is_endless;        /* its body is longer than we read, or nobody knows how long */
 	struct problem problem; /* kind and detail */
 	struct asked asked;
 	unsigned status;     /* of the answer */

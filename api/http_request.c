@@ -92,6 +92,14 @@ size_t http_unescape(void *context, struct MHD_Connection *connection, char *tex
 	return length;
 }
 
+/* Is there no body, or one that is read to its end whatever becomes of it? */
+static bool is_short(const struct headers *h)
+{
+	uint32_t length;
+	return !h->chunked && h->lengths <= 1 &&
+	       (h->length == NULL || guard_number(h->length, 0, HTTP_BODY_MAX, &length));
+}
+
 static bool check_length(
 	const struct headers *h, const char *path, struct problem *problem, uint32_t *length)
 {
@@ -191,8 +199,8 @@ struct http_request *http_request_new(const struct http *http, struct MHD_Connec
 		return NULL;
 	request->method = method;
 	MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, &headers);
-	request->has_body = headers.length != NULL || headers.chunked;
 	request->good = check(http, connection, &headers, path, request);
+	request->is_endless = !is_short(&headers);
 	return request;
 }
 

@@ -8,7 +8,10 @@
 #include <string.h>
 
 #include "answers.h"
+#include "events.h"
+#include "steer.h"
 #include "summary.h"
+#include "watch.h"
 
 /* The text while it is made. Every family begins with `family`, then come its values. */
 struct metrics {
@@ -76,36 +79,55 @@ static void counters(struct metrics *m, const char *name, const char *help, cons
 		value(m, field(from, row[i].offset), "%s", row[i].label);
 }
 
+/* The bounds of a histogram's buckets, and how many of their units a second has. */
+struct bounds {
+	uint32_t count;
+	double per_s;
+	const uint32_t *bound;
+};
+
+/* Round trips and lateness: from what one host needs for itself to timer F. */
+static const uint32_t bound_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000,
+	250000, 500000, 1000000, 2500000, 5000000, 10000000, 32000000, 60000000};
+/* Durations of a switch: from a laboratory's short timers to keep-alive periods and expiries. */
+static const uint32_t bound_ms[] = {10, 50, 100, 250, 500, 1000, 2000, 5000, 10000, 20000, 30000,
+	45000, 60000, 90000, 120000, 180000, 300000, 600000, 1800000, 3600000};
+static const struct bounds round_trips = {sizeof(bound_us) / sizeof(bound_us[0]), 1e6, bound_us},
+			   switches = {sizeof(bound_ms) / sizeof(bound_ms[0]), 1e3, bound_ms};
+
 /* A cell counts where all of it lies at or below the bound: at most 1 % of a value's size off. */
-static void histogram(struct metrics *m, const char *labels, const struct histogram *h)
+static void histogram(struct metrics *m, const char *labels, const struct histogram *h,
+	const struct bounds *bounds)
 {
-	static const uint32_t bound_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
-		100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 32000000, 60000000};
 	const char *comma = labels[0] != '\0' ? "," : "";
 	uint64_t sum = 0;
 	uint32_t cell = 0;
-	for (size_t i = 0; i < sizeof(bound_us) / sizeof(bound_us[0]); i++) {
-		for (; cell < HISTOGRAM_CELLS && histogram_cell_high(cell) <= bound_us[i]; cell++)
+	for (uint32_t i = 0; i < bounds->count; i++) {
+		const uint32_t bound = bounds->bound[i];
+		for (; cell < HISTOGRAM_CELLS && histogram_cell_high(cell) <= bound; cell++)
 			sum += h->cell[cell];
 		fprintf(m->out, "sipherd_%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", m->name, labels,
-			comma, bound_us[i] / 1e6, sum);
+			comma, bound / bounds->per_s, sum);
 	}
 	fprintf(m->out, "sipherd_%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", m->name, labels, comma,
 		h->count);
 	const char *open = labels[0] != '\0' ? "{" : "", *close = labels[0] != '\0' ? "}" : "";
 	fprintf(m->out, "sipherd_%s_sum%s%s%s %.16g\n", m->name, open, labels, close,
-		(double)h->sum / 1e6);
+		(double)h->sum / bounds->per_s);
 	fprintf(m->out, "sipherd_%s_count%s%s%s %" PRIu64 "\n", m->name, open, labels, close,
 		h->count);
 }
 
-/* Of whichever proxy was asked. */
+/* By the proxy that was asked. */
 static void histograms(
-	struct metrics *m, const char *labels, const struct histogram by_proxy[PROXIES])
+	struct metrics *m, const char *method, const struct histogram by_proxy[PROXIES])
 {
-	struct histogram both;
-	histogram_sum(&both, by_proxy, PROXIES);
-	histogram(m, labels, &both);
+	char labels[64];
+	for (int p = 0; p < PROXIES; p++) {
+		snprintf(labels, sizeof(labels), "method=\"%s\",proxy=\"%s\"", method,
+			proxy_name((enum proxy)p));
+		histogram(m, labels, &by_proxy[p], &round_trips);
+	}
 }
 
 /* --- Phones --- */
@@ -230,15 +252,32 @@ static void tell_durations(struct metrics *m)
 {
 	const struct herd_histograms *h = &m->picture->now->histograms;
 	family(m, "sip_request_duration_seconds", "histogram",
-		"From the planned sending of a request to its final answer.");
-	histograms(m, "method=\"REGISTER\"", h->register_rtt_us);
-	histograms(m, "method=\"OPTIONS\"", h->options_rtt_us);
+		"From the planned sending of a request to its final answer, by the proxy asked.");
+	histograms(m, "REGISTER", h->register_rtt_us);
+	histograms(m, "OPTIONS", h->options_rtt_us);
 	family(m, "registration_duration_seconds", "histogram",
 		"From the first REGISTER to the 200, a challenge included (RFC 6076 RRD).");
-	histogram(m, "", &h->registration_us);
+	histogram(m, "", &h->registration_us, &round_trips);
 	family(m, "generator_lateness_seconds", "histogram",
 		"From the planned to the real sending of new transactions.");
-	histogram(m, "", &h->lateness_us);
+	histogram(m, "", &h->lateness_us, &round_trips);
+}
+
+/* Which way, in words; the histograms have the proxy that was switched to. */
+static void tell_failovers(struct metrics *m)
+{
+	char labels[80];
+	family(m, "failover_duration_seconds", "histogram",
+		"What moving to the other proxy took: to detect, to switch, to register there; and "
+		"from the last answer to being in service again.");
+	for (int to = PROXIES; to-- > 0;)
+		for (int phase = 0; phase < FAILOVER_PHASES; phase++) {
+			snprintf(labels, sizeof(labels), "direction=\"to_%s\",phase=\"%s\"",
+				proxy_name((enum proxy)to),
+				failover_phase_name((enum failover_phase)phase));
+			histogram(m, labels, &m->picture->now->histograms.duration_ms[to][phase],
+				&switches);
+		}
 }
 
 /* --- The generator and its wire --- */
@@ -258,6 +297,10 @@ static void tell_generator(struct metrics *m)
 		picture_is_ready(p, why, sizeof(why)));
 	gauge(m, "generator_healthy", "0 when sipherd was the limit and not the proxies.",
 		!verdict.generator_limited);
+	family(m, "generator_limited", "gauge", "1 for each reason why it was the limit.");
+	for (int i = 0; i < SUMMARY_LIMITS; i++)
+		value(m, verdict.limited_by[i], "reason=\"%s\"",
+			summary_limit_name((enum summary_limit)i));
 	gauge(m, "generator_memory_bytes", "For phones, timers and templates.",
 		(double)picture_memory_bytes(p));
 	family(m, "worker_busy_ratio", "gauge",
@@ -342,6 +385,31 @@ static void tell_registrars(struct metrics *m)
 				rows[i].label);
 }
 
+/* What phones know of the proxies. */
+static void tell_answers(struct metrics *m)
+{
+	static const struct row rows[] = {
+		{"proxy=\"primary\",result=\"answered\"", HERD(answered_primary)},
+		{"proxy=\"primary\",result=\"silent\"", HERD(silent_primary)},
+		{"proxy=\"redundant\",result=\"answered\"", HERD(answered_redundant)},
+		{"proxy=\"redundant\",result=\"silent\"", HERD(silent_redundant)}};
+	const struct picture *p = m->picture;
+	double ratio;
+	counters(m, "proxy_transactions_total",
+		"REGISTER and OPTIONS that ended, by the proxy asked.", &p->now->herd, ROWS(rows));
+	family(m, "proxy_answered_ratio", "gauge",
+		"Share of these that was answered, of the last 10 s; missing: none ended.");
+	for (int i = 0; i < PROXIES; i++)
+		if (picture_answered(p, (enum proxy)i, &ratio))
+			value(m, ratio, "proxy=\"%s\"", proxy_name((enum proxy)i));
+	family(m, "proxy_answering", "gauge",
+		"0 when a proxy has met several requests with silence and answered none since.");
+	for (int i = 0; i < PROXIES; i++)
+		if (p->fleet->proxy[i].host[0] != '\0')
+			value(m, p->pulse->proxy[i].dead_since_ms == 0, "proxy=\"%s\"",
+				proxy_name((enum proxy)i));
+}
+
 static void tell_proxies(struct metrics *m)
 {
 	family(m, "proxy_resolved", "gauge", "1 when a proxy's address is known.");
@@ -349,6 +417,7 @@ static void tell_proxies(struct metrics *m)
 		if (m->picture->fleet->proxy[p].host[0] != '\0')
 			value(m, m->picture->config->proxy[p].known, "proxy=\"%s\"",
 				proxy_name((enum proxy)p));
+	tell_answers(m);
 	tell_registrars(m);
 }
 
@@ -396,6 +465,44 @@ static void tell_http(struct metrics *m)
 		value(m, (double)p->answers[i], "class=\"%uxx\"", i + 1);
 }
 
+/* Who watches, and what operators have changed. */
+static void tell_watchers(struct metrics *m)
+{
+	const struct picture *p = m->picture;
+	if (p->events != NULL) {
+		const struct events_totals totals = events_totals(p->events);
+		gauge(m, "event_streams", "Listeners to the event stream.",
+			events_listeners(p->events));
+		gauge(m, "event_streams_max", "So many may listen at a time.",
+			EVENTS_LISTENERS_MAX);
+		family(m, "event_streams_begun_total", "counter", "Who ever began to listen.");
+		value(m, (double)totals.begun, "%s", "");
+		family(m, "event_streams_dropped_total", "counter",
+			"Listeners hung up on because they did not read.");
+		value(m, (double)totals.dropped, "%s", "");
+		family(m, "events_total", "counter", "Events told to whoever listens.");
+		value(m, (double)totals.events, "%s", "");
+	}
+	if (p->watch != NULL) {
+		family(m, "watch_dropped_total", "counter",
+			"Transitions that the live map missed; each time it is made anew.");
+		value(m, (double)watch_dropped(p->watch), "%s", "");
+	}
+}
+
+static void tell_load(struct metrics *m, const char *fleet)
+{
+	const struct picture *p = m->picture;
+	family(m, "load_phones", "gauge", "Phones of the whole fleet that are meant to be on.");
+	value(m, p->steer != NULL ? p->steer->phones : p->fleet->phones, "fleet=\"%s\"", fleet);
+	gauge(m, "load_paused", "1 while an operator keeps phones from being started.",
+		p->steer != NULL && p->steer->paused);
+	gauge(m, "load_requests_per_second",
+		"REGISTER and OPTIONS a second that the fleet file plans once all phones are "
+		"there.",
+		picture_steady_per_s(p));
+}
+
 char *metrics_text(const struct picture *picture, size_t *length)
 {
 	char *text = NULL, fleet[2 * sizeof(picture->fleet->name) + 4];
@@ -409,12 +516,15 @@ char *metrics_text(const struct picture *picture, size_t *length)
 	tell_messages(&m);
 	tell_results(&m);
 	tell_durations(&m);
+	tell_failovers(&m);
 	tell_generator(&m);
 	tell_not_sent(&m);
 	tell_wire(&m);
 	tell_proxies(&m);
 	tell_store(&m);
 	tell_http(&m);
+	tell_watchers(&m);
+	tell_load(&m, fleet);
 	const bool good = !ferror(m.out);
 	if (fclose(m.out) == 0 && good)
 		return text;

@@ -14,10 +14,12 @@
 #include "shape.h"
 
 #define PHONES_PAGE_MAX 1000
-#define PHONES_PAGE 100            /* where no limit is given */
-#define PHONES_RECORDS 1000000     /* looked at for one page, at most */
-#define PHONES_RECORDS_LEAST 10000 /* and at least, however busy the tick */
-#define PHONES_RECORDS_TICK 2000000
+#define PHONES_PAGE 100 /* where no limit is given */
+/* What looking through records may cost, in glances of about 2 ns: for one page at most, and at least,
+ * however busy the tick; in a tick. A page ends there, full or not. To tell a phone counts as a thousand. */
+#define PHONES_GLANCES 1100000
+#define PHONES_GLANCES_LEAST 10000
+#define PHONES_GLANCES_TICK 2000000
 #define PHONES_LOOKS 32      /* workers are asked for so many phones in a tick ... */
 #define PHONES_LOOKS_US 5000 /* ... and no more once that has taken so long */
 

@@ -15,6 +15,7 @@
 
 #define PICTURE_READY_PERCENT 95 /* of the phones driven here must be registered */
 #define PICTURE_WHY_MAX 200
+#define PICTURE_ANSWERED_S 10
 #define PICTURE_TIMELINE_S 900 /* the newest seconds that the API shows */
 
 struct events;
@@ -47,8 +48,13 @@ double picture_at_s(const struct picture *picture);
 /* For phones, timers and templates, without what the store carries. */
 uint64_t picture_memory_bytes(const struct picture *picture);
 uint32_t picture_registered(const struct picture *picture);
+/* Phones driven here that are to be on: all, unless an operator has asked for fewer. */
+uint32_t picture_wanted(const struct picture *picture);
 /* Requests a second once all phones are registered, by the fleet file's periods. */
 double picture_steady_per_s(const struct picture *picture);
+/* Of REGISTER and OPTIONS to this proxy that ended in the last PICTURE_ANSWERED_S seconds, the share that
+ * was answered; false: none ended. */
+bool picture_answered(const struct picture *picture, enum proxy proxy, double *ratio);
 /* Are the phones registered and is the store reachable? Why not, otherwise. */
 bool picture_is_ready(const struct picture *picture, char *why, size_t size);
 /* The newest seconds that are shown, oldest first. */

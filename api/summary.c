@@ -12,11 +12,21 @@ static const double quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
 static const char *const quantile_names[] = {"p50", "p90", "p99", "p99_9", "max"};
 #define QUANTILES (sizeof(quantiles) / sizeof(quantiles[0]))
 
-static void give_reason(struct summary_verdict *v, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+static const char *const limit_names[SUMMARY_LIMITS] = {[SUMMARY_NOT_SENT] = "not_sent",
+	[SUMMARY_LATE] = "late",
+	[SUMMARY_REDIRECT_LOST] = "redirect_lost"};
 
-static void give_reason(struct summary_verdict *v, const char *format, ...)
+const char *summary_limit_name(enum summary_limit limit)
 {
+	return limit_names[limit];
+}
+
+static void give_reason(struct summary_verdict *v, enum summary_limit by, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void give_reason(struct summary_verdict *v, enum summary_limit by, const char *format, ...)
+{
+	v->limited_by[by] = true;
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(v->reason[v->reasons++], sizeof(v->reason[0]), format, arguments);
@@ -32,13 +42,15 @@ void summary_judge(const struct summary *summary, struct summary_verdict *v)
 	uint32_t late_us = histogram_quantile(
 		&end->histograms.lateness_us, SUMMARY_LATENESS_QUANTILE);
 	if (full > 0)
-		give_reason(v, "%" PRIu64 " datagrams were due and not sent", full);
+		give_reason(
+			v, SUMMARY_NOT_SENT, "%" PRIu64 " datagrams were due and not sent", full);
 	if (late_us > SUMMARY_LATENESS_LIMIT_US)
-		give_reason(v, "one in 1,000 transactions left %.1f ms late or more (limit %u ms)",
+		give_reason(v, SUMMARY_LATE,
+			"one in 1,000 transactions left %.1f ms late or more (limit %u ms)",
 			late_us / 1e3, SUMMARY_LATENESS_LIMIT_US / 1000);
 	if (end->wire.redirect_dropped > 0)
-		give_reason(v, "%" PRIu64 " frames were lost between workers",
-			end->wire.redirect_dropped);
+		give_reason(v, SUMMARY_REDIRECT_LOST,
+			"%" PRIu64 " frames were lost between workers", end->wire.redirect_dropped);
 	v->generator_limited = v->reasons > 0;
 	v->no_answer = tally_planned(end) > 0 && tally_answered(&end->herd) == 0;
 }

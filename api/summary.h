@@ -35,8 +35,15 @@ struct summary {
 	const struct share *share; /* NULL for registrar */
 };
 
+/* What makes the generator the limit. */
+enum summary_limit { SUMMARY_NOT_SENT, SUMMARY_LATE, SUMMARY_REDIRECT_LOST, SUMMARY_LIMITS };
+
+/* "not_sent", "late", "redirect_lost". */
+const char *summary_limit_name(enum summary_limit limit);
+
 struct summary_verdict {
 	bool generator_limited;
+	bool limited_by[SUMMARY_LIMITS];
 	bool no_answer; /* something was asked and nothing was ever answered */
 	unsigned reasons;
 	char reason[4][160];

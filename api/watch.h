@@ -6,6 +6,11 @@
  *
  * The map has 4 bits per phone, enum watch_state. Its sequence number grows with every batch of changes
  * that was told; a map of sequence N and all batches after N give the map of now.
+ *
+ * What it costs, in time of a processor of 2 shared vCPUs (AMD EPYC): a tick in which 65,536 phones
+ * changed 4 ms among 1 million and 11 ms among 10 million, one that looks through 250,000 records 3 ms;
+ * a map with states as mixed as can be 4 ms (331 kB) and 42 ms (3.3 MB). So that the last is done at
+ * most once in 1.25 s, batches of large fleets are rarer: see watch.c.
  */
 #ifndef SIPHERD_WATCH_H
 #define SIPHERD_WATCH_H

@@ -13,6 +13,7 @@
 #include "registrar.h"
 #include "sampler.h"
 #include "scan.h"
+#include "trace.h"
 
 #define PHONES 1000000u
 #define BATCH 20000u
@@ -260,6 +261,57 @@ static void bench_publish(struct fixture *f, double copy_ns)
 	free(p.line);
 }
 
+struct tracing {
+	struct fixture *f;
+	struct trace_tap tap;
+	struct trace_book book;
+	struct trace_frame frame;
+};
+
+/* What each frame of a phone goes through in its worker. */
+static void sample_trace(void *context)
+{
+	struct tracing *t = context;
+	static uint32_t next;
+	for (uint32_t i = 0; i < BATCH; i++) {
+		const uint32_t phone = t->f->order[next++ % PHONES];
+		if (trace_may_want(&t->tap, phone))
+			trace_put(&t->tap, phone, &t->frame);
+		__asm__ volatile("" ::: "memory");
+	}
+	trace_collect(&t->book, &t->tap, 0);
+}
+
+static void trace_phones(struct tracing *t, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		if (trace_begin(&t->book, t->f->order[n * 1000], 0) == NULL)
+			exit(1);
+	for (unsigned n = 0; n < WIRE_TRACES; n++)
+		trace_watch(&t->tap, n, t->book.entry[n].phone);
+}
+
+static void bench_trace(struct fixture *f, double copy_ns)
+{
+	static struct tracing t;
+	t.f = f;
+	t.frame = (struct trace_frame){.bytes = (const uint8_t *)answer,
+		.length = sizeof(answer) - 1,
+		.payload = (const uint8_t *)answer + 42};
+	trace_book_open(&t.book);
+	atomic_store(&t.tap.ring, trace_ring_create());
+	if (atomic_load(&t.tap.ring) == NULL)
+		exit(1);
+	print_result("ask whether a frame is traced, nobody's is",
+		sampler_run(sample_trace, &t, BATCH, SAMPLES), copy_ns, "one word");
+	trace_phones(&t, WIRE_TRACES);
+	print_result("the same, 16 of 1 M phones are traced",
+		sampler_run(sample_trace, &t, BATCH, SAMPLES), copy_ns,
+		"for each fourth the list, for 16 a copy");
+	trace_book_close(&t.book);
+	free(atomic_load(&t.tap.ring));
+}
+
 int main(void)
 {
 	static struct fixture f;
@@ -283,6 +335,7 @@ int main(void)
 	print_result("scan one 200 OK of Kamailio", sampler_run(sample_scan, &f, BATCH, SAMPLES),
 		copy.median_ns, "complete");
 	bench_publish(&f, copy.median_ns);
+	bench_trace(&f, copy.median_ns);
 	bench_face_to_face(&f, 100000, false, copy.median_ns);
 	bench_face_to_face(&f, 1000000, false, copy.median_ns);
 	bench_face_to_face(&f, 1000000, true, copy.median_ns);

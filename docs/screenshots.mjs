@@ -41,11 +41,13 @@ try {
 	await herd.says(/(primary proxy crashed[\s\S]*){2}/);
 	await until('half of the phones are at the redundant proxy', async () =>
 		(await herd.get('fleet')).phones.registered.redundant >= PHONES / 2);
-	for (const { name, page } of VIEWS) {
-		const path = join(FOLDER, name);
-		await page.screenshot({ path, animations: 'disabled' });
-		console.log(`${path}: ${Math.round(statSync(path).size / 1000)} kB`);
-	}
+	// All of the same moment.
+	await Promise.all(VIEWS.map(({ name, page }) =>
+		page.screenshot({ path: join(FOLDER, name), animations: 'disabled' })));
+	for (const { name } of VIEWS)
+		console.log(`${join(FOLDER, name)}: ${Math.round(statSync(join(FOLDER, name)).size / 1000)} kB`);
+	if ((await herd.get('generator')).verdict.generator_limited)
+		console.log('This machine was too busy, and the pictures say so: take them again.');
 } finally {
 	await browser.close();
 	await herd.end();

@@ -58,9 +58,9 @@ void trace_put(struct trace_tap *tap, uint32_t phone, const struct trace_frame *
 
 /* --- For the control thread --- */
 
-void trace_book_open(struct trace_book *book, bool credentials)
+void trace_book_open(struct trace_book *book)
 {
-	*book = (struct trace_book){.credentials = credentials};
+	*book = (struct trace_book){0};
 	for (unsigned i = 0; i < WIRE_TRACES; i++)
 		book->entry[i].phone = TRACE_NONE;
 }
@@ -155,9 +155,9 @@ static void keep(struct trace_book *book, const struct trace_slot *slot, uint64_
 	memcpy(message, from, offsetof(struct wire_message, frame) + kept);
 	message->unix_us += unix_start_us;
 	/* What is cut is no datagram any more, and would be searched with its headers in front. */
-	if (message->cut && !book->credentials)
+	if (message->cut)
 		mask_text(message->frame + message->payload, message->payload_length);
-	mask_frame(message->frame, kept, book->credentials, slot->open);
+	mask_frame(message->frame, kept, false, slot->open);
 }
 
 void trace_collect(struct trace_book *book, struct trace_tap *tap, uint64_t unix_start_us)

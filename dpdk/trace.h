@@ -85,10 +85,9 @@ struct trace_entry {
 struct trace_book {
 	struct trace_entry entry[WIRE_TRACES];
 	uint64_t asked;
-	bool credentials; /* keep them */
 };
 
-void trace_book_open(struct trace_book *book, bool credentials);
+void trace_book_open(struct trace_book *book);
 void trace_book_close(struct trace_book *book);
 /* The trace of this phone, which has been asked for now; NULL: it is not traced. */
 struct trace_entry *trace_find(struct trace_book *book, uint32_t phone);

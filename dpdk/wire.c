@@ -350,7 +350,7 @@ int wire_open(struct wire **out, const struct wire_config *config, struct wire_e
 	if (!wire)
 		return failure(error, -ENOMEM, "wire: out of memory");
 	wire->config = *config;
-	trace_book_open(&wire->traces, config->capture.credentials);
+	trace_book_open(&wire->traces);
 	wire->last = calloc(config->workers, sizeof(*wire->last));
 	const int result = wire->last ? open_all(wire, error)
 				      : failure(error, -ENOMEM, "wire: out of memory");

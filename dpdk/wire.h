@@ -174,8 +174,8 @@ bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out);
  * most, of each the newest WIRE_TRACE_MESSAGES. Who was not asked for the longest gives way.
  *
  * Workers copy frames into a bounded ring; what does not fit is dropped and counted. Whoever reads
- * them calls wire_trace_collect often enough (ten times a second); credentials are masked in there,
- * unless the wire's capture was told to keep them.
+ * them calls wire_trace_collect often enough (ten times a second). Credentials are masked in there,
+ * even where the capture keeps them: its file is for its owner, but who reads traces is not known here.
  */
 #define WIRE_TRACES 16
 #define WIRE_TRACE_MESSAGES 64

@@ -4,6 +4,7 @@
 #include "herd_internal.h"
 
 #define NOBODY UINT32_MAX
+#define NO_PLAN UINT32_MAX /* instead of the first phone of a plan: as soon as the rate allows */
 
 void herd_shards_empty(struct herd *herd)
 {
@@ -242,21 +243,30 @@ uint32_t herd_advance_ramp(struct herd *herd, uint32_t budget)
 	return done;
 }
 
+/* The slices take turns, so that each begins a little later than the one before. Only after a rest:
+ * whoever has started a phone just now goes on from there, and however often somebody turns the rate,
+ * a phone's turn comes. */
+static void set_floor(struct herd *herd)
+{
+	const uint64_t turn_us = pacer_after_us(&herd->pacer, herd->config.stride);
+	const uint64_t floor_us = herd->now_us + pacer_after_us(&herd->pacer, herd->config.first);
+	if (herd->ramp_began && herd->now_us < herd->ramp_last_us + 2 * turn_us)
+		herd->ramp_floor_us = herd->now_us;
+	else if (herd->ramp_floor_us <= herd->now_us || herd->ramp_floor_us > floor_us)
+		herd->ramp_floor_us = floor_us;
+}
+
 /* The rate is another one from now on, or time has gone by in a pause: what was planned before is
- * not made up for. An ADOPT whose time is still to come waits for it. */
+ * not made up for, phones follow one another. An ADOPT whose time is still to come waits for it. */
 static void plan_again(struct herd *herd)
 {
-	const uint64_t floor_us = herd->now_us + pacer_after_us(&herd->pacer, herd->config.first);
-	/* However often this is called, a phone's turn comes. */
-	if (herd->ramp_floor_us <= herd->now_us || herd->ramp_floor_us > floor_us)
-		herd->ramp_floor_us = floor_us;
+	set_floor(herd);
 	for (uint32_t i = herd->adopting.head; i != NOBODY; i = herd->shard[i].next) {
 		struct herd_shard *s = &herd->shard[i];
 		if (s->begin_us > herd->now_us)
 			continue;
 		s->begin_us = herd->now_us;
-		s->first = i == herd->adopting.head ? herd_index(herd, herd->next_start)
-						    : i * SHARD_PHONES;
+		s->first = NO_PLAN;
 	}
 }
 

@@ -25,6 +25,7 @@
 #define SIPHERD_RECORD_H
 
 #include <assert.h>
+#include <endian.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,6 +94,18 @@ void record_restore(struct phone_record *to, const uint8_t bytes[RECORD_SIZE]);
 void record_load(const struct phone_record *record, struct record_view *out);
 void record_store(struct phone_record *record, const struct record_view *view, unsigned first,
 	unsigned count);
+
+/* The same, of a copy of word 0, for those who look through many: 1 + enum proxy or 0; enum phone_state. */
+static inline unsigned record_word_tried(uint64_t word)
+{
+	const uint8_t byte = (uint8_t)(be64toh(word) >> 56);
+	return byte >> 5 == RECORD_VERSION ? byte >> 2 & 3 : 0;
+}
+
+static inline unsigned record_word_phase(uint64_t word)
+{
+	return (uint8_t)(be64toh(word) >> 48);
+}
 
 /* Last tried proxy of a record: 1 + enum proxy, 0 never or another version. One load. */
 unsigned record_last_tried(const struct phone_record *record);

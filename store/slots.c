@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* No name is that of the server that was asked, if there is one. */
 static bool set_host(const char *host, size_t length, const struct target_server *asked,
 	struct target_server *out)
 {
 	if (length == 0) {
-		memcpy(out->host, asked->host, sizeof(out->host));
-		return true;
+		if (asked != NULL)
+			memcpy(out->host, asked->host, sizeof(out->host));
+		return asked != NULL;
 	}
 	/* "?": the node has not been told its name yet. */
 	if (length >= sizeof(out->host) || (length == 1 && host[0] == '?') ||

@@ -64,7 +64,14 @@ function once(path, { method = 'GET', body, signal, headers: more }) {
 		cache: 'no-store',
 		credentials: 'omit',
 		redirect: 'error',
+	}).catch((error) => {
+		throw unreachable(error);
 	});
+}
+
+// fetch says "Failed to fetch" or worse: in words that help.
+function unreachable(error) {
+	return error.name === 'AbortError' ? error : new Error('sipherd does not answer');
 }
 
 // The answer, or a Problem. Asks for a token at most once, when sipherd wants one.

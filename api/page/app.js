@@ -7,14 +7,14 @@ import { EventList } from './eventlist.js';
 import { EventStream } from './events.js';
 import { quantile } from './cells.js';
 import * as figures from './figures.js';
-import { count, milliseconds, span, timeOfDay } from './format.js';
+import { count, microseconds, span, timeOfDay } from './format.js';
 import { MapView } from './map.js';
 import { Filter, MapState, STATES, decodeDelta, decodeMap, stateMask } from './mapstate.js';
 import { MapSync } from './mapsync.js';
 import { Names } from './names.js';
 import { PhonePanel } from './phone.js';
-import { points, timersOf } from './predict.js';
-import { findWaves, predicted } from './recovery.js';
+import { points, timeOf, timersOf } from './predict.js';
+import { backAfter, findWaves, predicted } from './recovery.js';
 import { startTokens } from './token.js';
 
 const STALE_S = 3;
@@ -36,7 +36,10 @@ const state = {
 	heard: 0, // when the newest tick came, performance.now()
 	status: 'connecting',
 	nextTry: 0,
+	why: '', // the connection was lost or refused
 	timers: null,
+	unixStart: 0, // of the run's clock, in seconds
+	signs: [], // of the beginning of waves
 	direction: 'failover',
 	wave: '', // the one that was chosen by hand: its beginning; empty: the newest
 };
@@ -84,8 +87,9 @@ const sync = new MapSync({
 
 function tellCells() {
 	const per = view.picture.perCell;
-	setText(byId('map-cells'), per === 1 ? 'One cell is one phone.'
-		: `One cell is ${per} phones and shows the most urgent state among them.`);
+	const cell = per === 1 ? 'One cell is one phone.'
+		: `One cell is ${per} phones and shows the most urgent state among them.`;
+	setText(byId('map-cells'), `${cell} A click on a state shows it alone, on a phone opens it.`);
 }
 
 const prefix = () => byId('filter-prefix').value;
@@ -111,10 +115,15 @@ function toggleState(name, alone) {
 	applyFilter();
 }
 
+// A minute ago is later with every second.
+function setSince() {
+	filter.since = byId('filter-recent').checked ? Math.max(1, nowS() - RECENT_S) : 0;
+}
+
 function applyFilter() {
 	filter.mask = stateMask(hidden, byId('filter-proxy').value);
 	filter.member = names.match(prefix(), map.phones);
-	filter.since = byId('filter-recent').checked ? Math.max(1, nowS() - RECENT_S) : 0;
+	setSince();
 	for (const [i, button] of [...byId('legend').children].entries())
 		button.setAttribute('aria-pressed', String(!hidden.has(STATES[i].name)));
 	view.repaint();
@@ -179,7 +188,7 @@ function listWaves(waves) {
 function showRecovery() {
 	const timers = state.timers;
 	if (!timers) return;
-	const waves = findWaves(state.seconds, timers);
+	const waves = findWaves(state.seconds, timers, state.signs);
 	listWaves(waves);
 	const wave = chosenWave(waves);
 	const curve = wave ? predicted(wave, timers) : null;
@@ -190,28 +199,41 @@ function showRecovery() {
 function recoveryNote(wave, curve, timers) {
 	if (!timers.enabled) return 'Redundancy is off: phones have nowhere to go.';
 	if (!wave) return 'No outage in the last 15 minutes. The curve that PHONE.md predicts is drawn over the next one.';
-	const half = wave.points.find((p) => p.y >= 0.5);
-	const all = wave.points.find((p) => p.y >= 0.995);
-	const said = (point) => (point ? `${point.x.toFixed(1)} s` : 'not yet');
-	return `${wave.kind === 'fail-over' ? 'Fail-over' : 'Fail-back'} of ${count(wave.affected)} phones. ` +
-		`Half back after ${said(half)}, all after ${said(all)}; predicted: ${curve.first.toFixed(1)} to ` +
-		`${curve.last.toFixed(1)} s, mean ${curve.mean.toFixed(1)} s.`;
+	const said = (share) => {
+		const after = backAfter(wave, share);
+		return after === null ? 'not yet' : `after ${after.toFixed(1)} s`;
+	};
+	return `${wave.kind === 'fail-over' ? 'Fail-over' : 'Fail-back'} of ${count(wave.affected)} phones: half ` +
+		`back ${said(0.5)}, all ${said(0.995)}${wave.estimated ? ', its beginning estimated' : ''}. Predicted for ` +
+		`keep-alives spread evenly: half after ${timeOf(curve, 0.5).toFixed(1)} s, all after ${curve.last.toFixed(1)} s.`;
+}
+
+// A proxy fell silent or answers again. exact: told by who did it.
+function sign(proxy, dead, unixMs, exact) {
+	const at = unixMs / 1000 - state.unixStart;
+	const known = state.signs.some((s) => s.proxy === proxy && s.dead === dead && s.exact === exact &&
+		Math.abs(s.at_s - at) < 2);
+	if (!known) state.signs = [...state.signs.slice(-50), { proxy, dead, at_s: at, exact }];
+}
+
+// They are counted in whole milliseconds.
+function phaseTime(samples, us) {
+	if (samples === 0) return '\u2013';
+	return us < 1000 ? '< 1 ms' : microseconds(us);
 }
 
 async function showPhases() {
 	const wanted = state.direction;
 	const answers = await Promise.all(PHASES.map(([name]) => getJson(`histograms/${wanted}_${name}`)));
 	if (wanted !== state.direction) return;
-	const seen = answers.map((answer) => answer.cells_ms);
-	charts.phases.show(seen.map((cells, i) => ({
+	charts.phases.show(answers.map((answer, i) => ({
 		label: PHASES[i][1],
-		ranges: cells.length === 0 ? null : [[0.25, 0.75], [0.01, 0.99]].map((pair) =>
-			pair.map((share) => quantile(cells, share) / 1000)),
+		ranges: answer.count === 0 ? null : [[0.25, 0.75], [0.01, 0.99]].map((pair) =>
+			pair.map((share) => quantile(answer.cells_us, share, answer.unit_us) / 1e6)),
 	})));
 	setTable(byId('phases-table'), ['phase', 'p50', 'p90', 'p99', 'longest', 'switches'],
-		answers.map((answer, i) => [PHASES[i][1],
-			...[0.5, 0.9, 0.99].map((share) => milliseconds(quantile(answer.cells_ms, share))),
-			answer.count > 0 ? milliseconds(answer.max_ms) : '\u2013', count(answer.count)]));
+		answers.map(({ count: n, quantiles_us: q, max_us: most }, i) => [PHASES[i][1],
+			...[q.p50, q.p90, q.p99, most].map((us) => phaseTime(n, us)), count(n)]));
 }
 
 function press(group, button) {
@@ -260,21 +282,25 @@ async function loadFleet() {
 	figures.showLosses(fleet);
 }
 
-// Waits for the answer before it asks again; a page that nobody sees asks nothing.
-function every(ms, what) {
-	const round = async () => {
-		if (!document.hidden) await what().catch(() => {});
-		setTimeout(round, ms);
-	};
-	round();
+// Waits for the answer before it asks again. A page that nobody sees asks nothing, nor one that has
+// lost its sipherd: the event stream finds that again.
+async function every(ms, what) {
+	for (;;) {
+		while (document.hidden || state.status !== 'open') await pause(200);
+		await what().catch(() => {});
+		await pause(ms);
+	}
 }
 
 function askAgainAndAgain() {
 	every(5000, loadFleet);
-	every(2000, async () => {
+	every(1000, async () => {
 		const { proxies } = await getJson('proxies');
 		figures.showProxies(proxies, sipherdMs());
-		proxies.forEach((proxy) => list.look(proxy));
+		for (const proxy of proxies) {
+			list.look(proxy);
+			if (proxy.dead_since_unix_ms !== null) sign(proxy.id, true, proxy.dead_since_unix_ms, false);
+		}
 	});
 	every(2000, async () => {
 		const generator = await getJson('generator');
@@ -302,35 +328,40 @@ function hello(told) {
 	stats.connects++;
 	const newRun = told.run !== state.run;
 	if (newRun) {
-		if (state.run !== '') list.reset();
+		list.forgetFaults();
 		state.run = told.run;
 		state.seconds = [];
+		state.signs = [];
 		loadFleet().catch(() => {});
 	}
 	if (newRun) list.note(told.unix_ms, 'info', `sipherd ${told.version} runs ${count(told.phones)} phones of ${told.fleet}`);
-	if (newRun || !told.replayed) {
-		sync.reset(told.sequence);
-		loadTimeline().catch(() => {});
-	}
+	if (newRun) sync.reset(told.sequence);
+	else sync.need(told.sequence);
+	if (newRun || !told.replayed) loadTimeline().catch(() => {});
 }
 
 function tick(told) {
 	stats.ticks++;
 	state.heard = performance.now();
 	state.clockMs = told.unix_ms - Date.now();
+	state.unixStart = told.unix_ms / 1000 - told.at_s;
 	state.counts = told.states;
 	figures.showStates(told.states);
 	figures.showSecond(told.second, told.states);
 	figures.showLag(told.store);
 	showLegend(told.states);
+	byId('stopping').hidden = !told.stopping;
 	const newest = state.seconds[state.seconds.length - 1]?.at_s ?? -1;
 	if (told.second.at_s > newest) state.seconds = [...state.seconds.slice(1 - KEPT_S), told.second];
 	if (!document.hidden) {
 		drawTrends();
 		showRecovery();
 	}
-	if (byId('filter-recent').checked) applyFilter();
-	else if (!filter.isOpen) tellMatches();
+	if (filter.since > 0) {
+		setSince();
+		view.repaint();
+	}
+	if (!filter.isOpen) tellMatches();
 	list.showFault(told.unix_ms);
 	showAge();
 }
@@ -347,11 +378,18 @@ const stream = new EventStream({
 		sync.need(told.sequence);
 	},
 	transition: (told) => list.transition(told),
-	proxy: (told) => list.proxy(told),
-	alert: (told) => list.alert(told),
+	proxy: (told) => {
+		list.proxy(told);
+		if (told.answering) sign(told.proxy, false, told.unix_ms, false);
+	},
+	alert: (told) => {
+		const fault = list.alert(told);
+		if (fault) sign(fault.proxy, fault.dead, told.unix_ms, true);
+	},
 	bye: (told) => list.note(sipherdMs(), 'warning', `sipherd says goodbye: ${told.reason}`),
-}, (word, next) => {
+}, (word, next, why) => {
 	state.status = word;
+	state.why = why;
 	state.nextTry = performance.now() + next;
 	showAge();
 });
@@ -364,7 +402,7 @@ function showAge() {
 	const element = byId('age');
 	element.dataset.stale = String(stale);
 	setText(byId('age-text'), state.heard === 0 ? 'connecting'
-		: stale ? `${span(age)} old` : `live, ${Math.max(0, age).toFixed(1)} s old`);
+		: stale ? `${span(age)} old` : `live \u00b7 ${Math.max(0, age).toFixed(1)} s`);
 	document.body.classList.toggle('is-stale', stale && state.heard > 0);
 	const banner = byId('stale');
 	const wasHidden = banner.hidden;
@@ -376,9 +414,9 @@ function showAge() {
 }
 
 function staleText(age) {
-	const lost = state.heard === 0 ? 'No answer from sipherd yet.'
-		: `Stale: what you see is ${span(age)} old.`;
-	if (state.status === 'open') return `${lost} Connected, waiting for news.`;
+	const old = state.heard === 0 ? 'Nothing is known yet.' : `Stale: what you see is ${span(age)} old.`;
+	if (state.status === 'open') return `${old} Connected, waiting for news.`;
+	const lost = state.why ? `${old} ${state.why}.` : old;
 	const wait = Math.max(0, Math.ceil((state.nextTry - performance.now()) / 1000));
 	return state.status === 'connecting' ? `${lost} Connecting\u2026`
 		: `${lost} Trying again in ${wait} s.`;

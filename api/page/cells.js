@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Quantiles from the raw cells of /api/v1/histograms/{name}. Pure.
 
-// The value that `share` of the samples do not exceed, as exact as the cells are: the middle between
-// this cell's smallest value and the next one's. cells: [[smallest value, samples], ...] ascending.
-export function quantile(cells, share) {
+// The value that `share` of the samples do not exceed, as exact as the cells are: the middle of one.
+// cells: [[smallest value, samples], ...] ascending; values are whole multiples of unit.
+export function quantile(cells, share, unit = 1) {
 	const total = cells.reduce((sum, [, n]) => sum + n, 0);
 	if (total === 0) return NaN;
 	const rank = Math.max(1, Math.ceil(share * total));
 	let seen = 0;
 	for (const [low, n] of cells) {
 		seen += n;
-		if (seen >= rank) return low + width(low) / 2;
+		if (seen >= rank) return low + (unit * width(low / unit)) / 2;
 	}
 	return NaN;
 }

@@ -19,7 +19,7 @@ function axis(colour, more) {
 	};
 }
 
-function options(colour, { x, y, tooltip, legend = true, more = {} }) {
+function options(colour, { x, y, tooltip, legend = {}, more = {} }) {
 	return {
 		animation: false,
 		responsive: true,
@@ -29,10 +29,9 @@ function options(colour, { x, y, tooltip, legend = true, more = {} }) {
 		interaction: { mode: 'index', intersect: false },
 		plugins: {
 			legend: {
-				display: legend,
 				align: 'start',
 				labels: { color: colour('--text'), font: { family: FONT, size: 12 }, boxWidth: 10,
-					boxHeight: 10, padding: 12, usePointStyle: false },
+					boxHeight: 10, padding: 12, ...legend },
 			},
 			tooltip: {
 				backgroundColor: colour('--tip'), titleColor: colour('--tip-text'),
@@ -98,13 +97,16 @@ class Trend {
 		this.seconds = seconds;
 		this.range = range;
 		const newest = seconds.length > 0 ? seconds[seconds.length - 1].at_s : 0;
-		const seen = seconds.filter((s) => s.at_s >= newest - range - 1);
+		// A young run fills the chart too: whole minutes, as many as there are.
+		const lived = seconds.length > 0 ? newest - seconds[0].at_s : 0;
+		const shown = Math.min(range, Math.max(60, Math.ceil(lived / 60) * 60));
+		const seen = seconds.filter((s) => s.at_s >= newest - shown - 1);
 		this.lines.forEach(([field], i) => {
 			this.chart.data.datasets[i].data = seen.map((s) => ({ x: s.at_s - newest, y: s[field] }));
 		});
 		const { x } = this.chart.options.scales;
-		x.min = -range;
-		x.ticks.stepSize = range / 5;
+		x.min = -shown;
+		x.ticks.stepSize = shown / (shown % 300 === 0 ? 5 : 4);
 		this.chart.update('none');
 	}
 }
@@ -123,8 +125,8 @@ class Recovery {
 		this.chart = new Chart(this.canvas, {
 			type: 'line',
 			data: { datasets: [
-				line(colour, 'measured', '--c-measured', { borderWidth: 2.25 }),
-				line(colour, 'predicted', '--soft', { borderDash: [5, 4], borderWidth: 1.5 }),
+				line(colour, 'measured', '--c-measured', { borderWidth: 2.25, pointStyle: 'line' }),
+				line(colour, 'predicted', '--soft', { borderDash: [4, 3], borderWidth: 1.5, pointStyle: 'line' }),
 			] },
 			options: options(colour, {
 				x: axis(colour, { axis: { type: 'linear', min: 0 },
@@ -135,6 +137,7 @@ class Recovery {
 					title: (items) => `${items[0].parsed.x.toFixed(1)} s after it began`,
 					label: (item) => ` ${item.dataset.label}: ${percent(item.parsed.y)}`,
 				},
+				legend: { usePointStyle: true },
 				more: { interaction: { mode: 'nearest', axis: 'x', intersect: false } },
 			}),
 		});

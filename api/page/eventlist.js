@@ -4,20 +4,21 @@ import { byId, make, setText } from './dom.js';
 import { cause, place, span, timeOfDay } from './format.js';
 
 const KEPT = 200;
+// The words of --fault as a run tells them; "forgot all bindings" is over at once.
+const FAULTS = /^(crashed|drains|loses|ignores|answers REGISTER with|answers \d+ ms late)/;
 
 export class EventList {
 	constructor() {
 		this.list = byId('events');
 		this.faults = new Map(); // proxy: { text, unixMs, told: in an event, not found by looking }
-		this.reset();
+		this.showFault(0);
 		byId('events-phones').addEventListener('change', (event) =>
 			this.list.classList.toggle('no-phones', !event.target.checked));
 	}
 
-	reset() {
+	// Another run: what was wrong with the last one is over. Its events stay, they were seen.
+	forgetFaults() {
 		this.faults.clear();
-		this.list.replaceChildren();
-		this.showFault(0);
 	}
 
 	#add(kind, unixMs, level, ...content) {
@@ -32,21 +33,19 @@ export class EventList {
 		}
 	}
 
+	// { proxy, dead } when it tells of a crash or its end, else null.
 	alert({ level, text, unix_ms: unixMs }) {
 		this.#add('alert', unixMs, level, text);
-		this.#watch(text, unixMs);
+		// Faults are told in words, as the terminal tells them: "the primary proxy crashed".
+		const told = /^the (primary|redundant) proxy (.*)/.exec(text);
+		if (told === null) return null;
+		const [, proxy, what] = told;
+		if (what === 'serves again') this.faults.delete(proxy);
+		else if (FAULTS.test(what)) this.faults.set(proxy, { text, unixMs, told: true });
+		return what === 'serves again' || what === 'crashed' ? { proxy, dead: what === 'crashed' } : null;
 	}
 
-	// Faults are told in words, as the terminal tells them.
-	#watch(text, unixMs) {
-		const told = /\b(primary|redundant) proxy (.*)/.exec(text);
-		if (told === null) return;
-		if (/serves again|restored|returned/.test(told[2])) this.faults.delete(told[1]);
-		else if (/crash|drain|slow|delay|loss|reject/.test(told[2]))
-			this.faults.set(told[1], { text, unixMs, told: true });
-	}
-
-	// What /api/v1/proxies says: for a fault that began before this page was opened.
+	// What /api/v1/proxies says: also of what began before this page was opened.
 	look({ id, dead_since_unix_ms: since }) {
 		const known = this.faults.get(id);
 		if (since === null && known && !known.told) this.faults.delete(id);
@@ -57,12 +56,12 @@ export class EventList {
 	proxy({ proxy, answering, unix_ms: unixMs }) {
 		this.#add('proxy', unixMs, answering ? 'info' : 'warning',
 			answering ? `the ${proxy} proxy answers` : `the ${proxy} proxy does not answer any more`);
-		if (answering) this.faults.delete(proxy);
-		else if (!this.faults.has(proxy))
-			this.faults.set(proxy, { text: `the ${proxy} proxy does not answer`, unixMs, told: true });
+		this.look({ id: proxy, dead_since_unix_ms: answering ? null : unixMs });
 	}
 
 	transition({ phone, from, to, cause: word, unix_ms: unixMs }) {
+		// A step on the way is not worth a line.
+		if (from.proxy === to.proxy && from.registered === to.registered) return;
 		this.#add('transition', unixMs, 'single', make('a', { href: `#phone=${phone}` }, `phone ${phone}`),
 			` ${place(from)} \u2192 ${place(to)}, ${cause(word)}`);
 	}

@@ -9,7 +9,8 @@ const PAUSE_MOST_MS = 5000;
 const SILENCE_MS = 8000; // a tick comes each second: after so long the connection is dead
 
 export class EventStream {
-	// handlers: { [event name]: (data) => void }; status(word, nextTryMs): connecting, open or waiting.
+	// handlers: { [event name]: (data) => void }; status(word, nextTryMs, why): connecting, open, or
+	// waiting because of why.
 	constructor(handlers, status) {
 		this.handlers = handlers;
 		this.status = status;
@@ -17,6 +18,7 @@ export class EventStream {
 		this.pause = PAUSE_FIRST_MS;
 		this.skip = null; // ends the pause
 		this.running = false;
+		this.why = '';
 	}
 
 	start() {
@@ -32,15 +34,16 @@ export class EventStream {
 
 	async #loop() {
 		for (;;) {
-			this.status('connecting', 0);
+			this.status('connecting', 0, this.why);
 			try {
 				await this.#read();
-			} catch {
-				// Cut off or refused: said by the age of the data and by the status below.
+				this.why = 'sipherd ended the connection';
+			} catch (error) {
+				this.why = error.name === 'AbortError' ? 'sipherd is silent' : error.message;
 			}
 			const pause = this.pause * (0.75 + Math.random() / 2);
 			this.pause = Math.min(PAUSE_MOST_MS, this.pause * 2);
-			this.status('waiting', pause);
+			this.status('waiting', pause, this.why);
 			await new Promise((done) => {
 				const timer = setTimeout(done, pause);
 				this.skip = () => {
@@ -85,7 +88,8 @@ export class EventStream {
 		}
 		if (name === 'hello') {
 			this.pause = PAUSE_FIRST_MS;
-			this.status('open', 0);
+			this.why = '';
+			this.status('open', 0, '');
 		}
 		this.lastId = id;
 		const handler = this.handlers[name];

@@ -35,7 +35,7 @@ export function showStates(counts) {
 /* --- Tiles --- */
 
 const TILES = [
-	['in-service', 'In service', 'of the phones that are on'],
+	['in-service', 'Registered', 'of the phones that are on'],
 	['requests', 'Requests per second', ''],
 	['switches', 'Switches per second', ''],
 	['rtt', 'OPTIONS round trip', 'p99 of the last second'],
@@ -97,15 +97,21 @@ function makeProxy(id) {
 
 function showProxy(element, proxy, nowMs) {
 	const field = (name) => element.querySelector(`[data-field="${name}"]`);
-	const rtt = proxy.rtt_us?.count > 0 ? proxy.rtt_us.quantiles_us : {};
+	// Where no keep-alives go, registrations tell how fast it is.
+	const probed = proxy.rtt_us.count > 0;
+	const rtt = probed ? proxy.rtt_us : proxy.register_rtt_us;
+	const { p50, p99, p99_9: p999 } = rtt.count > 0 ? rtt.quantiles_us : {};
+	const term = field('p50').previousElementSibling;
+	setText(term, probed ? 'RTT p50' : 'REG p50');
+	term.parentElement.title = `Round trip of ${probed ? 'keep-alives' : 'REGISTER: no keep-alives go there'}`;
 	setText(element.querySelector('.where'),
 		proxy.address ? `${proxy.address}:${proxy.port}` : (proxy.host ?? 'none'));
 	setText(field('share'), percent(proxy.share));
 	element.querySelector('.share-bar i').style.width = `${proxy.share * 100}%`;
 	setText(field('answered'), proxy.answered_ratio === null ? '\u2013' : percent(proxy.answered_ratio));
-	setText(field('p50'), microseconds(rtt.p50));
-	setText(field('p99'), microseconds(rtt.p99));
-	setText(field('p999'), microseconds(rtt.p99_9));
+	setText(field('p50'), microseconds(p50));
+	setText(field('p99'), microseconds(p99));
+	setText(field('p999'), microseconds(p999));
 	const dead = proxy.dead_since_unix_ms ?? null;
 	element.classList.toggle('dead', dead !== null);
 	setText(field('state'), dead !== null ? `dead for ${span((nowMs - dead) / 1000)}`

@@ -91,5 +91,5 @@ export function cause(word) {
 
 export function place(side) {
 	if (!side || !side.proxy) return 'nowhere';
-	return side.registered ? side.proxy : `${side.proxy} (not registered)`;
+	return side.registered ? side.proxy : `not at ${side.proxy}`;
 }

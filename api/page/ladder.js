@@ -12,7 +12,7 @@ function lifelinesOf(messages) {
 	const proxies = new Set(messages.map((m) => m.proxy));
 	if (proxies.size < 2) {
 		const [only = 'primary'] = proxies;
-		return [{ name: 'phone', label: 'phone', at: 24 }, { name: only, label: `${only} proxy`, at: 88 }];
+		return [{ name: 'phone', label: 'phone', at: 22 }, { name: only, label: only, at: 86 }];
 	}
 	return [
 		{ name: 'primary', label: 'primary', at: 18 },

@@ -8,7 +8,7 @@ const CELL_FIT_MOST = 46; // when a small fleet is shown whole
 const GAP_FROM = 4; // device pixels: from this size on cells are drawn apart
 // A batch is painted over the time in which the next one is expected, so that the map moves smoothly.
 const SPREAD_LEAST_MS = 200;
-const SPREAD_MOST_MS = 1000;
+const SPREAD_MOST_MS = 400;
 const CLICK_PX = 4; // a pointer that moved less has clicked
 
 export class MapView {

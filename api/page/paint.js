@@ -5,7 +5,7 @@ import { STATES } from './mapstate.js';
 
 const BAND_ROWS = 16;
 const CELLS_MAX = 1000000;
-const DIM = 0.14; // of its colour is left to a phone that the filter hides
+const DIM = 0.18; // of its colour is left to a phone that the filter hides
 
 // "#rrggbb" as the pixel of an ImageData on a little-endian machine.
 function pixel(colour) {
@@ -31,7 +31,7 @@ export function columnsFor(cells, width, height, most) {
 	if (cells <= 1) return 1;
 	let size = Math.min(most, Math.floor(Math.sqrt((width * height) / cells)) + 1);
 	while (size >= APART && Math.floor(width / size) * Math.floor(height / size) < cells) size--;
-	if (size < APART) return Math.round(Math.sqrt((cells * width) / height) / 50) * 50 || 1;
+	if (size < APART) return Math.round(Math.sqrt((cells * width) / height) / 10) * 10 || 1;
 	const exact = Math.min(cells, Math.floor(width / size));
 	const unit = exact > 25 ? 10 : 5;
 	const round = Math.floor(exact / unit) * unit;

@@ -135,9 +135,9 @@ export class PhonePanel {
 			['binding', look.binding ? `${look.binding.proxy}, granted ${clock(look.binding.granted_s)}` : 'none'],
 		]);
 		this.#countDown();
-		const rows = look.transitions.map((t) => [timeOfDay(t.unix_ms, 3), String(t.number), place(t.from),
-			place(t.to), t.phase, cause(t.cause)]);
-		setTable(byId('phone-history'), ['time', 'no.', 'from', 'to', 'phase', 'cause'], rows);
+		const rows = look.transitions.map((t) => [timeOfDay(t.unix_ms, 3), place(t.from), place(t.to),
+			t.phase, cause(t.cause)]);
+		setTable(byId('phone-history'), ['time', 'from', 'to', 'phase', 'cause'], rows);
 	}
 
 	#countDown() {

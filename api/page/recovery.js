@@ -3,8 +3,9 @@
 // after how long. Pure.
 //
 // In service after a crash means registered at the other proxy; after a return, at the one that
-// returned. When it began is not in the time line: it is found from the share of phones that had
-// decided to switch in the first second, by the predicted curve turned round.
+// returned. When it began is not in the time line. A sign of it may be known: a proxy that fell silent
+// or answered again. Otherwise it is estimated from the share of phones that had decided to switch in
+// the first second, by the predicted curve turned round.
 import { decided, failBack, failOver, timeOf } from './predict.js';
 
 const SMALLEST_SHARE = 0.02; // of the phones: fewer are not a wave
@@ -26,21 +27,40 @@ export function predicted(wave, timers) {
 	return curveOf(wave.kind, timers)(timers);
 }
 
-function begin(seconds, i, words, timers) {
+// Which sign begins which wave.
+function isSign(sign, kind, timers) {
+	if (kind === 'fail-over') return sign.proxy === 'primary' && sign.dead;
+	return timers.symmetric ? sign.proxy === 'redundant' && sign.dead
+		: sign.proxy === 'primary' && !sign.dead;
+}
+
+// The second that a sign gives for a wave whose first switches were seen at this second, or null. Signs
+// are taken once a second, as seconds are: one of slack. Exact ones go first, then the latest.
+function signed(signs, kind, timers, decide, at) {
+	const fit = signs.filter((sign) => isSign(sign, kind, timers) &&
+		sign.at_s <= at - decide.first + 1 && sign.at_s >= at - decide.last - 1);
+	fit.sort((a, b) => Number(a.exact) - Number(b.exact) || a.at_s - b.at_s);
+	return fit.length > 0 ? fit[fit.length - 1].at_s : null;
+}
+
+function begin(seconds, i, words, timers, signs) {
 	const before = seconds[Math.max(0, i - 1)];
 	const affected = before[words.from];
 	const curve = curveOf(words.kind, timers);
 	const decide = decided(timers, curve);
 	if (affected === 0 || decide === null) return null;
-	const share = Math.min(1, seconds[i][words.count] / affected);
+	const { at_s: at } = seconds[i];
+	const told = signed(signs, words.kind, timers, decide, at);
+	const estimate = at - timeOf(decide, Math.min(1, seconds[i][words.count] / affected));
 	return {
 		kind: words.kind,
 		words,
 		affected,
-		start: seconds[i].at_s - timeOf(decide, share),
+		start: told ?? estimate,
+		estimated: told === null,
 		already: before[words.to],
 		switched: 0,
-		lastSwitch: seconds[i].at_s,
+		lastSwitch: at,
 		end: curve(timers).last * SHOWN,
 		points: [],
 	};
@@ -59,7 +79,8 @@ function isOver(wave, second, other, quiet) {
 	return second.at_s - wave.lastSwitch > quiet || second[other.count] > wave.affected / 100;
 }
 
-function wavesOf(seconds, words, timers, quiet) {
+function wavesOf(seconds, words, timers, signs) {
+	const quiet = timers.period + timers.switchDelay + 2; // without a switch: it is over
 	const other = KINDS.find((k) => k !== words);
 	const found = [];
 	let wave = null;
@@ -69,7 +90,8 @@ function wavesOf(seconds, words, timers, quiet) {
 			found.push(wave);
 			wave = null;
 		}
-		if (wave === null && second[words.count] > 0) wave = begin(seconds, i, words, timers);
+		if (wave === null && second[words.count] > 0)
+			wave = begin(seconds, i, words, timers, signs);
 		if (wave === null) continue;
 		if (second[words.count] > 0) wave.lastSwitch = second.at_s;
 		wave.switched += second[words.count];
@@ -79,16 +101,26 @@ function wavesOf(seconds, words, timers, quiet) {
 	return found;
 }
 
-// All waves of the seconds given, oldest first.
-export function findWaves(seconds, timers) {
+// All waves of the seconds given, oldest first. signs: [{ proxy, dead, at_s, exact }].
+export function findWaves(seconds, timers, signs = []) {
 	if (!timers.enabled || seconds.length === 0) return [];
 	const found = [];
 	for (const words of KINDS) {
 		const curve = curveOf(words.kind, timers)(timers);
 		if (curve === null) continue;
-		found.push(...wavesOf(seconds, words, timers, timers.period + timers.switchDelay + 2));
+		found.push(...wavesOf(seconds, words, timers, signs));
 	}
 	return found
 		.filter((w) => w.switched >= Math.max(1, w.affected * SMALLEST_SHARE))
 		.sort((a, b) => a.start - b.start);
+}
+
+// When this share was back, between the two seconds around it; null: it is not yet.
+export function backAfter(wave, share) {
+	const i = wave.points.findIndex((point) => point.y >= share);
+	if (i < 0) return null;
+	const high = wave.points[i];
+	const low = wave.points[i - 1] ?? { x: Math.max(0, high.x - 1), y: 0 };
+	if (high.y === low.y) return high.x;
+	return low.x + ((high.x - low.x) * (share - low.y)) / (high.y - low.y);
 }

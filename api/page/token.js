@@ -42,8 +42,8 @@ function question(title) {
 export function startTokens(given) {
 	onTokenNeeded((status, deliberate) => {
 		if (declined && !deliberate) return Promise.resolve(false);
-		return question(status === 403 ? 'This needs the operator\u2019s token'
-			: hasToken() ? 'That token is not known here' : 'A token is needed');
+		return question(status === 403 || (deliberate && !hasToken())
+			? 'This needs the operator\u2019s token' : hasToken() ? 'That token is not known here' : 'A token is needed');
 	});
 	byId('token-open').addEventListener('click', () => question('Token').then((fresh) => fresh && given()));
 	byId('token-form').addEventListener('submit', (event) => {

@@ -65,6 +65,8 @@ export function contrasts() {
 		const own = parse(getComputedStyle(element).backgroundColor);
 		return (own[3] ?? 1) === 1 ? own : over(own, behind(element.parentElement));
 	};
+	const opacity = (element) =>
+		(element === null ? 1 : Number(getComputedStyle(element).opacity) * opacity(element.parentElement));
 	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 	const poor = [];
 	let count = 0;
@@ -75,9 +77,10 @@ export function contrasts() {
 		if (element.closest('.for-ears, .skip, [disabled]')) continue;
 		const style = getComputedStyle(element);
 		const ground = behind(element);
-		const colour = over(parse(style.color), ground);
-		const [a, b] = [luminance(colour), luminance(ground)].sort((x, y) => y - x);
-		const ratio = (a + 0.05) / (b + 0.05);
+		const [r, g, b, alpha = 1] = parse(style.color);
+		const colour = over([r, g, b, alpha * opacity(element)], ground);
+		const [light, dark] = [luminance(colour), luminance(ground)].sort((x, y) => y - x);
+		const ratio = (light + 0.05) / (dark + 0.05);
 		const size = parseFloat(style.fontSize);
 		const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
 		count++;

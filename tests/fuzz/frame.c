@@ -100,7 +100,7 @@ static void trace(const struct frame *f, const uint8_t *data, size_t size)
 	static struct trace_book book;
 	static struct trace_tap tap;
 	if (!atomic_load(&tap.ring)) {
-		trace_book_open(&book, false);
+		trace_book_open(&book);
 		atomic_store(&tap.ring, trace_ring_create());
 		demand(atomic_load(&tap.ring) && trace_begin(&book, 1, 0));
 		trace_watch(&tap, 0, 1);

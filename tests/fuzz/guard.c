@@ -51,6 +51,12 @@ static void try_token(const char *text)
 	require(guard_token_equal(text, token) == (strcmp(text, token) == 0));
 }
 
+static void try_type(const char *text)
+{
+	if (guard_is_json(text))
+		require(strncasecmp(text, "application/json", 16) == 0);
+}
+
 static void try_listen(const char *text)
 {
 	struct guard_listen listen;
@@ -72,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_host(text);
 	try_number(text);
 	try_token(text);
+	try_type(text);
 	try_listen(text);
 	free(text);
 	return 0;

@@ -121,12 +121,17 @@ static void answer(struct lab *lab, struct script *script)
 
 static void command(struct lab *lab, struct script *script)
 {
-	static const uint8_t kinds[] = {HERD_REBOOT, HERD_POWER_CUT, HERD_REBOOT,
-		HERD_DISABLE_REDUNDANCY, HERD_STOP, HERD_ADOPT, HERD_RELEASE};
-	struct herd_command c = {.kind = kinds[next_byte(script) % 7],
+	static const uint8_t kinds[] = {HERD_REBOOT, HERD_POWER_CUT, HERD_REREGISTER,
+		HERD_DISABLE_REDUNDANCY, HERD_STOP, HERD_ADOPT, HERD_RELEASE, HERD_UNREGISTER,
+		HERD_LIMIT, HERD_RAMP, HERD_PAUSE};
+	struct herd_command c = {.kind = kinds[next_byte(script) % sizeof(kinds)],
 		.first = next_byte(script) % PHONES,
 		.count = PHONES,
 		.delay_ms = next_byte(script)};
+	if (c.kind == HERD_LIMIT || c.kind == HERD_PAUSE)
+		c.count = c.delay_ms % (PHONES + 1);
+	if (c.kind == HERD_RAMP)
+		c.count = c.delay_ms;
 	herd_command(lab->herd, &c, lab->now_us);
 }
 
@@ -145,6 +150,20 @@ static void check_records(const struct lab *lab)
 	}
 }
 
+/* Parts of an outage are told together. */
+static void check_durations(const struct lab *lab)
+{
+	for (int p = 0; p < PROXIES; p++) {
+		const struct histogram *h = herd_histograms(lab->herd)->duration_ms[p];
+		require_that(h[FAILOVER_SWITCH].count == h[FAILOVER_REGISTER].count &&
+				     h[FAILOVER_DETECT].count == h[FAILOVER_SINCE_ANSWER].count &&
+				     h[FAILOVER_DETECT].count <= h[FAILOVER_SWITCH].count,
+			"an outage is told as a whole");
+		require_that(h[FAILOVER_DETECT].sum <= h[FAILOVER_SINCE_ANSWER].sum,
+			"a part is no longer than the whole");
+	}
+}
+
 static void check_books(const struct lab *lab)
 {
 	const struct herd_population *population = herd_population(lab->herd);
@@ -160,6 +179,7 @@ static void check_books(const struct lab *lab)
 			     c->options_sent,
 		"an OPTIONS ends once");
 	check_records(lab);
+	check_durations(lab);
 }
 
 static void step(struct lab *lab, struct script *script)

@@ -66,7 +66,7 @@ class Server:
     """A sipherd run on a port of its own, in a folder of its own."""
 
     def __init__(self, *arguments, store="none", fleet=FLEET, listen="127.0.0.1:0", env=None,
-                 eal=()):
+                 eal=(), ready="all [0-9,]+ phones registered"):
         self.folder = tempfile.mkdtemp(prefix="sipherd-http-")
         path = os.path.join(self.folder, "fleet.yaml")
         with open(path, "w", encoding="utf-8") as file:
@@ -74,15 +74,15 @@ class Server:
         self.errors = open(os.path.join(self.folder, "errors"), "w+", encoding="utf-8")
         listen = ["--http", listen] if listen else []
         self.process = subprocess.Popen(
-            [SIPHERD, *eal, *(["--"] if eal else []), "run", path, "--for", "200s", *listen, *arguments], text=True,
+            [SIPHERD, *eal, *(["--"] if eal else []), "run", path, "--for", "900s", *listen, *arguments], text=True,
             stdout=subprocess.PIPE, stderr=self.errors,
-            env=environment(SIPHERD_STATE=os.path.join(self.folder, "state"), **(env or {})))
+            env=environment(**{"SIPHERD_STATE": os.path.join(self.folder, "state"), **(env or {})}))
         self.said = ""
         self.port, self.tokens = 0, None
         found = self.wait_for(r"http: (https?)://(\S+):(\d+)/api/v1/fleet, tokens in (\S+)$")
         self.scheme, self.address = found.group(1), found.group(2)
         self.port, self.tokens = int(found.group(3)), found.group(4)
-        self.wait_for("all [0-9,]+ phones registered")
+        self.wait_for(ready)
 
     def wait_for(self, pattern):
         for line in self.process.stdout:
@@ -102,6 +102,14 @@ class Server:
 
     def ask(self, path, *arguments, **more):
         return ask(self.port, path, *arguments, **more)
+
+    def change(self, method, path, body, role="operator", **headers):
+        """A change as it is to be asked for; body: an object, or bytes as they are."""
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"Content-Type": "application/json", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        if role is not None:
+            given["Authorization"] = "Bearer " + self.token(role)
+        return ask(self.port, path, method, headers=given, body=sent)
 
     def memory_kb(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:

@@ -120,7 +120,8 @@ class OneRun(EventCase):
         for _ in range(3):
             listener.named("tick")
         last = listener.named("tick").data
-        self.assertAlmostEqual(last["second"]["at_s"] - first["second"]["at_s"], 4, delta=0.9)
+        # A machine that stands still makes it longer.
+        self.assertGreater(last["second"]["at_s"] - first["second"]["at_s"], 3.1)
         self.assertEqual(sum(last["states"].values()), 50)
         self.assertEqual(last["store"], {"connected": False, "lag_ms": None})
         self.assertIs(last["stopping"], False)
@@ -171,13 +172,27 @@ class OneRun(EventCase):
 class Map(EventCase):
     """When all is quiet, the map, the ticks, the phones and the totals say the same."""
 
+    def unregister(self, phone):
+        answer = self.server.ask(f"/api/v1/phones/{phone}/actions", "POST", body=b'{"action":"unregister"}',
+                                 headers={"Authorization": "Bearer " + self.server.token("operator"),
+                                          "Content-Type": "application/json"})
+        self.assertEqual(answer.code, 202, answer.body)
+
     def test_the_map_is_what_the_others_say(self):
-        home = [MAP_STATES.index("registered-primary")] * 50
-        eventually(lambda: self.map() == (self.map()[0], home), "all are at home on the map")
-        tick = self.listen().named("tick").data
-        self.assertEqual(tick["states"]["registered-primary"], 50)
+        home, off = (MAP_STATES.index(name) for name in ("registered-primary", "off"))
+        listener = self.listen()
+        self.unregister(3)
+        self.unregister(49)
+        wanted = [off if i in (3, 49) else home for i in range(50)]
+        eventually(lambda: self.map()[1] == wanted, "all are at home on the map but two")
+        listed = self.server.ask("/api/v1/phones?limit=50").json()["phones"]
+        names = {"registered": "registered-primary", "off": "off"}
+        self.assertEqual([MAP_STATES.index(names[p["state"]]) for p in listed], wanted)
+        self.assertEqual(self.server.ask("/api/v1/phones/49").json()["map_state"], "off")
+        listener.until(lambda e: e.name == "tick" and e.data["states"]["off"] == 2
+                       and e.data["states"]["registered-primary"] == 48)
         fleet = self.server.ask("/api/v1/fleet").json()
-        self.assertEqual(fleet["phones"]["registered"], {"primary": 50, "redundant": 0})
+        self.assertEqual(fleet["phones"]["registered"], {"primary": 48, "redundant": 0})
 
 
 class Restart(EventCase):

@@ -235,14 +235,28 @@ class Tls(Case):
         cls.more = {"listen": "0.0.0.0:0"}
         super().setUpClass()
 
-    def over_tls(self, path, headers=None, version=None, host=None):
+    def over_tls(self, path, headers=None, version=None, host=None, method="GET", body=None):
         context = ssl.create_default_context(cafile=self.cert)
         if version is not None:
             context.minimum_version = context.maximum_version = version
         connection = http.client.HTTPSConnection("localhost", self.server.port, context=context,
                                                  timeout=30)
         self.addCleanup(connection.close)
-        return ask(self.server.port, path, headers=headers, connection=connection, host=host)
+        return ask(self.server.port, path, method, headers=headers, connection=connection, host=host,
+                   body=body)
+
+    def test_changes(self):
+        change = {"path": "/api/v1/load", "method": "PATCH", "body": b'{"paused": false}'}
+        kind = {"Content-Type": "application/json"}
+        self.problem(self.over_tls(headers=kind, **change), 401, "unauthorized")
+        viewer = {**kind, "Authorization": "Bearer " + self.server.token("viewer")}
+        self.problem(self.over_tls(headers=viewer, **change), 403, "forbidden")
+        self.good(self.over_tls("/api/v1/phones/1", headers=viewer))
+        operator = {**kind, "Authorization": "Bearer " + self.server.token("operator")}
+        self.good(self.over_tls(headers=operator, **change))
+        told = self.over_tls(headers={**operator, "Origin": "https://evil.example.net"}, **change)
+        self.problem(told, 403, "foreign-origin")
+        self.problem(self.over_tls(headers=operator, host="evil", **change), 421, "foreign-host")
 
     def test_a_token_is_needed_too(self):
         self.assertEqual(self.server.scheme, "https")

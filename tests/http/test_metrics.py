@@ -4,6 +4,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import unittest
 
@@ -45,7 +46,8 @@ class Metrics(Case):
         families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M)
         self.assertEqual(len(families), len(set(name for name, _ in families)))
         self.assertGreaterEqual(len(families), 30)
-        self.assertLess(len(series(text)), 1000)
+        # A worker has two series: sixteen of them have thirty more than one.
+        self.assertLess(len(series(text)) + 30, 1000)
         self.assertEqual(re.findall(r"^# HELP (\S+) \S", text, re.M), [name for name, _ in families])
         for name, kind in families:
             self.assertTrue(name.startswith("sipherd_"), name)
@@ -68,17 +70,70 @@ class Metrics(Case):
         eventually(told, "metrics and JSON of one moment")
 
     def test_histograms_are_cumulative(self):
-        name = 'sipherd_sip_request_duration_seconds_count{method="OPTIONS"}'
+        name = 'sipherd_sip_request_duration_seconds_count{method="OPTIONS",proxy="primary"}'
         eventually(lambda: series(self.text())[name] > 0, "keep-alives are answered")
-        metrics = series(self.text())
+        metrics, seen = series(self.text()), 0
+        for key, count in metrics.items():
+            name, _, labels = key.rstrip("}").partition("{")
+            if not name.endswith("_count"):
+                continue
+            start = name[:-len("count")] + "bucket{" + (labels + "," if labels else "") + 'le="'
+            cells = {key[len(start):-2]: value for key, value in metrics.items()
+                     if key.startswith(start)}
+            bounds = [float(bound) for bound in cells]
+            self.assertEqual(bounds, sorted(set(bounds)), key)
+            self.assertEqual(list(cells.values()), sorted(cells.values()), key)
+            self.assertEqual(cells["+Inf"], count, key)
+            self.assertEqual(metrics[key.replace("_count", "_sum")] > 0, count > 0, key)
+            seen += 1
+        self.assertEqual(seen, 4 + 8 + 2, "methods by proxies, directions by phases, two of their own")
         for method in ("REGISTER", "OPTIONS"):
-            name = "sipherd_sip_request_duration_seconds"
-            cells = [value for key, value in metrics.items()
-                     if key.startswith(f'{name}_bucket{{method="{method}"')]
-            self.assertEqual(cells, sorted(cells))
-            self.assertEqual(cells[-1], metrics[f'{name}_count{{method="{method}"}}'])
-            self.assertGreater(cells[-1], 0)
-            self.assertGreater(metrics[f'{name}_sum{{method="{method}"}}'], 0)
+            name = f'sipherd_sip_request_duration_seconds_count{{method="{method}",proxy="%s"}}'
+            self.assertGreater(metrics[name % "primary"], 0)
+            self.assertEqual(metrics[name % "redundant"], 0)
+
+    def test_proxies(self):
+        ratio = 'sipherd_proxy_answered_ratio{proxy="primary"}'
+        eventually(lambda: series(self.text()).get(ratio) == 1, "the primary answers")
+        metrics = series(self.text())
+        self.assertNotIn('sipherd_proxy_answered_ratio{proxy="redundant"}', metrics)
+        ended = 'sipherd_proxy_transactions_total{proxy="%s",result="%s"}'
+        self.assertGreaterEqual(metrics[ended % ("primary", "answered")], 50)
+        for proxy, result in (("primary", "silent"), ("redundant", "silent"),
+                              ("redundant", "answered")):
+            self.assertEqual(metrics[ended % (proxy, result)], 0)
+        for proxy in ("primary", "redundant"):
+            self.assertEqual(metrics[f'sipherd_proxy_answering{{proxy="{proxy}"}}'], 1)
+
+    def test_the_verdict_has_its_reasons(self):
+        metrics = series(self.text())
+        reasons = {name: on for name, on in metrics.items()
+                   if name.startswith("sipherd_generator_limited{")}
+        self.assertEqual(sorted(reasons), [f'sipherd_generator_limited{{reason="{reason}"}}'
+                                           for reason in ("late", "not_sent", "redirect_lost")])
+        self.assertEqual(metrics["sipherd_generator_healthy"], 0 if any(reasons.values()) else 1)
+
+    def test_who_listens_is_counted(self):
+        def listeners():
+            return series(self.text())["sipherd_event_streams"]
+        before = series(self.text())
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as own:
+            own.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            eventually(lambda: listeners() == before["sipherd_event_streams"] + 1, "one more listens")
+            told = series(self.text())
+            self.assertEqual(told["sipherd_event_streams_begun_total"],
+                             before["sipherd_event_streams_begun_total"] + 1)
+            eventually(lambda: series(self.text())["sipherd_events_total"]
+                       > before["sipherd_events_total"], "events are told")
+        eventually(lambda: listeners() == before["sipherd_event_streams"], "it has left")
+        self.assertEqual(series(self.text())["sipherd_event_streams_dropped_total"],
+                         before["sipherd_event_streams_dropped_total"])
+
+    def test_load(self):
+        metrics = series(self.text())
+        self.assertEqual(metrics['sipherd_load_phones{fleet="herd"}'], 50)
+        self.assertEqual(metrics["sipherd_load_paused"], 0)
+        self.assertAlmostEqual(metrics["sipherd_load_requests_per_second"], 50, delta=1)
 
     def test_answers_are_counted(self):
         before = series(self.text())['sipherd_http_answers_total{class="4xx"}']
@@ -101,6 +156,34 @@ class Switches(Case):
         eventually(lambda: self.server.ask("/api/v1/proxies/redundant").json()["last_switch_at_s"],
                    "the second of the last switch is told")
 
+    def test_what_it_took_is_told_by_phase(self):
+        name = 'sipherd_failover_duration_seconds_%s{direction="to_%s",phase="%s"}'
+
+        def told():
+            return series(self.server.ask("/metrics").body.decode())
+        phases = ("detect", "switch", "register", "since_answer")
+        eventually(lambda: all(told()[name % ("count", "redundant", phase)] == 50 for phase in phases),
+                   "50 phones have moved")
+        metrics = told()
+        for phase in phases:
+            self.assertEqual(metrics[name % ("count", "primary", phase)], 0)
+        detect, switch, register, whole = (metrics[name % ("sum", "redundant", phase)] / 50
+                                           for phase in phases)
+        # Each part is counted in whole milliseconds.
+        self.assertAlmostEqual(detect + switch + register, whole, delta=0.003)
+        self.assertGreater(detect, 0.4, "a keep-alive has to be met by silence for half a second")
+        self.assertLess(switch, 0.1, "there is no pause")
+
+    def test_a_proxy_that_is_silent(self):
+        def told(name, proxy):
+            metrics = series(self.server.ask("/metrics").body.decode())
+            return metrics.get(name % proxy)
+        eventually(lambda: told('sipherd_proxy_answering{proxy="%s"}', "primary") == 0,
+                   "the primary is silent")
+        self.assertGreaterEqual(
+            told('sipherd_proxy_transactions_total{proxy="%s",result="silent"}', "primary"), 3)
+        self.assertEqual(told('sipherd_proxy_answering{proxy="%s"}', "redundant"), 1)
+
 
 @needs_promtool
 class Documents(unittest.TestCase):
@@ -110,6 +193,13 @@ class Documents(unittest.TestCase):
         done = promtool("test", "rules", "sipherd.rules.test.yml")
         self.assertEqual(done.returncode, 0, done.stdout)
 
+    def test_each_alert_fires_in_a_test(self):
+        with open(os.path.join(DOCS, "sipherd.rules.yml"), encoding="utf-8") as file:
+            alerts = set(re.findall(r"- alert: (\w+)", file.read()))
+        with open(os.path.join(DOCS, "sipherd.rules.test.yml"), encoding="utf-8") as file:
+            fired = set(re.findall(r"alertname: (\w+)\n +exp_alerts:", file.read()))
+        self.assertEqual(alerts, fired)
+
     def test_the_scrape_example(self):
         done = promtool("check", "config", "scrape.yml")
         self.assertEqual(done.returncode, 0, done.stdout)
@@ -118,14 +208,19 @@ class Documents(unittest.TestCase):
 class RulesAndMetrics(Case):
     more = {"store": "embedded" if shutil.which("redis-server") else "none"}
 
-    def test_every_metric_in_a_rule_exists(self):
-        with open(os.path.join(DOCS, "sipherd.rules.yml"), encoding="utf-8") as file:
-            wanted = set(re.findall(r"\bsipherd_\w+", file.read()))
+    def test_every_metric_in_a_rule_or_its_description_exists(self):
+        wanted = set()
+        for name in ("sipherd.rules.yml", "README.md"):
+            with open(os.path.join(DOCS, name), encoding="utf-8") as file:
+                wanted |= set(re.findall(r"\bsipherd_\w+", file.read()))
         text = self.server.ask("/metrics").body.decode()
         there = set(re.findall(r"^# TYPE (\S+)", text, re.M))
         if self.more["store"] == "none":
             wanted = {name for name in wanted if not name.startswith("sipherd_store_")}
         self.assertGreater(len(wanted), 4)
+        # Series of a histogram have endings that its family has not.
+        wanted = {re.sub(r"_(bucket|sum|count)$", "", name) if name not in there else name
+                  for name in wanted}
         self.assertEqual(wanted - there, set())
 
 

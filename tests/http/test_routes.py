@@ -13,16 +13,21 @@ except ImportError:
     Draft202012Validator = None
 
 
+PAGES = ("/", "/page/{file}")
+STREAM = "/api/v1/events"  # never ends: test_events.py
+# What the bodies of changes may be: of each route one that is good.
+BODIES = {"/api/v1/phones/{phone}/actions": {"action": "reregister"},
+          "/api/v1/load": {"ramp_per_s": 1000}}
+
+
 def concrete(path, operation):
-    """All paths that a template stands for."""
+    """All paths that a template stands for; of phones a few."""
     names = [p for p in operation["parameters"] if p["in"] == "path"]
     if not names:
         return [path]
-    return [path.replace("{" + names[0]["name"] + "}", name) for name in names[0]["schema"]["enum"]]
-
-
-PAGES = ("/", "/page/{file}")
-STREAM = "/api/v1/events"  # never ends: test_events.py
+    schema = names[0]["schema"]
+    return [path.replace("{" + names[0]["name"] + "}", str(name))
+            for name in schema.get("enum", (0, 17, 49))]
 
 
 class Contract:
@@ -33,29 +38,62 @@ class Contract:
 
     def routes(self):
         for path, operations in self.document()["paths"].items():
-            if "get" in operations and path not in (*PAGES, STREAM):
+            if "get" in operations and path not in PAGES + (STREAM,):
                 for one in concrete(path, operations["get"]):
                     yield one, operations["get"]
 
-    def test_every_field_is_in_the_document_and_back(self):
-        if Draft202012Validator is None:
-            self.skipTest("not installed: python3-jsonschema")
-        document = self.document()
-        checked = 0
-        for path, operation in self.routes():
-            answer = self.server.ask(path)
-            content = operation["responses"]["200"]["content"]
-            self.assertEqual(answer.type.split(";")[0], list(content)[0])
-            reference = list(content.values())[0]["schema"].get("$ref")
-            self.good(answer, answer.type)
-            if reference is None:
-                continue
-            # Fields that are not in the schema, and fields of the schema that are not there, fail.
-            schema = document["components"]["schemas"][reference.rsplit("/", 1)[1]]
+    def content_of(self, operation, status):
+        self.assertEqual(sorted(operation["responses"]), [status, "default"])
+        kind, told = list(operation["responses"][status]["content"].items())[0]
+        return kind, told["schema"].get("$ref", "").rsplit("/", 1)[-1]
+
+    def fits(self, document, name, value):
+        """Fields that are not in the schema, and fields of the schema that are not there, fail."""
+        schema = document["components"]["schemas"][name]
+        if name != "Problem":  # which leaves out what is no text
             self.closed(schema)
-            Draft202012Validator(schema).validate(answer.json())
-            checked += 1
-        self.assertEqual(checked, 13)
+        Draft202012Validator(schema).validate(value)
+
+    @unittest.skipIf(Draft202012Validator is None, "not installed: python3-jsonschema")
+    def test_every_field_is_in_the_document_and_back(self):
+        document = self.document()
+        checked = set()
+        eventually(lambda: self.server.ask("/api/v1/phones/17/trace").json()["messages"],
+                   "a message is traced")
+        for path, operation in self.routes():
+            kind, name = self.content_of(operation, "200")
+            answer = self.good(self.server.ask(path), self.server.ask(path).type)
+            self.assertEqual(answer.type.split(";")[0], kind)
+            if name:
+                self.fits(document, name, answer.json())
+                checked.add(name)
+        self.assertEqual(checked, {"Health", "Ready", "Fleet", "Proxies", "Proxy", "Generator", "Store",
+                                   "Timeline", "Histogram", "Phones", "Phone", "Trace", "Load"})
+
+    @unittest.skipIf(Draft202012Validator is None, "not installed: python3-jsonschema")
+    def test_changes_and_problems_are_in_the_document(self):
+        document = self.document()
+        changes = 0
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                if method == "get":
+                    self.assertNotIn("requestBody", operation)
+                    continue
+                changes += 1
+                self.assertEqual(operation["security"], [{"bearer": []}])
+                status = [s for s in operation["responses"] if s != "default"][0]
+                _, name = self.content_of(operation, status)
+                body = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+                schema = document["components"]["schemas"][body.rsplit("/", 1)[1]]
+                self.assertIs(schema["additionalProperties"], False)
+                Draft202012Validator(schema).validate(BODIES[path])
+                for one in concrete(path, operation):
+                    answer = self.safe(self.server.change(method.upper(), one, BODIES[path]))
+                    self.assertEqual(str(answer.code), status, answer.body)
+                    self.fits(document, name, answer.json())
+                    problem = self.server.change(method.upper(), one, {"no such field": 1})
+                    self.fits(document, "Problem", self.problem(problem, 400, "bad-request"))
+        self.assertEqual(changes, len(BODIES))
 
     def closed(self, schema):
         """No part of a schema lets unknown fields pass, none is without a description."""
@@ -72,6 +110,8 @@ class Contract:
             answer = self.safe(self.server.ask(path, "HEAD"))
             self.assertEqual((answer.code, answer.body), (200, b""), path)
             self.assertGreater(int(answer.headers["Content-Length"]), 10)
+        head = self.safe(self.server.ask(STREAM, "HEAD"))
+        self.assertEqual((head.code, head.body, head.type), (200, b"", "text/event-stream"))
 
 
 class WithoutStore(Contract, Case):
@@ -79,7 +119,7 @@ class WithoutStore(Contract, Case):
         document = self.document()
         self.assertEqual(document["openapi"], "3.1.0")
         self.assertEqual(document["security"], [{}, {"bearer": []}])
-        ids = [o["get"]["operationId"] for o in document["paths"].values()]
+        ids = [o["operationId"] for path in document["paths"].values() for o in path.values()]
         self.assertEqual(len(ids), len(set(ids)))
         self.assertIn("/api/v1/proxies/{id}", document["paths"])
 
@@ -95,6 +135,13 @@ class WithoutStore(Contract, Case):
         both = self.server.ask("/api/v1/proxies").json()["proxies"]
         self.assertEqual([(p["id"], p["registered"], p["share"]) for p in both],
                          [("primary", 50, 1.0), ("redundant", 0, 0.0)])
+
+        def answered():
+            both = self.server.ask("/api/v1/proxies").json()["proxies"]
+            return [(p["answered_ratio"], p["dead_since_unix_ms"], p["rtt_us"]["count"] > 0)
+                    for p in both] == [(1.0, None, True), (None, None, False)]
+        eventually(answered, "the primary proxy answers all, and nobody asks the other one")
+        self.assertEqual(told["user_pattern"], "2{n:06}")
         one = self.server.ask("/api/v1/proxies/primary").json()
         self.assertEqual((one["address"], one["port"]), ("192.0.2.1", 5060))
         self.assertEqual(one["registrar"]["bound"], 50)
@@ -124,18 +171,23 @@ class WithoutStore(Contract, Case):
                                 len(whole))
 
     def test_histogram_cells_add_up(self):
-        for name in ("options_rtt", "register_rtt", "registration", "lateness"):
+        document = self.document()["paths"]["/api/v1/histograms/{name}"]["get"]
+        for name in document["parameters"][0]["schema"]["enum"]:
             path = "/api/v1/histograms/" + name
-            eventually(lambda: self.server.ask(path).json()["count"] > 0, name + " has values")
+            if not name.startswith("fail") and not name.endswith("redundant"):
+                eventually(lambda: self.server.ask(path).json()["count"] > 0, name + " has values")
             told = self.server.ask(path).json()
             self.assertEqual(told["name"], name)
+            self.assertEqual(told["unit_us"], 1000 if name.startswith("fail") else 1)
             self.assertEqual(sum(n for _, n in told["cells_us"]), told["count"])
             self.assertLessEqual(told["quantiles_us"]["p99_9"], told["max_us"])
 
     def test_what_is_not_there(self):
         for path in ("/index.html", "/page/", "/page/nothing", "/api/v1", "/api/v1/fleet/", "/api/v1/proxies/", "/api/v1/proxies/third",
                      "/api/v1/proxies/{id}", "/api/v1/proxies/primary/x", "/API/v1/fleet",
-                     "/api/v1/histograms/%00", "/healthz%20", "/healthz%00", "/healthz%00x", "/../etc/passwd", "/%ff"):
+                     "/api/v1/histograms/%00", "/api/v1/phones/", "/api/v1/phones/x", "/api/v1/phones/-1",
+                     "/api/v1/phones/1.0", "/api/v1/phones/01", "/api/v1/phones/4294967296",
+                     "/api/v1/phones/1/", "/api/v1/phones/1/nothing", "/api/v1/phones//trace", "/healthz%20", "/healthz%00", "/healthz%00x", "/../etc/passwd", "/%ff"):
             told = self.problem(self.server.ask(path), 404, "not-found")
             self.assertIn("openapi.json", told["detail"])
 
@@ -144,7 +196,16 @@ class WithoutStore(Contract, Case):
                       "seconds=1&seconds=x", "second=1", "seconds=99999999999999999999", "x",
                       "seconds=%31%00"):
             self.problem(self.server.ask("/api/v1/timeline?" + query), 400, "bad-request")
-        self.problem(self.server.ask("/api/v1/fleet?verbose=1"), 400, "bad-request")
+        for path in ("/api/v1/fleet?verbose=1", "/api/v1/timeline?seconds=1&seconds=1",
+                     "/api/v1/phones?state=asleep", "/api/v1/phones?state=", "/api/v1/phones?proxy=third",
+                     "/api/v1/phones?limit=0", "/api/v1/phones?limit=1001", "/api/v1/phones?cursor=-1",
+                     "/api/v1/phones?limit=1&limit=2", "/api/v1/phones?State=off", "/api/v1/phones/1?x=1",
+                     "/api/v1/map?x", "/api/v1/events?last_event_id=" + 65 * "x",
+                     "/api/v1/phones?state=%00", "/api/v1/phones?%00=1"):
+            told = self.problem(self.server.ask(path), 400, "bad-request")
+            self.assertNotIn("\\u0000", told["detail"])
+        told = self.server.ask("/api/v1/phones?limit=1001").json()["detail"]
+        self.assertEqual(told, "limit is a whole number from 1 to 1000")
         self.good(self.server.ask("/api/v1/timeline?seconds=%31"))
 
     def test_other_methods(self):
@@ -154,6 +215,14 @@ class WithoutStore(Contract, Case):
                 self.problem(answer, 405, "method-not-allowed")
                 self.assertEqual(answer.headers["Allow"], "GET, HEAD")
             self.problem(self.server.ask("/nowhere", method), 404, "not-found")
+            allowed = {"/api/v1/load": "GET, HEAD, PATCH", "/api/v1/phones/1/actions": "POST"}
+            for path, methods in allowed.items():
+                if method not in methods:
+                    answer = self.server.ask(path, method)
+                    self.problem(answer, 405, "method-not-allowed")
+                    self.assertEqual(answer.headers["Allow"], methods)
+        self.problem(self.server.ask("/api/v1/phones/1/actions"), 405, "method-not-allowed")
+        self.assertEqual(self.server.ask("/api/v1/phones/1/actions", "HEAD").code, 405)
         self.problem(self.server.ask("/healthz", "POST", body=b"{}"), 405, "method-not-allowed")
 
 
@@ -172,6 +241,7 @@ class WithStore(Contract, Case):
         self.assertEqual((told["kind"], told["redis"]["connected"]), ("embedded", True))
         self.assertEqual((told["redis"]["shards"], told["redis"]["shards_driven"]), (1, 1))
         self.assertEqual(told["redis"]["trouble"], "")
+        self.assertEqual(told["shards"], [{"shard": 0, "owner": told["node"]}])
         self.assertEqual(self.server.tokens, self.server.folder + "/state/herd.0.tokens")
 
 

@@ -7,7 +7,7 @@ import { quantile } from '../../api/page/cells.js';
 import { brief, clock, count, milliseconds, percent, span } from '../../api/page/format.js';
 import { Names, numbersFrom } from '../../api/page/names.js';
 import { failBack, failOver } from '../../api/page/predict.js';
-import { findWaves } from '../../api/page/recovery.js';
+import { backAfter, findWaves } from '../../api/page/recovery.js';
 import { EventParser } from '../../api/page/sse.js';
 
 test('users from patterns, as engine/identity.h has them', () => {
@@ -103,6 +103,25 @@ test('waves are found where they began, and measured as they were', () => {
 	}
 });
 
+test('a sign says when a wave began, the exact one first, one that cannot be is ignored', () => {
+	const seconds = timeline(TIMERS, 100000);
+	const sign = (at, dead, exact) => ({ proxy: 'primary', dead, at_s: at, exact });
+	const starts = (...signs) => findWaves(seconds, TIMERS, signs).map((w) => [w.start.toFixed(1), w.estimated]);
+	assert.deepEqual(starts(sign(50.1, true, false), sign(200.9, false, false)),
+		[['50.1', false], ['200.9', false]]);
+	assert.deepEqual(starts(sign(50.3, true, true), sign(50.9, true, false)), [['50.3', false], ['200.7', true]]);
+	assert.deepEqual(starts(sign(70, true, true), sign(-20, true, true), sign(50.3, false, true)),
+		[['50.3', true], ['200.7', true]]);
+	assert.deepEqual(starts({ ...sign(50.3, true, true), proxy: 'redundant' }), [['50.3', true], ['200.7', true]]);
+});
+
+test('when a share was back lies between two seconds', () => {
+	const wave = { points: [{ x: 33, y: 0 }, { x: 34, y: 0.4 }, { x: 35, y: 0.6 }] };
+	assert.equal(backAfter(wave, 0.5), 34.5);
+	assert.equal(backAfter(wave, 0.9), null);
+	assert.equal(backAfter({ points: [{ x: 0.8, y: 0.5 }] }, 0.5), 0.8);
+});
+
 test('single phones that move are no wave, nor is a fleet without redundancy', () => {
 	const seconds = timeline(TIMERS, 100000).slice(0, 40);
 	seconds[20].failovers = 3;
@@ -118,6 +137,8 @@ test('quantiles from cells', () => {
 	assert.ok(Number.isNaN(quantile([], 0.5)));
 	const exact = quantile([[32768, 10]], 0.5);
 	assert.ok(exact >= 32768 && exact < 32768 + 512);
+	assert.equal(quantile([[100000, 10], [32768000, 1]], 0.5, 1000), 100000);
+	assert.equal(quantile([[100000, 10], [32768000, 1]], 1, 1000), exact * 1000);
 });
 
 test('numbers as people read them', () => {

@@ -13,15 +13,21 @@
 #include <cmocka.h>
 
 #include "sim.h"
+#include "wheel.h"
 
 static uint32_t rounds = 40, phones = 100;
 static struct herd_counters total; /* of all rounds */
+static struct herd_histograms durations;
+static uint32_t commands[HERD_PAUSE + 1];
 
 struct chaos {
 	struct sim_config config;
 	struct sim *sim;
 	struct random random;
 	bool disabled, away;
+	bool *held; /* phones that were unregistered */
+	uint32_t limit;
+	uint32_t hurried; /* phones that commands have made change their plans, lately */
 };
 
 #define PICK(random, ...)                             \
@@ -180,20 +186,82 @@ static void random_noise(struct chaos *chaos)
 	}
 }
 
+/* A timer that is moved forward leaves an entry behind in the wheel, for as long as the wheel is: with
+ * more of them than it has room for it is late, and that is not what is to be judged here. */
+static void hurry(struct chaos *chaos, uint32_t count)
+{
+	if (chaos->hurried + count > phones) {
+		chaos->hurried = 0;
+		sim_run_for(chaos->sim, (WHEEL_HORIZON_MS + 1) * 1000ull);
+	}
+	chaos->hurried += count;
+}
+
+static void command(struct chaos *chaos, enum herd_command_kind kind, uint32_t first,
+	uint32_t count, uint32_t delay_ms)
+{
+	commands[kind]++;
+	if (kind == HERD_REBOOT || kind == HERD_POWER_CUT || kind == HERD_REREGISTER ||
+		kind == HERD_UNREGISTER)
+		hurry(chaos, count);
+	if (kind == HERD_LIMIT || kind == HERD_RELEASE || kind == HERD_ADOPT)
+		hurry(chaos, phones);
+	sim_command(chaos->sim, kind, first, count, delay_ms);
+}
+
+static void reboot(struct chaos *chaos, enum herd_command_kind kind, uint32_t first, uint32_t count)
+{
+	for (uint32_t i = first; i < first + count && i < chaos->limit && !chaos->away; i++)
+		chaos->held[i] = false;
+	command(chaos, kind, first, count, PICK(&chaos->random, 0, 500, 5000));
+}
+
 static void random_reboots(struct chaos *chaos)
 {
 	struct random *random = &chaos->random;
 	uint32_t first = random_below(random, phones);
 	uint32_t count = 1 + random_below(random, phones - first);
-	sim_command(chaos->sim, random_below(random, 2) ? HERD_REBOOT : HERD_POWER_CUT, first,
-		count, PICK(random, 0, 500, 5000));
+	reboot(chaos, random_below(random, 2) ? HERD_REBOOT : HERD_POWER_CUT, first, count);
+}
+
+static void limit(struct chaos *chaos, uint32_t count)
+{
+	chaos->limit = count;
+	command(chaos, HERD_LIMIT, 0, count, 0);
+}
+
+/* What an operator may ask for. */
+static void random_order(struct chaos *chaos)
+{
+	struct random *random = &chaos->random;
+	uint32_t first = random_below(random, phones);
+	uint32_t count = PICK(random, 1, 1 + random_below(random, phones - first));
+	switch (random_below(random, 5)) {
+	case 0:
+		command(chaos, HERD_REREGISTER, first, count, 0);
+		break;
+	case 1:
+		for (uint32_t i = first; i < first + count && !chaos->away; i++)
+			chaos->held[i] = true;
+		command(chaos, HERD_UNREGISTER, first, count, 0);
+		break;
+	case 2:
+		limit(chaos, PICK(random, 0, first, phones / 2, phones));
+		break;
+	case 3:
+		command(chaos, HERD_RAMP, 0, PICK(random, 0, phones / 30, phones), 0);
+		break;
+	default:
+		command(chaos, HERD_PAUSE, 0, random_below(random, 2), 0);
+	}
 }
 
 /* To another generator, and back from there. */
 static void hand_over(struct chaos *chaos)
 {
 	chaos->away = !chaos->away;
-	sim_command(chaos->sim, chaos->away ? HERD_RELEASE : HERD_ADOPT, 0, UINT32_MAX, 0);
+	memset(chaos->held, false, phones);
+	command(chaos, chaos->away ? HERD_RELEASE : HERD_ADOPT, 0, UINT32_MAX, 0);
 }
 
 static void random_action(struct chaos *chaos)
@@ -201,7 +269,7 @@ static void random_action(struct chaos *chaos)
 	struct random *random = &chaos->random;
 	if (chaos->away || random_chance(random, 80000))
 		hand_over(chaos);
-	switch (random_below(random, 12)) {
+	switch (random_below(random, 14)) {
 	case 0:
 	case 1:
 	case 2:
@@ -228,12 +296,17 @@ static void random_action(struct chaos *chaos)
 	case 10:
 		random_noise(chaos);
 		break;
+	case 11:
+	case 12:
+		/* One upon the other, before the herd has come to rest. */
+		for (uint32_t n = 1 + random_below(random, 3); n > 0; n--)
+			random_order(chaos);
+		break;
 	default:
 		if (chaos->disabled || !random_chance(random, 250000))
 			break;
 		chaos->disabled = true;
-		sim_command(
-			chaos->sim, HERD_DISABLE_REDUNDANCY, 0, UINT32_MAX, PICK(random, 0, 3000));
+		command(chaos, HERD_DISABLE_REDUNDANCY, 0, UINT32_MAX, PICK(random, 0, 3000));
 	}
 }
 
@@ -250,6 +323,12 @@ static void heal(struct chaos *chaos)
 	sim_paths(chaos->sim, &quick);
 	if (chaos->away)
 		hand_over(chaos);
+	limit(chaos, phones);
+	command(chaos, HERD_RAMP, 0, phones, 0);
+	command(chaos, HERD_PAUSE, 0, 0, 0);
+	for (uint32_t i = 0; i < phones; i++)
+		if (chaos->held[i])
+			reboot(chaos, HERD_REBOOT, i, 1);
 	/* Transactions to both proxies run out, switches and retries take effect, the primary
 	 * answers often enough, and every binding is refreshed once. */
 	uint64_t wait = 4 * (herd->timers.no_response_ms + herd->switch_delay_ms) / 1000 + 40;
@@ -277,9 +356,12 @@ static void one_round(uint64_t seed)
 	random_seed(&chaos.random, seed);
 	random_config(&chaos, seed);
 	print_config(&chaos, seed);
+	chaos.held = calloc(phones, sizeof(*chaos.held));
+	assert_non_null(chaos.held);
+	chaos.limit = phones;
 	chaos.sim = sim_create(&chaos.config);
 	sim_start(chaos.sim);
-	for (int i = 0; i < 24; i++) {
+	for (int i = 0; i < 30; i++) {
 		random_action(&chaos);
 		sim_run_for(chaos.sim, 1000ull * random_between(&chaos.random, 50, 40000));
 		sim_check(chaos.sim);
@@ -290,7 +372,11 @@ static void one_round(uint64_t seed)
 	sim_finish(chaos.sim);
 	struct herd_counters counters = sim_counters(chaos.sim);
 	counters_add(&total, &counters, herd_counters_count);
+	static struct herd_histograms histograms;
+	sim_histograms(chaos.sim, &histograms);
+	herd_histograms_merge(&durations, &histograms);
 	sim_free(chaos.sim);
+	free(chaos.held);
 }
 
 static void everything_heals(void **state)
@@ -327,12 +413,21 @@ static void everything_happened(void **state)
 	for (size_t i = 0; i < sizeof(must) / sizeof(must[0]); i++)
 		if (must[i] == 0)
 			fail_msg("case %zu never happened", i);
+	for (int kind = HERD_REBOOT; kind <= HERD_PAUSE; kind++)
+		if (commands[kind] == 0 && kind != HERD_SET_PROXY)
+			fail_msg("command %d was never given", kind);
+	for (int p = 0; p < PROXIES; p++)
+		for (int phase = 0; phase < FAILOVER_PHASES; phase++)
+			if (durations.duration_ms[p][phase].count == 0)
+				fail_msg("no duration of %s",
+					failover_phase_name((enum failover_phase)phase));
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(everything_heals), cmocka_unit_test(everything_happened)};
+	herd_histograms_reset(&durations);
 	if (argc > 1)
 		rounds = (uint32_t)strtoul(argv[1], NULL, 0);
 	if (argc > 2)

@@ -1083,6 +1083,9 @@ void model_verify(struct model *model, uint32_t phone, uint64_t now_us)
 	if (!same_state(p, r))
 		model_violated(model, phone, now_us, "state is %s and must be %s",
 			phone_state_name(r->state), phone_state_name(p->state));
+	/* A phone that was off when redundancy was turned off learns of it when it is powered on. */
+	if (!model->enabled && r->state == PHONE_BOOT)
+		p->active = PROXY_PRIMARY;
 	/* Before its first boot a phone has not recalled anything. */
 	if (r->epoch != 0 && !p->away && p->active != phone_active(r))
 		model_violated(model, phone, now_us, "invariant 4: active is %s without a switch",

@@ -107,6 +107,20 @@ static void test_tokens(void **state)
 	assert_null(guard_bearer("Basic abc"));
 }
 
+static void test_types(void **state)
+{
+	static const char *const json[] = {"application/json", "Application/JSON",
+		"application/json; charset=utf-8", "application/json ;x", "application/json "};
+	static const char *const other[] = {"", "application", "application/jsonx", "text/json",
+		"application/json x", " application/json", "application/json,text/plain",
+		"application/problem+json"};
+	(void)state;
+	for (size_t i = 0; i < COUNT(json); i++)
+		assert_true(guard_is_json(json[i]));
+	for (size_t i = 0; i < COUNT(other); i++)
+		assert_false(guard_is_json(other[i]));
+}
+
 static void test_numbers(void **state)
 {
 	static const char *const bad[] = {"", "0", "901", "-1", "+1", " 1", "1 ", "1.0", "0x1",
@@ -127,6 +141,7 @@ int main(void)
 		cmocka_unit_test(test_long_hosts),
 		cmocka_unit_test(test_origins),
 		cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_numbers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
