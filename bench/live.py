@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What watching costs the phones: lateness and the workers' busy share, with nobody and with a crowd.
 
-    bench/live.py [--phones N] [--streams N] [--gets N] [--seconds N] [--rounds N] [--nice N]
+    bench/live.py [--phones N] [--streams N] [--gets N] [--seconds N] [--rounds N] [--realtime]
                   [SIPHERD]
 
 A million phones on the memory link. In turns nobody asks for anything, then 300 event streams come and
@@ -44,16 +44,16 @@ HEAD = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Sipherd:
-    def __init__(self, program, phones, nice):
+    def __init__(self, program, phones, realtime):
         self.folder = tempfile.mkdtemp(prefix="sipherd-live-")
         path = os.path.join(self.folder, "fleet.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(FLEET.format(phones=phones, ramp=max(phones // 40, 1)))
         self.process = subprocess.Popen([program, "run", path, "--http", "127.0.0.1:0"],
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if nice != 0:
+        if realtime:
             for thread in os.listdir(f"/proc/{self.process.pid}/task"):
-                os.setpriority(os.PRIO_PROCESS, int(thread), nice)
+                os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
         self.port = int(self.wait_for(r"http: http://\S+:(\d+)/").group(1))
         print(f"{phones:,} phones register ...", flush=True)
         self.wait_for(r"all \S+ phones registered")
@@ -209,11 +209,11 @@ def main():
     parser.add_argument("--gets", type=int, default=1000)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--nice", type=int, default=0,
-                        help="of sipherd: -10, as root, where neighbours would disturb it")
+    parser.add_argument("--realtime", action="store_true",
+                        help="SCHED_RR for sipherd, where others share the processors; as root")
     parser.add_argument("sipherd", nargs="?", default="build/api/sipherd")
     o = parser.parse_args()
-    sipherd = Sipherd(o.sipherd, o.phones, o.nice)
+    sipherd = Sipherd(o.sipherd, o.phones, o.realtime)
     try:
         compare(sipherd, o)
     finally:
