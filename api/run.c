@@ -1,191 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "run.h"
-
 #include <errno.h>
-#include <ev.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "arguments.h"
 #include "check.h"
-#include "events.h"
-#include "http.h"
-#include "peek.h"
-#include "resolve.h"
-#include "schedule.h"
+#include "run_internal.h"
 #include "summary.h"
-#include "view.h"
 
 #define TICK_S 0.1
 #define RESOLVE_MS 5000
 #define NEIGHBOURS_MS 3000
-#define DEMO_PHONE 417
-#define DEMO_MS 24000  /* primary away from 6 to 14 s, everybody back well before the end */
 #define DRAIN_S 3.0    /* Expires 0 waits at most 1 s, plus the time to send them all */
 #define LEAVE_S 3.0    /* for the last flushes, and to give the leases back */
 #define SETTLE_TICKS 5 /* without news of shards, before they are told */
 
-/* The demo's story, told once or over and over. */
-struct story {
-	bool again;           /* false: once */
-	uint64_t next_ms;     /* when the next round begins */
-	bool over;            /* the first round is, and this is how it ended: */
-	uint32_t home;        /* phones at the primary proxy */
-	uint64_t failed_over; /* switches to the redundant one */
-};
-
-/* One run from start to summary. */
-struct run {
-	const struct options *options;
-	struct fleet fleet;
-	struct wire_config config;
-	struct wire *wire;
-	struct ev_loop *loop;
-	struct resolver *resolver;
-	struct schedule schedule;
-	struct view view;
-	struct share share;
-	struct http *http;     /* NULL: nothing is served */
-	struct events *events; /* of what is served */
-	struct pulse pulse;
-	struct tally tally;
-	struct wire_snapshot now, at_stop;
-	uint64_t start_us, stop_us;   /* of the ramp; of HERD_STOP, 0 while running */
-	uint64_t leave_us;            /* of share_leave, 0 before */
-	uint64_t end_us;              /* of --for; UINT64_MAX without */
-	uint32_t here_now, here_told; /* phones driven here: at the last tick, in the last event */
-	unsigned settled;             /* ticks since they changed */
-	bool drained, live, demo;
-	char shown[PEEK_MAX]; /* demo: one phone, as redis-cli saw it */
-	struct story story;   /* demo */
-	uint32_t next_second;
-	unsigned signals;
-	unsigned unresolved; /* bit per proxy whose name has no address yet */
-	char unresolved_reason[160];
-	bool began[SCHEDULE_FAULTS_MAX], ended[SCHEDULE_FAULTS_MAX], rebooted[SCHEDULE_REBOOTS_MAX];
-	ev_timer tick;
-	ev_signal interrupt, terminate;
-};
-
-static double elapsed_s(const struct run *run)
+double run_elapsed_s(const struct run *run)
 {
 	return (double)(int64_t)(run->now.now_us - run->start_us) / 1e6;
-}
-
-static uint64_t random_word(void)
-{
-	uint64_t word = 0;
-	if (getrandom(&word, sizeof(word), 0) != sizeof(word))
-		abort();
-	return word;
-}
-
-/* --- What is asked for, checked --- */
-
-static int take_schedule(struct run *run, uint32_t phones)
-{
-	const struct options *options = run->options;
-	char reason[SCHEDULE_REASON_MAX];
-	for (size_t i = 0; i < options->fault.count; i++) {
-		const char *text = options->fault.item[i];
-		if (schedule_add_fault(&run->schedule, text, reason) == 0)
-			continue;
-		fprintf(stderr, "sipherd: --fault '%s' %s. See sipherd help %s.\n", text, reason,
-			options_command_name(options->command));
-		return EXIT_USAGE;
-	}
-	for (size_t i = 0; i < options->reboot.count; i++) {
-		const char *text = options->reboot.item[i];
-		if (schedule_add_reboot(&run->schedule, text, phones, reason) == 0)
-			continue;
-		fprintf(stderr, "sipherd: --reboot '%s' %s. See sipherd help run.\n", text, reason);
-		return EXIT_USAGE;
-	}
-	if (run->schedule.faults > 0 && !(run->config.roles & WIRE_REGISTRARS)) {
-		fprintf(stderr, "sipherd: --fault works on the built-in registrars, and this link "
-				"has none. "
-				"Use link: memory, or break the real proxy.\n");
-		return EXIT_USAGE;
-	}
-	return EXIT_DONE;
-}
-
-static enum digest_algorithm algorithm_of(const char *digest)
-{
-	return strcmp(digest, "sha-256") == 0 ? DIGEST_SHA256 : DIGEST_MD5;
-}
-
-static void configure_registrar(struct registrar_config *config, const char *realm,
-	const char *digest, const struct identity_set *identities, uint32_t capacity)
-{
-	*config = (struct registrar_config){.capacity = capacity,
-		.expires_default_s = 3600,
-		.expires_max_s = 86400,
-		.realm = realm[0] != '\0' ? realm : NULL,
-		.algorithm = algorithm_of(digest),
-		.offer_both = strcmp(digest, "both") == 0,
-		.nonce_lifetime_s = 300,
-		.identities = identities,
-		.seed = random_word()};
-	snprintf(config->server, sizeof(config->server), "sipherd %s", SIPHERD_VERSION);
-}
-
-static int take_common(struct run *run)
-{
-	const struct options *o = run->options;
-	struct wire_config *c = &run->config;
-	c->capture = (struct wire_capture){.path = o->pcap,
-		.phone = o->pcap_phone == OPTIONS_NOT_GIVEN ? -1 : (int64_t)o->pcap_phone,
-		.credentials = o->pcap_credentials};
-	c->eal_argc = o->eal_argc;
-	c->eal_argv = o->eal_argv;
-	c->verbose = o->verbose;
-	c->herd.secret = random_word();
-	c->herd.seed = o->seed != OPTIONS_NOT_GIVEN ? o->seed : random_word() >> 32;
-	return EXIT_DONE;
-}
-
-static int configure_fleet(struct run *run)
-{
-	const struct fleet *f = &run->fleet;
-	struct wire_config *c = &run->config;
-	fleet_herd_config(f, &c->herd);
-	take_common(run);
-	if (wire_link_parse(f->link, &c->link) != 0) {
-		fprintf(stderr, "sipherd: link '%s' is not understood. See man sipherd.\n",
-			f->link);
-		return EXIT_USAGE;
-	}
-	c->roles = WIRE_HERD | (c->link.kind == WIRE_MEMORY ? WIRE_REGISTRARS : 0);
-	c->workers = run->options->workers != OPTIONS_NOT_GIVEN ? (unsigned)run->options->workers
-		     : f->workers > 0                           ? f->workers
-								: 1;
-	if (c->capture.phone >= (int64_t)f->phones) {
-		fprintf(stderr, "sipherd: --pcap-phone: the last phone is %u.\n", f->phones - 1);
-		return EXIT_USAGE;
-	}
-	c->vlan = f->vlan;
-	c->mtu = f->mtu;
-	for (int i = 0; i < ADDRESS_FAMILIES; i++)
-		c->has_gateway[i] = f->gateway[i][0] != '\0' &&
-				    address_parse(f->gateway[i], &c->gateway[i]) == 0;
-	for (int p = 0; p < PROXIES; p++) {
-		c->proxy[p] = (struct wire_proxy){.address = c->herd.proxy[p].address,
-			.port = f->proxy[p].port,
-			.known = fleet_proxy_family(f, (enum proxy)p) >= 0};
-		struct registrar_config *r = &c->registrar[p];
-		configure_registrar(
-			r, f->realm, f->digest, f->identities, f->phones + f->phones / 8 + 64);
-		if (f->registrar_max_expires_s > 0)
-			r->expires_max_s = f->registrar_max_expires_s;
-		r->expires_min_s = f->registrar_min_expires_s;
-	}
-	return take_schedule(run, f->phones);
 }
 
 /* --- Names --- */
@@ -215,7 +49,7 @@ static void on_resolved(void *context, unsigned which, const struct address *add
 		return;
 	}
 	wire_set_proxy(run->wire, (enum proxy)which, address, proxy->port);
-	view_event(&run->view, elapsed_s(run), "%s proxy %s is now %s",
+	view_event(&run->view, run_elapsed_s(run), "%s proxy %s is now %s",
 		proxy_name((enum proxy)which), name, text);
 }
 
@@ -285,7 +119,8 @@ static void on_say(void *context, bool warning, const char *message)
 	if (!run->live)
 		fprintf(stderr, "%s%s\n", warning ? "warning: " : "", message);
 	else
-		view_event(&run->view, elapsed_s(run), "%s%s", warning ? "warning: " : "", message);
+		view_event(&run->view, run_elapsed_s(run), "%s%s", warning ? "warning: " : "",
+			message);
 }
 
 /* With several generators, figures are of the phones driven here. */
@@ -301,7 +136,7 @@ static void follow_share(struct run *run)
 	if (run->settled < SETTLE_TICKS || phones == run->here_told || run->stop_us != 0)
 		return;
 	if (phones != run->fleet.phones || run->here_told != 0)
-		view_event(&run->view, elapsed_s(run),
+		view_event(&run->view, run_elapsed_s(run),
 			"%s of the fleet's %s phones are driven here; the figures are of these",
 			view_number(phones, here), view_number(run->fleet.phones, all));
 	run->here_told = phones;
@@ -325,7 +160,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 	struct run *run = signal->data;
 	if (++run->signals > 1)
 		ev_break(loop, EVBREAK_ALL);
-	view_event(&run->view, elapsed_s(run),
+	view_event(&run->view, run_elapsed_s(run),
 		run->signals > 1 ? "stopping at once" : "draining; once more to stop at once");
 	begin_stop(run);
 }
@@ -350,7 +185,7 @@ static void follow_faults(struct run *run, uint64_t now_ms)
 			changed[p] = true;
 			if (begins && fault->kind == FAULT_FORGET)
 				wire_forget(run->wire, (enum proxy)p);
-			view_event(&run->view, elapsed_s(run), "the %s proxy %s",
+			view_event(&run->view, run_elapsed_s(run), "the %s proxy %s",
 				proxy_name((enum proxy)p), ends ? "serves again" : what);
 		}
 	}
@@ -373,39 +208,8 @@ static void follow_reboots(struct run *run, uint64_t now_ms)
 		run->rebooted[i] = true;
 		wire_command(run->wire, &reboot->command);
 		schedule_describe_reboot(reboot, what, sizeof(what));
-		view_event(&run->view, elapsed_s(run), "%s", what);
+		view_event(&run->view, run_elapsed_s(run), "%s", what);
 	}
-}
-
-static void end_first_round(struct run *run, const struct wire_snapshot *s)
-{
-	run->story.over = true;
-	run->story.home = s->population.phones[PHONE_REGISTERED][PROXY_PRIMARY];
-	run->story.failed_over = tally_switches(&s->herd, PROXY_REDUNDANT);
-}
-
-static bool ended_well(const struct run *run)
-{
-	return run->story.home == run->fleet.phones && run->story.failed_over >= run->fleet.phones;
-}
-
-/* At the end of a round all faults of the schedule lie before the next one once more. */
-static void follow_story(struct run *run, uint64_t now_ms)
-{
-	struct story *story = &run->story;
-	const char *page = http_page(run->http);
-	if (!story->again || now_ms < story->next_ms)
-		return;
-	if (!story->over) {
-		end_first_round(run, &run->now);
-		view_event(&run->view, elapsed_s(run), "%s; the story begins anew%s%s",
-			ended_well(run) ? "everybody came back" : "not everybody came back",
-			page != NULL ? ", to be seen at " : "", page != NULL ? page : "");
-	}
-	schedule_delay(&run->schedule, DEMO_MS);
-	memset(run->began, 0, sizeof(run->began));
-	memset(run->ended, 0, sizeof(run->ended));
-	story->next_ms += DEMO_MS;
 }
 
 /* Phones off, then the store told and left, then the end. */
@@ -452,11 +256,11 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 		follow_stop(run);
 		return;
 	}
-	follow_story(run, run_us / 1000);
+	run_follow_story(run, run_us / 1000);
 	follow_faults(run, run_us / 1000);
 	follow_reboots(run, run_us / 1000);
 	if (run->config.roles & WIRE_HERD)
-		view_update(&run->view, &run->tally, &run->now, elapsed_s(run), second);
+		view_update(&run->view, &run->tally, &run->now, run_elapsed_s(run), second);
 	else if (second)
 		view_registrars(&run->view, &run->tally, run->config.proxy[PROXY_REDUNDANT].known);
 	if (run->now.now_us >= run->end_us)
@@ -540,7 +344,7 @@ static int open_rooms(struct run *run)
 }
 
 /* From an opened wire to the end of the loop. */
-static int live(struct run *run)
+int run_live(struct run *run)
 {
 	struct wire_error error = {""};
 	int status = open_rooms(run);
@@ -579,7 +383,7 @@ static int live(struct run *run)
 	return EXIT_DONE;
 }
 
-static int finish(struct run *run, const char *command, time_t started)
+int run_finish(struct run *run, const char *command, time_t started)
 {
 	struct summary_verdict verdict;
 	struct summary summary = {.command = command,
@@ -614,7 +418,7 @@ static int finish(struct run *run, const char *command, time_t started)
 	return verdict.generator_limited ? EXIT_GENERATOR : EXIT_DONE;
 }
 
-static void run_close(struct run *run)
+void run_close(struct run *run)
 {
 	leave_http(run);
 	share_end(&run->share);
@@ -628,7 +432,7 @@ static void run_close(struct run *run)
 	free(run);
 }
 
-static struct run *run_new(const struct options *options)
+struct run *run_new(const struct options *options)
 {
 	struct run *run = calloc(1, sizeof(*run));
 	if (run == NULL)
@@ -645,7 +449,7 @@ int run_check(const struct options *options)
 		return EXIT_HOST;
 	int status = arguments_read(options, &run->fleet);
 	if (status == EXIT_DONE)
-		status = configure_fleet(run);
+		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
 		check_print(stdout, &run->fleet);
 	run_close(run);
@@ -660,215 +464,13 @@ int run_fleet(const struct options *options)
 	time_t started = time(NULL);
 	int status = arguments_read(options, &run->fleet);
 	if (status == EXIT_DONE)
-		status = configure_fleet(run);
+		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
 		status = resolve_names(run);
 	if (status == EXIT_DONE)
-		status = live(run);
+		status = run_live(run);
 	if (status == EXIT_DONE)
-		status = finish(run, "run", started);
-	run_close(run);
-	return status;
-}
-
-/* --- The demo --- */
-
-static const char demo_fleet[] =
-	"fleet: demo\n"
-	"phones: 1000\n"
-	"user: \"2{n:06}\"\n"
-	"password: \"pw-{user}\"\n"
-	"domain: demo.example.net\n"
-	"link: memory\n"
-	"proxies: { primary: \"192.0.2.1:5060\", redundant: \"192.0.2.2:5060\" }\n"
-	"redundancy: { mode: asymmetric, switch_delay: 1s }\n"
-	"keepalive: { period: 2s }\n"
-	"timers: { no_response: 1s }\n"
-	"registrar: { realm: demo.example.net }\n"
-	"ramp: 500/s\n";
-
-static int judge_demo(struct run *run, int status)
-{
-	if (run->shown[0] != '\0')
-		printf("\nWhat anybody could see of one phone a moment ago:\n%s", run->shown);
-	/* Stopped before its story is over: nothing to judge. */
-	if (!run->story.over && (run->signals > 0 || run->options->for_ms < DEMO_MS))
-		return EXIT_DONE;
-	if (!run->story.over)
-		end_first_round(run, &run->at_stop);
-	if (ended_well(run)) {
-		printf("\nAll %u phones went to the redundant proxy and came back. "
-		       "Next: sipherd help run\n",
-			run->story.home);
-		return status == EXIT_GENERATOR ? EXIT_DONE : status;
-	}
-	fprintf(stderr, "sipherd: demo: only %u of %u phones are back at the primary proxy\n",
-		run->story.home, run->fleet.phones);
-	return EXIT_DEMO_FAILED;
-}
-
-static int tell_demo(struct run *run, time_t started)
-{
-	printf("1,000 phones of the 400HD kind and two built-in registrars, all in this "
-	       "process.\nShort timers for a short demo: keep-alive every 2 s (real: 60 s), "
-	       "silence after 1 s (32 s),\nup to 1 s before a switch (10 s). The primary crashes "
-	       "at 6 s and returns at 14 s%s.\n",
-		run->story.again ? ", and again every 24 s until Ctrl-C" : "");
-	int status = live(run);
-	return status == EXIT_DONE ? judge_demo(run, finish(run, "demo", started)) : status;
-}
-
-static int demo_in(const struct options *options, bool again)
-{
-	struct run *run = run_new(options);
-	if (run == NULL)
-		return EXIT_HOST;
-	time_t started = time(NULL);
-	run->demo = true;
-	run->story = (struct story){.again = again, .next_ms = DEMO_MS};
-	int status = fleet_parse(
-		&run->fleet, "demo", demo_fleet, strlen(demo_fleet), &arguments_report);
-	status = status == 0 ? arguments_apply(options, &run->fleet, true) : EXIT_USAGE;
-	if (status == EXIT_DONE)
-		status = configure_fleet(run);
-	if (status == EXIT_DONE)
-		status = tell_demo(run, started);
-	run_close(run);
-	return status;
-}
-
-static int remove_one(const char *path, const struct stat *what, int kind, struct FTW *at)
-{
-	(void)what, (void)kind, (void)at;
-	return remove(path);
-}
-
-/* A demo begins with nothing and leaves nothing, unless it is told where to keep it. Who sits before a
- * terminal may have opened the page, and ends it by hand. */
-int run_demo(const struct options *given)
-{
-	struct options options = *given;
-	char memory[] = "/dev/shm/sipherd-demo-XXXXXX", disk[] = "/tmp/sipherd-demo-XXXXXX";
-	const bool keep = options.keep || isatty(STDOUT_FILENO);
-	const bool ours = options.fault.count == 0; /* the story, not somebody's faults */
-	if (options.for_ms == OPTIONS_NOT_GIVEN && !keep)
-		options.for_ms = DEMO_MS;
-	if (ours)
-		options.fault.item[options.fault.count++] = "primary:crash@6s-14s";
-	if (options.state != NULL)
-		return demo_in(&options, keep && ours);
-	options.state = mkdtemp(memory);
-	if (options.state == NULL)
-		options.state = mkdtemp(disk);
-	if (options.state == NULL) {
-		fprintf(stderr, "sipherd: cannot make a folder in /tmp: %s. Name one by --state.\n",
-			strerror(errno));
-		return EXIT_HOST;
-	}
-	int status = demo_in(&options, keep && ours);
-	nftw(options.state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	return status;
-}
-
-/* --- The registrars alone --- */
-
-static int parse_listener(const char *text, const char *option, struct wire_proxy *out)
-{
-	char host[ADDRESS_TEXT_MAX + 2];
-	const char *colon = text == NULL ? NULL : strrchr(text, ':');
-	size_t n = colon == NULL ? 0 : (size_t)(colon - text);
-	char *end = NULL;
-	unsigned long port = colon == NULL ? 0 : strtoul(colon + 1, &end, 10);
-	if (n > 1 && text[0] == '[' && text[n - 1] == ']') {
-		text++;
-		n -= 2;
-	}
-	if (n > 0 && n < sizeof(host) && *end == '\0' && port >= 1024 && port <= 65535) {
-		memcpy(host, text, n);
-		host[n] = '\0';
-		out->port = (uint16_t)port;
-		out->known = address_parse(host, &out->address) == 0;
-	}
-	if (out->known)
-		return EXIT_DONE;
-	fprintf(stderr,
-		"sipherd: %s needs a numeric address and a port between 1024 and 65535, such as "
-		"10.0.0.1:5060 or [2001:db8::1]:5060.\n",
-		option);
-	return EXIT_USAGE;
-}
-
-static int registrar_identities(const struct options *o, struct fleet *fleet)
-{
-	struct identity_error error = {0};
-	char set[4200];
-	if (o->users != NULL) {
-		/* The fleet's own reader of users files. */
-		fleet_defaults(fleet);
-		snprintf(set, sizeof(set), "users=%s", o->users);
-		return fleet_set(fleet, set, &arguments_report) == 0 &&
-				       fleet_finish(fleet, &arguments_report) == 0
-			       ? EXIT_DONE
-			       : EXIT_USAGE;
-	}
-	if (identity_patterns(&fleet->identities, o->user, NULL, o->password, UINT32_MAX, &error) ==
-		0)
-		return EXIT_DONE;
-	fprintf(stderr, "sipherd: --user or --password, column %zu: %s\n", error.column,
-		error.reason);
-	return EXIT_USAGE;
-}
-
-static int configure_registrars(struct run *run)
-{
-	const struct options *o = run->options;
-	struct wire_config *c = &run->config;
-	const char *realm = o->realm ? o->realm : "", *digest = o->digest ? o->digest : "md5";
-	take_common(run);
-	c->roles = WIRE_REGISTRARS;
-	c->workers = 1;
-	c->vlan = o->vlan == OPTIONS_NOT_GIVEN ? 0 : (uint16_t)o->vlan;
-	if (o->link == NULL || wire_link_parse(o->link, &c->link) != 0 ||
-		c->link.kind == WIRE_MEMORY) {
-		fprintf(stderr, "sipherd: --link is needed: tap:NAME, af_packet:IF, af_xdp:IF or "
-				"pci:ADDRESS.\n");
-		return EXIT_USAGE;
-	}
-	if (parse_listener(o->primary, "--primary", &c->proxy[PROXY_PRIMARY]) != EXIT_DONE ||
-		(o->redundant != NULL && parse_listener(o->redundant, "--redundant",
-						 &c->proxy[PROXY_REDUNDANT]) != EXIT_DONE))
-		return EXIT_USAGE;
-	if (realm[0] != '\0' && o->user == NULL && o->users == NULL) {
-		fprintf(stderr, "sipherd: --realm asks for credentials: give --user and "
-				"--password, or --users.\n");
-		return EXIT_USAGE;
-	}
-	if ((o->user != NULL || o->users != NULL) &&
-		registrar_identities(o, &run->fleet) != EXIT_DONE)
-		return EXIT_USAGE;
-	uint32_t capacity = o->capacity == OPTIONS_NOT_GIVEN ? 100000 : (uint32_t)o->capacity;
-	for (int p = 0; p < PROXIES; p++) {
-		struct registrar_config *r = &c->registrar[p];
-		configure_registrar(r, realm, digest, run->fleet.identities, capacity);
-		if (o->min_expires_s != OPTIONS_NOT_GIVEN)
-			r->expires_min_s = (uint32_t)o->min_expires_s;
-		if (o->max_expires_s != OPTIONS_NOT_GIVEN)
-			r->expires_max_s = (uint32_t)o->max_expires_s;
-	}
-	return take_schedule(run, 1);
-}
-
-int run_registrar(const struct options *options)
-{
-	struct run *run = run_new(options);
-	if (run == NULL)
-		return EXIT_HOST;
-	time_t started = time(NULL);
-	int status = configure_registrars(run);
-	if (status == EXIT_DONE)
-		status = live(run);
-	if (status == EXIT_DONE)
-		status = finish(run, "registrar", started);
+		status = run_finish(run, "run", started);
 	run_close(run);
 	return status;
 }
