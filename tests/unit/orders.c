@@ -495,6 +495,27 @@ static void limits_give_way_to_the_next(void **state)
 	close_yard(&yard);
 }
 
+/* Each has room in the wheel for its Expires 0, beside the keep-alive that it had waited for. */
+static void goodbyes_of_all_are_on_time(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, PHONES_MAX);
+	yard.config.unregister = true;
+	open_yard(&yard);
+	run_to_ms(&yard, 10000, true);
+	ask(&yard, HERD_LIMIT, 0, 0);
+	run_to_ms(&yard, 11000, false);
+	assert_int_equal(herd_counters(yard.herd)->unregister_silent, PHONES_MAX);
+	assert_int_equal(herd_counters(yard.herd)->timer_late, 0);
+	ask(&yard, HERD_LIMIT, 0, PHONES_MAX);
+	yard.seen = yard.count;
+	run_to_ms(&yard, 12000, true);
+	assert_int_equal(phones_in(&yard, PHONE_REGISTERED), PHONES_MAX);
+	assert_int_equal(herd_counters(yard.herd)->timer_late, 0);
+	close_yard(&yard);
+}
+
 /* ---- all of it at random ---- */
 
 struct wish {
@@ -678,6 +699,7 @@ int main(void)
 		cmocka_unit_test(nobody_is_started_in_a_pause),
 		cmocka_unit_test(after_a_stop_nothing_starts),
 		cmocka_unit_test(limits_give_way_to_the_next),
+		cmocka_unit_test(goodbyes_of_all_are_on_time),
 		cmocka_unit_test(whatever_is_asked_for_comes_about),
 		cmocka_unit_test(a_look_tells_what_the_worker_knows),
 	};
