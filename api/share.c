@@ -110,11 +110,8 @@ static int open_store(struct share *share)
 int share_open(struct share *share, const struct fleet *fleet, unsigned workers, bool watched,
 	void *context, void (*say)(void *context, bool warning, const char *message))
 {
-	*share = (struct share){.fleet = fleet,
-		.context = context,
-		.say = say,
-		.target = fleet->target,
-		.ramp_per_s = fleet->ramp_per_s};
+	*share = (struct share){
+		.fleet = fleet, .context = context, .say = say, .target = fleet->target};
 	const bool stored = fleet->target.kind != TARGET_NONE;
 	if (!stored && !watched)
 		return EXIT_DONE;
@@ -136,25 +133,21 @@ static uint32_t shards_in(uint32_t count)
 	return count / SHARD_PHONES + (count % SHARD_PHONES != 0);
 }
 
-/* Phones start at the ramp's rate, also those that come later: behind those that came before. */
+/* Phones start at the ramp's rate, also those that come later: the herd has them follow those that came
+ * before. */
 static void adopt(void *context, uint32_t first, uint32_t count, bool moved)
 {
 	struct share *share = context;
-	const uint32_t ramp = share->ramp_per_s, shard = first / SHARD_PHONES;
-	const uint64_t now_us = wire_now_us(share->wire);
+	const uint32_t shard = first / SHARD_PHONES;
 	if (share->stopping)
 		return;
 	for (uint32_t i = 0; i < shards_in(count); i++)
 		atomic_store_explicit(&share->mirror->here[shard + i], 1, memory_order_release);
-	if (share->begin_us < now_us)
-		share->begin_us = now_us;
 	wire_command(share->wire, &(struct herd_command){.kind = HERD_ADOPT,
 					  .first = first,
 					  .count = count,
-					  .begin_us = share->begin_us});
+					  .begin_us = wire_now_us(share->wire)});
 	share->phones += count;
-	if (ramp > 0)
-		share->begin_us += (uint64_t)count * 1000000 / ramp;
 	/* Who had them last is who neighbours may still know them by. */
 	if (share->announce && moved)
 		wire_announce(share->wire, first, count);
@@ -279,11 +272,6 @@ void share_line(const struct share *share, char *out, size_t size)
 const char *share_owner(const struct share *share, uint32_t shard, char out[SHARE_OWNER_MAX])
 {
 	return share->store != NULL && store_owner(share->store, shard, out) ? out : NULL;
-}
-
-void share_ramp(struct share *share, uint32_t phones_per_s)
-{
-	share->ramp_per_s = phones_per_s;
 }
 
 /* --- The end --- */

@@ -39,9 +39,7 @@ struct share {
 	bool announce;                     /* addresses are told to a link */
 	bool stopping;                     /* nothing is adopted any more */
 	bool left;
-	uint32_t ramp_per_s; /* at which phones are started */
-	uint64_t begin_us;   /* when all phones adopted so far have been started */
-	uint32_t phones;     /* driven here */
+	uint32_t phones; /* driven here */
 	char state_name[PHONE_STATES][PROXIES][48];
 	void *context;
 	void (*say)(void *context, bool warning, const char *message);
@@ -83,8 +81,6 @@ bool share_has_redis(const struct share *share);
 
 /* The other node that drives this shard, as far as is known; NULL: nobody is, or it is on its way to us. */
 const char *share_owner(const struct share *share, uint32_t shard, char out[SHARE_OWNER_MAX]);
-/* From now on phones are started at this rate, also those of shards that come. 0: all at once. */
-void share_ramp(struct share *share, uint32_t phones_per_s);
 
 /* For the summary. */
 void share_print(const struct share *share, FILE *out);

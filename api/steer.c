@@ -126,10 +126,8 @@ bool steer_load(const struct picture *picture, const struct asked *asked, struct
 	if (!check_running(picture, problem))
 		return false;
 	/* The ramp and the pause first: phones that a higher limit starts are to follow them. */
-	if (ramp->given) {
+	if (ramp->given)
 		tell_workers(picture, HERD_RAMP, steer->ramp_per_s = ramp->number);
-		share_ramp(picture->share, ramp->number);
-	}
 	if (paused->given)
 		tell_workers(picture, HERD_PAUSE, steer->paused = paused->number != 0);
 	if (phones->given)

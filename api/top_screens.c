@@ -392,8 +392,9 @@ static void draw_histogram(struct top *top)
 
 static void draw_help(struct top *top)
 {
-	static const char *const lines[] = {"1 to 5      the screens: overview, proxies, generator "
-					    "and store, phones, histograms",
+	static const char *const lines[] = {
+		("1 to 5      the screens: overview, proxies, generator "
+		 "and store, phones, histograms"),
 		"p           pause the ramp, or go on: no further phones are started",
 		"+ and -     start phones a tenth faster or slower",
 		"arrows      on 4 one phone up or down, on 5 the next histogram",

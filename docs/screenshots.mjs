@@ -4,7 +4,8 @@
 //   python3 tests/browser/run.py docs/screenshots.mjs [FOLDER]
 //
 // Half a minute after a primary proxy came back it crashes again; the pictures are taken when half of
-// the phones are at the redundant one: page-light.png, page-dark.png (1280 wide) and page-phone.png.
+// the phones are at the redundant one: page-light.png; page-dark.png with one phone's messages, which
+// are kept from the crash on; page-phone.png, 390 pixels wide.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { launch, openPage } from '../tests/browser/browser.mjs';
@@ -26,9 +27,10 @@ registrar: { realm: pbx.example.net }
 ramp: 1k/s
 `;
 const FAULTS = ['--fault', 'primary:crash@20s-50s', '--fault', 'primary:crash@85s'];
+const TRACED = 12; // phones whose messages are kept: one of them will have failed over in time
 const VIEWS = [
 	{ name: 'page-light.png', width: 1280, height: 1010 },
-	{ name: 'page-dark.png', width: 1280, height: 1010, dark: true },
+	{ name: 'page-dark.png', width: 1280, height: 1010, dark: true, ladder: true },
 	{ name: 'page-phone.png', width: 390, height: 844, scale: 2 },
 ];
 
@@ -39,8 +41,16 @@ try {
 		view.page = (await openPage(browser, herd.url, view)).page;
 	// The second time: the charts have something to show by then.
 	await herd.says(/(primary proxy crashed[\s\S]*){2}/);
+	const traced = Array.from({ length: TRACED }, (_, i) => 417 + 503 * i);
+	for (const phone of traced)
+		await herd.get(`phones/${phone}/trace`);
 	await until('half of the phones are at the redundant proxy', async () =>
 		(await herd.get('fleet')).phones.registered.redundant >= PHONES / 2);
+	const looks = await Promise.all(traced.map((phone) => herd.get(`phones/${phone}`)));
+	const over = looks.find((look) => look.map_state === 'registered-redundant') ?? looks[0];
+	const { page: panel } = VIEWS.find((view) => view.ladder);
+	await panel.evaluate((phone) => { window.location.hash = `#phone=${phone}`; }, over.phone);
+	await panel.waitForSelector('#ladder li.message');
 	// All of the same moment.
 	await Promise.all(VIEWS.map(({ name, page }) =>
 		page.screenshot({ path: join(FOLDER, name), animations: 'disabled' })));

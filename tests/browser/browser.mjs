@@ -7,12 +7,16 @@ const from = createRequire(join(resolve(process.env.PLAYWRIGHT_AT ?? 'build/brow
 const { chromium } = from('playwright-core');
 
 export async function launch() {
-	return chromium.launch({
+	const options = {
 		executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-		// Chromium has no sandbox for root, and containers often have a small /dev/shm.
-		args: [...(process.getuid() === 0 ? ['--no-sandbox'] : []), '--disable-dev-shm-usage'],
+		args: ['--disable-dev-shm-usage'], // which is small in many containers
 		timeout: 120000,
-	});
+	};
+	const bare = { ...options, args: [...options.args, '--no-sandbox'] };
+	if (process.getuid() === 0)
+		return chromium.launch(bare);
+	// Containers may forbid what the sandbox is made of; the only page it sees is ours.
+	return chromium.launch(options).catch(() => chromium.launch(bare));
 }
 
 // A page of its own with nothing in any cache, and a record of what it says and asks for.

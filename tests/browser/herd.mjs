@@ -81,7 +81,9 @@ export class Herd {
 	}
 
 	async get(path) {
-		const answer = await fetch(new URL(`/api/v1/${path}`, this.url));
+		const answer = await fetch(new URL(`/api/v1/${path}`, this.url), {
+			headers: { Authorization: `Bearer ${this.token('viewer')}` },
+		});
 		if (!answer.ok)
 			throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
 		return answer.json();

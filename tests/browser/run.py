@@ -11,6 +11,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FILES = ("package.json", "package-lock.json")
+NODE_LEAST = 18
 # How npm tells that it cannot reach its registry.
 UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ENETUNREACH", "ETIMEDOUT",
                "EHOSTUNREACH", "ERR_SOCKET_TIMEOUT")
@@ -39,7 +40,8 @@ def install(folder):
     for name in FILES:
         shutil.copy(os.path.join(HERE, name), folder)
     npm = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund",
-                          "--fetch-retries=2", "--fetch-timeout=60000"], cwd=folder, text=True,
+                          "--fetch-retries=2", "--fetch-retry-mintimeout=2000",
+                          "--fetch-retry-maxtimeout=5000", "--fetch-timeout=60000"], cwd=folder, text=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     if npm.returncode != 0 and any(word in npm.stdout for word in UNREACHABLE):
         skip("npm cannot reach its registry for playwright-core")
@@ -61,6 +63,10 @@ def main():
                        ("chromium", chromium)):
         if path is None:
             skip(f"{tool} is not installed")
+    version = subprocess.run(["node", "--version"], text=True, capture_output=True,
+                             check=True).stdout.strip()
+    if int(version[1:].split(".")[0]) < NODE_LEAST:
+        skip(f"node {NODE_LEAST} is needed, and this is {version}")
     install(given.folder)
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SIPHERD_")}
     os.execvpe("node", ["node", given.script, *given.arguments],

@@ -4,10 +4,14 @@
 import http.server
 import json
 import os
+import shutil
 import socket
 import stat
+import subprocess
 import sys
+import tempfile
 import threading
+import unittest
 
 from command import DONE, HOST, TESTS, USAGE, Case, main, sipherd
 
@@ -174,6 +178,33 @@ class Tokens(Running):
                 self.assertIn("holds no token", done.stderr)
         done = self.ctl("fleet", "--token-file", "/nowhere/token", code=USAGE)
         self.assertIn("No such file", done.stderr)
+
+
+@unittest.skipIf(shutil.which("openssl") is None, "not installed: openssl")
+class Tls(Running):
+    """Over TLS the server must be the one that --cacert knows; its name must be right."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.cert, key = (os.path.join(folder.name, name) for name in ("cert.pem", "key.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=herd",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-out", cls.cert, "-keyout", key],
+                       check=True, capture_output=True)
+        cls.arguments = ("--http-tls-cert", cls.cert, "--http-tls-key", key, "--http-auth")
+        super().setUpClass()
+
+    def test_a_server_that_is_known(self):
+        self.assertEqual(self.json("fleet", "--cacert", self.cert)["name"], "herd")
+        self.assertIs(self.json("pause", "--cacert", self.cert)["paused"], True)
+
+    def test_a_server_that_is_not(self):
+        self.assertIn("certificate", self.ctl("fleet", code=HOST).stderr.lower())
+        url = self.url.replace("127.0.0.1", "localhost")
+        self.ctl("fleet", "--cacert", self.cert, code=HOST, env={"SIPHERD_URL": url})
+        self.ctl("fleet", "--cacert", "/nowhere", code=HOST)
 
 
 class Bad(http.server.BaseHTTPRequestHandler):
