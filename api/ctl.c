@@ -129,8 +129,10 @@ static int run_get(struct ctl *ctl, const struct verb *verb)
 	struct client_answer answer;
 	const char *path = ctl->word[0];
 	(void)verb;
-	if (path[0] != '/' || path[strcspn(path, " #\\")] != '\0')
-		return bad_word(path, "A path begins with a slash, such as /api/v1/fleet.");
+	if (path[0] != '/' || path[strcspn(path, " #\\")] != '\0' || strlen(path) > CLIENT_PATH_MAX)
+		return bad_word(path, "A path begins with a slash, such as /api/v1/fleet, and is "
+				      "no longer than 2,000 "
+				      "characters.");
 	client_ask(ctl->client, "GET", path, NULL, &answer);
 	int status = client_exit(&answer);
 	json_t *value = status == EXIT_DONE && answer.json && ctl->options->output == NULL
@@ -142,7 +144,7 @@ static int run_get(struct ctl *ctl, const struct verb *verb)
 		ctl_print_tree(value);
 	else if (status == EXIT_DONE && answer.length > 0) {
 		if (ctl->options->output == NULL && isatty(STDOUT_FILENO))
-			client_clean(answer.text, true);
+			client_clean(answer.text, answer.length, true);
 		status = save(ctl, &answer);
 	}
 	json_decref(value);

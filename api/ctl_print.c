@@ -26,7 +26,7 @@ static void print_clean(const char *text)
 {
 	char *copy = strdup(text);
 	if (copy != NULL)
-		fputs(client_clean(copy, false), stdout);
+		fputs(client_clean(copy, strlen(copy), false), stdout);
 	free(copy);
 }
 

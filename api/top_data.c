@@ -45,7 +45,7 @@ void top_note(struct top *top, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(top->note, sizeof(top->note), format, arguments);
 	va_end(arguments);
-	client_clean(top->note, false);
+	client_clean(top->note, strlen(top->note), false);
 	top->note_until_ms = top->now_ms + 5000;
 }
 
