@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,8 @@
 
 #include "top.h"
 #include "watch.h"
+
+#define MOST 1e15 /* beyond every count, and small enough to be added up and made whole */
 
 static const json_t *find(const json_t *value, const char *path)
 {
@@ -25,7 +28,7 @@ static const json_t *find(const json_t *value, const char *path)
 double top_number(const json_t *value, const char *path, double standard)
 {
 	const json_t *found = find(value, path);
-	return json_is_number(found) ? json_number_value(found) : standard;
+	return json_is_number(found) ? fmin(fmax(json_number_value(found), -MOST), MOST) : standard;
 }
 
 const char *top_text(const json_t *value, const char *path, const char *standard)

@@ -28,14 +28,14 @@ static void draw_head(struct top *top)
 		"overview", "proxies", "generator, store", "phones", "histograms"};
 	struct canvas *canvas = &top->canvas;
 	const json_t *fleet = top->page[PAGE_FLEET], *load = top->page[PAGE_LOAD];
-	const unsigned at_s = (unsigned)top_number(
-		top->streaming ? top->tick : fleet, "at_s", top_number(fleet, "at_s", 0));
+	const uint64_t at_s = (uint64_t)fmax(0, top_number(top->streaming ? top->tick : fleet,
+							"at_s", top_number(fleet, "at_s", 0)));
 	char phones[32];
 	int column = canvas_text(
 		canvas, 0, 0, LOOK_BOLD, "sipherd  %.40s", top_text(fleet, "name", "?"));
-	column = canvas_text(canvas, 0, column + 2, LOOK_PLAIN, "%s phones  %u:%02u:%02u",
-		count_text(top_number(fleet, "phones_configured", 0), phones), at_s / 3600,
-		at_s / 60 % 60, at_s % 60);
+	column = canvas_text(canvas, 0, column + 2, LOOK_PLAIN, "%s phones  %llu:%02u:%02u",
+		count_text(top_number(fleet, "phones_configured", 0), phones),
+		(unsigned long long)at_s / 3600, (unsigned)(at_s / 60 % 60), (unsigned)(at_s % 60));
 	if (top_is(fleet, "mode.enabled"))
 		column = canvas_text(canvas, 0, column + 2, LOOK_PLAIN, "%.16s (%.16s)",
 			top_text(fleet, "mode.audiocodes", "?"),
