@@ -344,8 +344,8 @@ export class MapView {
 	#openCell(cell) {
 		const [first, last] = this.picture.phonesOf(cell);
 		let best = first;
-		for (let i = first + 1; i <= last; i++)
-			if (STATES[this.map.states[i]].urgency > STATES[this.map.states[best]].urgency) best = i;
+		const rank = (i) => (this.filter.passes(this.map, i) ? 10 : 0) + STATES[this.map.states[i]].urgency;
+		for (let i = first + 1; i <= last; i++) if (rank(i) > rank(best)) best = i;
 		this.open(best);
 	}
 

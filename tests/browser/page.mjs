@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import test, { after, before, describe } from 'node:test';
 import { launch, openPage } from './browser.mjs';
 import { comesAndGoes, fleetOf, Herd, until } from './herd.mjs';
-import { contrasts, coloursOf, figures, reachable } from './look.mjs';
+import { atMessage, contrasts, coloursOf, figures, reachable } from './look.mjs';
 
 const PHONES = 200;
 const [AT_PRIMARY, AT_REDUNDANT] = [4, 5]; // enum watch_state
@@ -174,8 +174,15 @@ describe('a herd in service', () => {
 			return lines.some((line) => /OPTIONS/.test(line)) && lines.some((line) => /200/.test(line));
 		});
 		const first = page.locator('#ladder li.message button').first();
+		assert.equal(await first.getAttribute('aria-expanded'), 'false');
 		await first.click();
 		assert.equal(await first.getAttribute('aria-expanded'), 'true');
+		await page.evaluate(() => { document.querySelector('#phone-history tbody tr').dataset.seen = 'before'; });
+		const [focused, messages] = [await page.evaluate(atMessage), await page.locator('#ladder li.message').count()];
+		assert.ok(focused);
+		await until('another message came', async () => await page.locator('#ladder li.message').count() > messages);
+		assert.equal(await page.evaluate(atMessage), focused, 'the keyboard stays where it was');
+		assert.equal(await page.locator('#phone-history tr[data-seen]').count(), 1, 'what is the same stays');
 		const text = await page.locator('#ladder li.message pre').first().textContent();
 		assert.match(text, /^(OPTIONS|SIP\/2\.0|REGISTER) .*\r?\nVia: SIP\/2\.0\/UDP /);
 		assert.ok(!(await page.content()).includes('very-secret'));
