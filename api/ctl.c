@@ -102,7 +102,9 @@ static int save(const struct ctl *ctl, const struct client_answer *answer)
 	if (path != NULL && output_open(path, &out) != EXIT_DONE)
 		return EXIT_HOST;
 	bool good = fwrite(answer->text, 1, answer->length, out) == answer->length;
-	good = (path != NULL ? fclose(out) : fflush(out)) == 0 && good;
+	good = fflush(out) == 0 && good;
+	if (path != NULL)
+		good = fclose(out) == 0 && good;
 	return good ? EXIT_DONE : output_failed(path != NULL ? path : "standard output", errno);
 }
 

@@ -88,10 +88,11 @@ void top_take_timeline(struct top *top, const json_t *timeline)
 	/* It holds all that we have, or it is another run's. */
 	if (top->seconds > 0 && first <= top->second[0].at_s)
 		top->seconds = 0;
-	json_array_foreach(list, index,
-		second) if (top->seconds == 0 ||
-			    top_number(second, "at_s", 0) > top->second[top->seconds - 1].at_s)
-		add_second(top, second);
+	json_array_foreach (list, index, second) {
+		if (top->seconds == 0 ||
+			top_number(second, "at_s", 0) > top->second[top->seconds - 1].at_s)
+			add_second(top, second);
+	}
 }
 
 /* --- Events --- */
