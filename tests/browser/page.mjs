@@ -212,6 +212,21 @@ describe('a herd in service', () => {
 		await close();
 	});
 
+	test('tells what is under the pointer, and enlarges', async () => {
+		await open();
+		await page.hover('#map');
+		await page.waitForSelector('#map-tip', { state: 'visible' });
+		assert.match(await page.textContent('#map-tip'), /^2\d+ \u00b7 phone \d+ \u00b7 at primary$/);
+		const before = await share(page, AT_PRIMARY);
+		await page.click('#zoom-in');
+		await page.waitForSelector('#map.zoomed');
+		await page.click('#zoom-fit');
+		await page.waitForSelector('#map:not(.zoomed)');
+		await until('all is seen again', async () => Math.abs(await share(page, AT_PRIMARY) - before) < 0.01);
+		assert.deepEqual(record.complaints, []);
+		await close();
+	});
+
 	test("an action takes the operator's token", async () => {
 		await open();
 		const counts = async (state) => (await page.evaluate(figures)).header[state];
@@ -285,6 +300,17 @@ test('a failover turns the map, and the return turns it back', async () => {
 			[...document.querySelectorAll('#events li')].map((line) => line.dataset.kind));
 		for (const kind of ['proxy', 'transition'])
 			assert.ok(kinds.includes(kind), kinds.join());
+		await until('how the phones came back is told', async () =>
+			/^Fail-(over|back) of 200 phones: half back after [\d.]+ s, all after /.test(
+				await page.textContent('#recovery-note')));
+		await until('each phase of the failover has its figures', async () =>
+			(await page.locator('#phases-table tbody tr').allTextContents()).filter((row) =>
+				/^[a-z ]+\D*\d.*\d$/.test(row)).length === 4);
+		await until('answers are counted', async () =>
+			Number(await page.getAttribute('[data-testid="code-2xx"]', 'data-value')) > 0);
+		await page.check('#filter-recent');
+		await until('all phones have changed in the last minute', async () =>
+			await page.getAttribute('#map-matches', 'data-value') === String(PHONES));
 		assert.deepEqual(record.complaints, []);
 		await close();
 		assert.equal(await herd.stop(), 0);
