@@ -179,6 +179,10 @@ static void set_where(struct client_call *call, const char *path)
 	curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(call->easy, CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+	/* localhost has two addresses: the port of the other one may be somebody else's, who would be
+	 * shown the token. */
+	if (strncmp(call->client->url, "http://localhost", 16) == 0)
+		curl_easy_setopt(call->easy, CURLOPT_IPRESOLVE, (long)CURL_IPRESOLVE_V4);
 	if (call->client->options->cacert != NULL)
 		curl_easy_setopt(call->easy, CURLOPT_CAINFO, call->client->options->cacert);
 }

@@ -327,6 +327,19 @@ class NoGood(Case):
         self.ctl("get", "/evil")
         self.assertNotIn("Authorization", Bad.seen[0][1])
 
+    def test_localhost_is_one_address(self):
+        """Who else listens on the other one is not shown a token."""
+        try:
+            trap = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError:
+            self.skipTest("this host has no IPv6")
+        with trap:
+            trap.settimeout(0.2)
+            port = trap.getsockname()[1]
+            self.ctl("fleet", code=HOST, SIPHERD_URL=f"http://localhost:{port}")
+            with self.assertRaises(TimeoutError):
+                trap.accept()
+
     def test_nobody_listens(self):
         with socket.socket() as place:
             place.bind(("127.0.0.1", 0))
