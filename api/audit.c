@@ -12,20 +12,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_file(struct audit *audit)
+static int check_file(struct audit *audit)
 {
 	struct stat stat;
+	if (fstat(audit->fd, &stat) != 0)
+		return -errno;
+	if (!S_ISREG(stat.st_mode))
+		return -EINVAL;
+	audit->bytes = (uint64_t)stat.st_size;
+	return fchmod(audit->fd, S_IRUSR | S_IWUSR) == 0 ? 0 : -errno;
+}
+
+/* Nothing else than a file of ours is written to. */
+static int open_file(struct audit *audit)
+{
 	audit->fd = open(audit->path,
 		O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		S_IRUSR | S_IWUSR);
 	if (audit->fd < 0)
 		return -errno;
-	if (fstat(audit->fd, &stat) != 0 || fchmod(audit->fd, S_IRUSR | S_IWUSR) != 0)
-		return -errno;
-	if (!S_ISREG(stat.st_mode))
-		return -EINVAL;
-	audit->bytes = (uint64_t)stat.st_size;
-	return 0;
+	const int status = check_file(audit);
+	if (status != 0)
+		audit_close(audit);
+	return status;
 }
 
 int audit_open(struct audit *audit, const char *path)
@@ -35,10 +44,7 @@ int audit_open(struct audit *audit, const char *path)
 		return 0;
 	if (snprintf(audit->path, sizeof(audit->path), "%s", path) >= (int)sizeof(audit->path))
 		return -ENAMETOOLONG;
-	const int status = open_file(audit);
-	if (status != 0)
-		audit_close(audit);
-	return status;
+	return open_file(audit);
 }
 
 void audit_close(struct audit *audit)
@@ -53,8 +59,8 @@ static void rotate(struct audit *audit)
 	char old[AUDIT_PATH_MAX + 2];
 	snprintf(old, sizeof(old), "%s.1", audit->path);
 	audit_close(audit);
-	if (rename(audit->path, old) != 0 || open_file(audit) != 0)
-		audit_close(audit);
+	if (rename(audit->path, old) == 0)
+		open_file(audit);
 }
 
 /* "127.0.0.1:54321", "[::1]:54321". */
@@ -111,7 +117,7 @@ void audit_write(struct audit *audit, const struct audit_entry *entry)
 	}
 	if (audit->fd < 0)
 		open_file(audit);
-	else if (audit->bytes + length > audit->limit)
+	if (audit->fd >= 0 && audit->bytes + length > audit->limit)
 		rotate(audit);
 	const ssize_t n = audit->fd >= 0 ? write(audit->fd, line, length) : -1;
 	audit->bytes += n > 0 ? (uint64_t)n : 0;

@@ -156,11 +156,19 @@ void http_forget_answers(struct http *http)
 	route_timeline_free(&http->timeline);
 }
 
+/* What an answer is new by. A map is large, and who reads slowly keeps an old one. */
+static uint64_t key_of(const struct http *http, const struct route *route)
+{
+	if (route->kind == ROUTE_OPENAPI)
+		return 0;
+	return route->kind == ROUTE_MAP ? watch_sequence(http->picture.watch) : http->tick;
+}
+
 /* The answer of this tick, made by the first who asks for it. It stays ours. */
 static struct MHD_Response *current(struct http *http, const struct route *route, unsigned which)
 {
 	struct http_kept *kept = &http->kept[route - routes][which];
-	const uint64_t key = route->kind == ROUTE_OPENAPI ? 0 : http->tick;
+	const uint64_t key = key_of(http, route);
 	if (kept->response != NULL && kept->key == key)
 		return kept->response;
 	http->picture.connections = MHD_get_daemon_info(

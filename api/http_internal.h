@@ -78,9 +78,6 @@ static inline const char *http_scheme(const struct http *http)
 	return http->cert != NULL ? "https" : "http";
 }
 
-/* http.c: the connection's place; NULL: there was none left for it. */
-struct http_place *http_place(struct MHD_Connection *connection);
-
 /* http_open.c: all but the daemon and the tokens come from here. EXIT_DONE or an exit code. */
 int http_take_options(struct http *http);
 /* 0 or -errno; then http_cannot_listen says what that means. */
@@ -91,7 +88,7 @@ int http_open_audit(struct http *http);
 void http_tell(struct http *http);
 void http_forget_pem(char *text);
 
-/* http.c */
+/* http.c: the connection's place; there are as many as the daemon takes connections. */
 struct http_place *http_place(struct MHD_Connection *connection);
 
 /* http_request.c: the headers are there. Who asks and what is judged, but for the body. NULL: out of

@@ -10,8 +10,9 @@
 /* What the headers say, gathered in one walk. */
 struct headers {
 	const char *host, *origin, *authorization, *length, *type;
-	unsigned hosts, authorizations, lengths, types;
+	unsigned hosts, origins, authorizations, lengths, types;
 	bool chunked;
+	bool odd; /* a blank in a header's name: others may read it as another header */
 };
 
 static enum MHD_Result take_header(
@@ -21,6 +22,7 @@ static enum MHD_Result take_header(
 	(void)kind;
 	if (value == NULL)
 		value = "";
+	headers->odd |= strpbrk(name, " \t") != NULL;
 	if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
 		headers->host = value;
 		headers->hosts++;
@@ -29,6 +31,7 @@ static enum MHD_Result take_header(
 		headers->authorizations++;
 	} else if (strcasecmp(name, "Origin") == 0) {
 		headers->origin = value;
+		headers->origins++;
 	} else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
 		headers->length = value;
 		headers->lengths++;
@@ -46,9 +49,10 @@ static enum MHD_Result take_header(
 static bool check_place(const struct http *http, const struct headers *h, struct problem *problem)
 {
 	const struct option_list *names = &http->options->http_host;
-	if (h->hosts != 1 || h->lengths > 1)
+	if (h->hosts != 1 || h->lengths > 1 || h->origins > 1 || h->odd)
 		return problem_set(problem, PROBLEM_BAD_REQUEST,
-			"one Host header is needed, and at most one Content-Length");
+			"one Host header is needed, at most one Content-Length and Origin, and no "
+			"blank in a header's name");
 	if (!guard_host_is_ours(h->host, &http->listen, names->item, names->count))
 		return problem_set(problem, PROBLEM_FOREIGN_HOST,
 			"this name is not known here; sipherd run --http-host NAME adds it");
@@ -96,7 +100,7 @@ size_t http_unescape(void *context, struct MHD_Connection *connection, char *tex
 static bool is_short(const struct headers *h)
 {
 	uint32_t length;
-	return !h->chunked && h->lengths <= 1 &&
+	return !h->chunked && !h->odd && h->lengths <= 1 &&
 	       (h->length == NULL || guard_number(h->length, 0, HTTP_BODY_MAX, &length));
 }
 

@@ -393,8 +393,11 @@ void phones_tell_one(struct shape *shape, const struct picture *picture, unsigne
 	tell_binding(shape, look);
 	shape_switch(shape, "history_complete", "these are all transitions there were",
 		phones->complete);
-	shape_list(shape, "transitions", "its newest, newest first", (uint32_t)phones->transitions,
-		tell_transition, phones);
+	shape_list(shape, "transitions",
+		"its newest, newest first, gathered ten times a second: the last one, "
+		"`transition`, "
+		"may still be missing",
+		(uint32_t)phones->transitions, tell_transition, phones);
 }
 
 /* --- Its messages --- */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What watching costs the phones: lateness and the workers' busy share, with nobody and with a crowd.
 
-    bench/live.py [--phones N] [--streams N] [--gets N] [--seconds N] [--rounds N] [SIPHERD]
+    bench/live.py [--phones N] [--streams N] [--gets N] [--seconds N] [--rounds N] [--realtime]
+                  [SIPHERD]
 
 A million phones on the memory link. In turns nobody asks for anything, then 300 event streams come and
 go and 1,000 GETs a second are answered. Prints the median of each figure over all rounds, and the ratio
@@ -43,13 +44,16 @@ HEAD = "GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Sipherd:
-    def __init__(self, program, phones):
+    def __init__(self, program, phones, realtime):
         self.folder = tempfile.mkdtemp(prefix="sipherd-live-")
         path = os.path.join(self.folder, "fleet.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(FLEET.format(phones=phones, ramp=max(phones // 40, 1)))
         self.process = subprocess.Popen([program, "run", path, "--http", "127.0.0.1:0"],
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if realtime:
+            for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+                os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
         self.port = int(self.wait_for(r"http: http://\S+:(\d+)/").group(1))
         print(f"{phones:,} phones register ...", flush=True)
         self.wait_for(r"all \S+ phones registered")
@@ -70,6 +74,11 @@ class Sipherd:
         answer = json.loads(connection.getresponse().read())
         connection.close()
         return answer
+
+    def processor_s(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self):
         self.process.terminate()
@@ -157,7 +166,8 @@ def quantile(counter, share):
 
 def measure(sipherd, seconds):
     """Figures of so many seconds; one GET a second is asked for, crowd or not."""
-    before, busy, end = cells(sipherd), [], time.monotonic() + seconds
+    before, busy, used, begin = cells(sipherd), [], sipherd.processor_s(), time.monotonic()
+    end = begin + seconds
     while time.monotonic() < end:
         time.sleep(1)
         busy.append(max(w["busy_ratio"] for w in sipherd.get("/api/v1/generator")["workers"]))
@@ -166,7 +176,9 @@ def measure(sipherd, seconds):
     if sum(late.values()) < 1000:
         raise SystemExit("too few requests to say anything: take more --phones or --seconds")
     return {"lateness p50, us": quantile(late, 0.5), "lateness p99.9, us": quantile(late, 0.999),
-            "busy, percent": 100 * statistics.median(busy)}
+            "worker busy, percent": 100 * statistics.median(busy),
+            "all of sipherd, percent of a processor":
+            100 * (sipherd.processor_s() - used) / (time.monotonic() - begin)}
 
 
 def compare(sipherd, o):
@@ -187,7 +199,7 @@ def compare(sipherd, o):
     print(f"{asked / whole:.0f} GET/s answered, {events / whole:.0f} events/s read by {o.streams} streams")
     for name in alone[0]:
         a, b = (statistics.median(round_[name] for round_ in side) for side in (alone, watched))
-        print(f"{name:20} alone {a:8.1f}  watched {b:8.1f}  ratio {b / a if a else 1:.2f}")
+        print(f"{name:40} alone {a:8.1f}  watched {b:8.1f}  ratio {b / a if a else 1:.2f}")
 
 
 def main():
@@ -197,9 +209,11 @@ def main():
     parser.add_argument("--gets", type=int, default=1000)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--realtime", action="store_true",
+                        help="SCHED_RR for sipherd, where others share the processors; as root")
     parser.add_argument("sipherd", nargs="?", default="build/api/sipherd")
     o = parser.parse_args()
-    sipherd = Sipherd(o.sipherd, o.phones)
+    sipherd = Sipherd(o.sipherd, o.phones, o.realtime)
     try:
         compare(sipherd, o)
     finally:

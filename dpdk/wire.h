@@ -164,9 +164,8 @@ uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
 
-/* One phone, as its worker knows it. Waits for the worker like wire_snapshot; a worker that did not
- * answer in time is not waited for again before it has. False: no herd here, no such phone, or no
- * answer in time. */
+/* One phone, as its worker knows it. Waits for the worker for 20 ms at most; one that did not answer in
+ * time is not waited for again before it has. False: no herd here, no such phone, or no answer in time. */
 bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out);
 
 /*

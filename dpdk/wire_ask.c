@@ -7,6 +7,7 @@
 #include "wire_internal.h"
 
 #define ANSWER_WAIT_US 250000
+#define LOOK_WAIT_US 20000 /* people ask, and may ask again; others wait meanwhile */
 
 static bool question_is_answered(const struct question *question)
 {
@@ -101,7 +102,7 @@ bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out)
 		return false;
 	look->phone = phone;
 	ask(&look->question);
-	if (!wait_answered(wire, &look->question, clock_us(&wire->clock) + ANSWER_WAIT_US) ||
+	if (!wait_answered(wire, &look->question, clock_us(&wire->clock) + LOOK_WAIT_US) ||
 		!look->found)
 		return false;
 	*out = look->answer;

@@ -50,6 +50,10 @@ class Place(Case):
         lengths = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + 2 * b"Content-Length: 0\r\n"
         self.assertEqual(raw(port, lengths + b"\r\n").code, 400)
         self.problem(raw(port, b"GET /healthz HTTP/1.1\r\nHost:\r\n\r\n"), 421, "foreign-host")
+        # Blanks in names, which somebody before us may have read as the end of the name.
+        for odd in (b"Transfer-Encoding : chunked", b"Origin\t: http://evil.example.net", b"Host : evil"):
+            self.problem(raw(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + odd + b"\r\n\r\n"),
+                         400, "bad-request")
 
     def test_origins(self):
         here = f"localhost:{self.server.port}"
@@ -59,6 +63,9 @@ class Place(Case):
             told = self.server.ask("/healthz", headers={"Origin": origin}, host=here)
             self.problem(told, 403, "foreign-origin")
             self.assertIsNone(told.headers.get("Access-Control-Allow-Origin"))
+        both = b"".join(b"Origin: http://" + name + b"\r\n" for name in (b"evil", b"localhost"))
+        self.problem(raw(self.server.port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + both + b"\r\n"),
+                     400, "bad-request")
 
     def test_bodies(self):
         self.good(self.server.ask("/healthz", body=b"x" * 65536))

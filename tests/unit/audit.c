@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The audit log: lines, who may read them, and that it never grows beyond its limit. */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,12 +151,48 @@ static void test_it_is_bounded(void **state)
 	audit_close(&audit);
 }
 
-static void test_no_link_is_followed(void **state)
+/* Where the full one cannot be put aside, nothing more is written. */
+static void test_it_is_bounded_even_so(void **state)
 {
 	struct place *place = *state;
 	struct audit audit;
-	assert_int_equal(symlink("/dev/null", place->path), 0);
-	assert_true(audit_open(&audit, place->path) < 0);
+	struct stat now;
+	const struct audit_entry entry = entry_of(NULL, "{}", 2);
+	assert_int_equal(mkdir(place->old, 0700), 0);
+	assert_int_equal(audit_open(&audit, place->path), 0);
+	audit.limit = 1000;
+	for (int i = 0; i < 30; i++)
+		audit_write(&audit, &entry);
+	assert_int_equal(stat(place->path, &now), 0);
+	assert_true(now.st_size <= 1000 && now.st_size > 800);
+	assert_int_equal(rmdir(place->old), 0);
+	audit_write(&audit, &entry);
+	assert_int_equal(stat(place->path, &now), 0);
+	assert_true(now.st_size < 200);
+	audit_close(&audit);
+}
+
+/* Neither at the start nor later. */
+static void test_only_files_are_written_to(void **state)
+{
+	struct place *place = *state;
+	struct audit audit;
+	char read_back;
+	const struct audit_entry entry = entry_of(NULL, "{}", 2);
+	const int other = open(place->old, O_WRONLY | O_CREAT, 0600);
+	assert_true(other >= 0 && close(other) == 0);
+	assert_int_equal(symlink(place->old, place->path), 0);
+	assert_int_equal(audit_open(&audit, place->path), -ELOOP);
+	assert_int_equal(unlink(place->path), 0);
+	assert_int_equal(mkfifo(place->path, 0600), 0);
+	const int reader = open(place->path, O_RDONLY | O_NONBLOCK);
+	assert_true(reader >= 0);
+	assert_int_equal(audit_open(&audit, place->path), -EINVAL);
+	for (int i = 0; i < 2; i++)
+		audit_write(&audit, &entry);
+	assert_int_equal(read(reader, &read_back, 1), 0);
+	close(reader);
+	audit_close(&audit);
 }
 
 int main(void)
@@ -163,7 +201,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_long_bodies_are_left_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_it_is_bounded, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_no_link_is_followed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_it_is_bounded_even_so, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_only_files_are_written_to, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
