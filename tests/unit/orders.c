@@ -511,6 +511,25 @@ static void after_a_stop_nothing_starts(void **state)
 	close_yard(&yard);
 }
 
+/* Shards that were to come again once they are left do not, then. */
+static void after_a_stop_nobody_comes_again(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 10);
+	open_mirrored(&yard);
+	ask(&yard, HERD_ADOPT, 0, 10);
+	run_to_ms(&yard, 1000, true);
+	assert_int_equal(on(&yard), 10);
+	ask(&yard, HERD_RELEASE, 0, 10);
+	ask(&yard, HERD_ADOPT, 0, 10);
+	ask(&yard, HERD_STOP, 0, 0);
+	run_to_ms(&yard, 100000, true);
+	assert_int_equal(on(&yard), 0);
+	assert_true(mirror_shard_stopped(yard.config.mirror, 0));
+	close_mirrored(&yard);
+}
+
 /* Who turns a handle asks for more limits than commands can wait: the last one counts. */
 static void limits_give_way_to_the_next(void **state)
 {
@@ -740,6 +759,7 @@ int main(void)
 		cmocka_unit_test(a_later_adoption_keeps_its_time),
 		cmocka_unit_test(nobody_is_started_in_a_pause),
 		cmocka_unit_test(after_a_stop_nothing_starts),
+		cmocka_unit_test(after_a_stop_nobody_comes_again),
 		cmocka_unit_test(limits_give_way_to_the_next),
 		cmocka_unit_test(goodbyes_of_all_are_on_time),
 		cmocka_unit_test(whatever_is_asked_for_comes_about),
