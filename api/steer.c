@@ -30,6 +30,17 @@ static bool check_running(const struct picture *picture, struct problem *problem
 	return !picture->stopping || problem_set(problem, PROBLEM_NOT_READY, "the run is ending");
 }
 
+/* Without a lease the herd does nothing that it is told: orders would only wait, more and more of them,
+ * and at last the control thread for room. */
+static bool check_leases(const struct picture *picture, struct problem *problem)
+{
+	const uint64_t over_us = atomic_load_explicit(
+		&picture->share->mirror->lease_over_us, memory_order_relaxed);
+	return wire_now_us(picture->wire) < over_us ||
+	       problem_set(problem, PROBLEM_NOT_READY,
+		       "phones are silent until the store confirms whose they are: try again then");
+}
+
 /* --- Actions --- */
 
 static const char *const actions[] = {"reregister", "unregister", "reboot", "power-cut", NULL};
@@ -58,6 +69,8 @@ bool steer_act(const struct picture *picture, const struct asked *asked, struct 
 			"ask the generator that drives phone %u: GET /api/v1/phones/%u names it as "
 			"owner",
 			phone, phone);
+	if (!check_leases(picture, problem))
+		return false;
 	wire_command(picture->wire,
 		&(struct herd_command){.kind = commands[action], .first = phone, .count = 1});
 	picture->steer->phone = phone;

@@ -187,6 +187,7 @@ static void fire(struct herd *herd, uint32_t local, uint32_t slot_ms)
 	if (!(phone->flags & PHONE_QUEUED) || phone->wheel_ms != slot_ms)
 		return;
 	phone->flags &= (uint16_t)~PHONE_QUEUED;
+	herd->queued--;
 	fire_unregister(herd, local, slot_ms);
 	fire_register(herd, local, slot_ms);
 	fire_keepalive(herd, local, slot_ms);

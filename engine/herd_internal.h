@@ -63,6 +63,7 @@ struct herd {
 	struct phone_binding *binding;
 	struct wheel *wheel;
 	uint32_t timers; /* entries the wheel has room for, however they are spread */
+	uint32_t queued; /* phones with a live entry: PHONE_QUEUED */
 	struct messages *messages;
 	struct credentials *credentials;
 	struct pacer pacer;

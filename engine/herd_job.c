@@ -69,7 +69,7 @@ static void let_go(struct herd *herd, const struct herd_command *job, uint32_t l
 	const struct occasion occasion = {.planned_us = herd->now_us};
 	struct phone *phone = &herd->phone[local];
 	const uint32_t limit_ms = herd->now_ms + UNREGISTER_WAIT_MS;
-	if (phone->hold == PHONE_HOLD_NONE || local >= herd->limit_local)
+	if (phone->hold == PHONE_HOLD_NONE || local >= herd->limit_local || herd->stopping)
 		return;
 	phone->hold = PHONE_HOLD_NONE;
 	if (job->kind == HERD_POWER_CUT)
@@ -198,8 +198,26 @@ uint32_t herd_advance_muted_jobs(struct herd *herd, uint32_t budget)
 	return herd_advance_jobs(herd, budget);
 }
 
+/* Is the n-th job from the end a limit that nobody has begun with? */
+static bool is_waiting_limit(const struct herd *herd, uint32_t n)
+{
+	return herd->jobs > n && herd->job[herd->jobs - n].kind == HERD_LIMIT;
+}
+
+/* Of limits that wait one behind the other only the lowest and the last make a difference, so that who
+ * turns a handle does not fill the list. */
+static void drop_limits(struct herd *herd, uint32_t limit)
+{
+	while (is_waiting_limit(herd, 1) && herd->job[herd->jobs - 1].count >= limit)
+		herd->jobs--;
+	if (is_waiting_limit(herd, 1) && is_waiting_limit(herd, 2))
+		herd->jobs--;
+}
+
 bool herd_add_job(struct herd *herd, const struct herd_command *command)
 {
+	if (command->kind == HERD_LIMIT)
+		drop_limits(herd, command->count);
 	if (herd->jobs == HERD_JOBS)
 		return false;
 	if (command->kind == HERD_STOP) {

@@ -42,11 +42,10 @@ static bool deadline_of(const struct phone *phone, uint32_t *deadline)
 }
 
 /* May a phone leave its entry behind and take an earlier one? Not where the room is needed by phones
- * that have no entry: those just taken from the wheel (half the spare), and those that are off. */
+ * that have no entry. Those just taken from the wheel (half the spare) still count as if they had. */
 static bool may_leave_entry(const struct herd *herd)
 {
-	const uint32_t *off = herd->population.phones[PHONE_OFF];
-	return (uint64_t)wheel_entries(herd->wheel) + off[PROXY_PRIMARY] + off[PROXY_REDUNDANT] +
+	return (uint64_t)wheel_entries(herd->wheel) + (herd->phones - herd->queued) +
 		       HERD_SPARE_TIMERS / 2 <
 	       herd->timers;
 }
@@ -66,6 +65,7 @@ void herd_queue(struct herd *herd, uint32_t local)
 		herd->counters.timer_late++;
 		return;
 	}
+	herd->queued += !(phone->flags & PHONE_QUEUED);
 	phone->wheel_ms = queued;
 	phone->flags |= PHONE_QUEUED;
 }

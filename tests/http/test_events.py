@@ -256,6 +256,8 @@ class Slow(EventCase):
             good.named("tick")
         self.assertGreater(time.monotonic() - begin, 9)
         eventually(lambda: self.connections() <= before + 1, "all of them were dropped", 60)
+        text = self.server.ask("/metrics").body.decode()
+        self.assertIn("\nsipherd_event_streams_dropped_total 5\n", text)
         for own in slow:
             own.settimeout(30)
             with self.assertRaises((ConnectionError, EOFError)):

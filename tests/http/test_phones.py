@@ -246,5 +246,33 @@ class TwoNodes(unittest.TestCase):
             self.assertEqual(first["phones"][0]["phone"], shard * 10000)
 
 
+@unittest.skipIf(servers.missing(), "not installed: redis-server")
+class WithoutALease(unittest.TestCase):
+    """Phones that must be silent do not take orders, and nobody waits for them."""
+
+    def test_orders_are_refused(self):
+        redis = servers.single()
+        redis.__enter__()
+        self.addCleanup(redis.end)
+        node = Server(store=redis.url, fleet=FLEET + "fence: strict\nlease: { ttl: 1s }\n")
+        self.addCleanup(node.close)
+
+        def act(phone=7, action="reregister"):
+            return node.change("POST", f"{PHONES}/{phone}/actions", {"action": action})
+        eventually(lambda: act().code == 202, "orders are taken", 60)
+        redis.server[0].freeze()
+        eventually(lambda: act().code == 503, "orders are refused", 60)
+        refused = act()
+        self.assertEqual(refused.json()["type"], "urn:sipherd:problem:not-ready")
+        for count in range(200):  # more than can wait, and no more a second than are taken
+            time.sleep(0.011)
+            self.assertIn(act(count % 50, "reboot").code, (429, 503))
+        for phones in range(50):
+            time.sleep(0.011)
+            self.assertIn(node.change("PATCH", "/api/v1/load", {"phones": phones}).code, (200, 429))
+        redis.server[0].thaw()
+        eventually(lambda: act(7).code == 202, "orders are taken again", 60)
+
+
 if __name__ == "__main__":
     main()

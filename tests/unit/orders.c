@@ -462,11 +462,57 @@ static void after_a_stop_nothing_starts(void **state)
 	answer_all(&yard);
 	ask(&yard, HERD_STOP, 0, 0);
 	ask(&yard, HERD_LIMIT, 0, 10);
+	ask(&yard, HERD_UNREGISTER, 2, 2);
 	order(&yard, HERD_REBOOT, 0);
 	ask(&yard, HERD_RAMP, 0, 0);
 	run_to_ms(&yard, 100000, true);
 	assert_int_equal(on(&yard), 0);
 	assert_true(herd_is_quiet(yard.herd));
+	close_yard(&yard);
+}
+
+/* Who turns a handle asks for more limits than commands can wait: the last one counts. */
+static void limits_give_way_to_the_next(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 100);
+	open_yard(&yard);
+	run_to_ms(&yard, 1000, true);
+	for (uint32_t limit = 100; limit-- > 10;)
+		ask(&yard, HERD_LIMIT, 0, limit);
+	ask(&yard, HERD_UNREGISTER, 0, 1);
+	ask(&yard, HERD_REBOOT, 0, 1);
+	for (uint32_t limit = 20; limit <= 100; limit++) {
+		ask(&yard, HERD_LIMIT, 0, limit);
+		ask(&yard, HERD_LIMIT, 0, 120 - limit);
+		ask(&yard, HERD_LIMIT, 0, 50);
+	}
+	run_to_ms(&yard, 3000, true);
+	assert_int_equal(on(&yard), 50);
+	/* The lowest of them took phones down, the last one has started them again. */
+	assert_int_equal(herd_counters(yard.herd)->boots, 100 + 1 + 40);
+	close_yard(&yard);
+}
+
+/* Each has room in the wheel for its Expires 0, beside the keep-alive that it had waited for. */
+static void goodbyes_of_all_are_on_time(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, PHONES_MAX);
+	yard.config.unregister = true;
+	open_yard(&yard);
+	run_to_ms(&yard, 10000, true);
+	ask(&yard, HERD_LIMIT, 0, 0);
+	run_to_ms(&yard, 11000, false);
+	assert_int_equal(herd_counters(yard.herd)->unregister_silent, PHONES_MAX);
+	assert_int_equal(herd_counters(yard.herd)->timer_late, 0);
+	ask(&yard, HERD_LIMIT, 0, PHONES_MAX);
+	yard.seen = yard.count;
+	run_to_ms(&yard, 12000, true);
+	assert_int_equal(phones_in(&yard, PHONE_REGISTERED), PHONES_MAX);
+	assert_int_equal(herd_counters(yard.herd)->timer_late, 0);
 	close_yard(&yard);
 }
 
@@ -652,6 +698,8 @@ int main(void)
 		cmocka_unit_test(adoptions_share_the_ramp),
 		cmocka_unit_test(nobody_is_started_in_a_pause),
 		cmocka_unit_test(after_a_stop_nothing_starts),
+		cmocka_unit_test(limits_give_way_to_the_next),
+		cmocka_unit_test(goodbyes_of_all_are_on_time),
 		cmocka_unit_test(whatever_is_asked_for_comes_about),
 		cmocka_unit_test(a_look_tells_what_the_worker_knows),
 	};
