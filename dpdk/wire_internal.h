@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The inside of a wire, shared by its files: wire.c (opening, orders, closing), wire_ask.c (what
- * workers are asked: snapshots and looks) and wire_trace.c (single phones' messages). Nobody else includes this. All of it belongs to the
- * control thread, but for the fields that say otherwise.
+ * workers are asked: snapshots and looks) and wire_trace.c (single phones' messages). Nobody else
+ * includes this. All of it belongs to the control thread, but for the fields that say otherwise.
  */
 #ifndef SIPHERD_WIRE_INTERNAL_H
 #define SIPHERD_WIRE_INTERNAL_H

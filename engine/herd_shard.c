@@ -310,10 +310,11 @@ void herd_set_limit(struct herd *herd, uint32_t limit)
 static void leave_ended(struct herd *herd)
 {
 	const uint32_t shard = herd->leaving.head;
+	const bool again = herd->shard[shard].again && !herd->stopping;
 	list_remove(herd, &herd->leaving, shard);
 	herd->shard[shard].state = SHARD_AWAY;
-	if (herd->shard[shard].again) {
-		herd->shard[shard].again = false;
+	herd->shard[shard].again = false;
+	if (again) {
 		herd->shard[shard].end = shard_first_local(herd, shard);
 		wait_for_ramp(herd, shard);
 	} else {

@@ -4,8 +4,9 @@
  * the store's thread carries it to Redis; neither ever waits for the other.
  *
  * A worker publishes a transition in this order: the record, the phone's dirty bit, the shard's dirty
- * byte, then 16 bytes into its feed, of each reader. The store's thread clears the bits before it copies a record: a
- * change in between is seen twice rather than never. Counts and round trips do not set bits.
+ * byte, then 16 bytes into its feed, of each reader. The store's thread clears the bits before it
+ * copies a record: a change in between is seen twice rather than never. Counts and round trips do not
+ * set bits.
  *
  * Workers never call malloc, lock, log or make system calls here, and the feed's ring has a fixed
  * size: when it is full, lines are counted and dropped.

@@ -167,11 +167,14 @@ static void check_durations(const struct lab *lab)
 static void check_books(const struct lab *lab)
 {
 	const struct herd_population *population = herd_population(lab->herd);
+	const uint32_t *off = population->phones[PHONE_OFF];
 	uint32_t sum = 0;
 	for (int state = 0; state < PHONE_STATES; state++)
 		for (int proxy = 0; proxy < PROXIES; proxy++)
 			sum += population->phones[state][proxy];
 	require_that(sum == PHONES, "every phone is in one state");
+	require_that(!herd_is_quiet(lab->herd) || off[PROXY_PRIMARY] + off[PROXY_REDUNDANT] == sum,
+		"after a stop everybody is off");
 	const struct herd_counters *c = herd_counters(lab->herd);
 	require_that(c->timer_late == 0, "the wheel never overflows");
 	require_that(c->options_answered + c->options_silent + c->options_fail_code +

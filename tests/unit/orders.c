@@ -286,6 +286,27 @@ static void a_limit_ends_a_reboot(void **state)
 	close_yard(&yard);
 }
 
+/* Nor has a phone that is to be off. */
+static void an_unregistration_ends_a_reboot(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.unregister = true;
+	open_yard(&yard);
+	run_to_ms(&yard, 1000, true);
+	ask(&yard, HERD_REBOOT, 0, 1);
+	settle(&yard);
+	ask(&yard, HERD_UNREGISTER, 0, 1);
+	run_to_ms(&yard, 100000, false);
+	assert_int_equal(on(&yard), 0);
+	ask(&yard, HERD_REBOOT, 0, 1);
+	run_to_ms(&yard, 101000, true);
+	assert_int_equal(on(&yard), 1);
+	assert_int_equal(herd_counters(yard.herd)->boots, 2);
+	close_yard(&yard);
+}
+
 static void open_mirrored(struct yard *yard)
 {
 	struct mirror *mirror;
@@ -421,6 +442,25 @@ static void adoptions_share_the_ramp(void **state)
 	close_mirrored(&yard);
 }
 
+/* Another rate moves what is under way; who is to come later comes then. */
+static void a_later_adoption_keeps_its_time(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, MANY);
+	yard.config.ramp_per_s = 1000;
+	open_mirrored(&yard);
+	const struct herd_command adopt = {.kind = HERD_ADOPT, .count = MANY, .begin_us = 10000000};
+	assert_true(herd_command(yard.herd, &adopt, yard.now_us));
+	run_to_ms(&yard, 1000, true);
+	ask(&yard, HERD_RAMP, 0, 100);
+	run_to_ms(&yard, 9999, true);
+	assert_int_equal(on(&yard), 0);
+	run_to_ms(&yard, 11000, true);
+	assert_int_equal(on(&yard), 101);
+	close_mirrored(&yard);
+}
+
 static void nobody_is_started_in_a_pause(void **state)
 {
 	(void)state;
@@ -469,6 +509,25 @@ static void after_a_stop_nothing_starts(void **state)
 	assert_int_equal(on(&yard), 0);
 	assert_true(herd_is_quiet(yard.herd));
 	close_yard(&yard);
+}
+
+/* Shards that were to come again once they are left do not, then. */
+static void after_a_stop_nobody_comes_again(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 10);
+	open_mirrored(&yard);
+	ask(&yard, HERD_ADOPT, 0, 10);
+	run_to_ms(&yard, 1000, true);
+	assert_int_equal(on(&yard), 10);
+	ask(&yard, HERD_RELEASE, 0, 10);
+	ask(&yard, HERD_ADOPT, 0, 10);
+	ask(&yard, HERD_STOP, 0, 0);
+	run_to_ms(&yard, 100000, true);
+	assert_int_equal(on(&yard), 0);
+	assert_true(mirror_shard_stopped(yard.config.mirror, 0));
+	close_mirrored(&yard);
 }
 
 /* Who turns a handle asks for more limits than commands can wait: the last one counts. */
@@ -667,7 +726,7 @@ static void a_look_tells_what_the_worker_knows(void **state)
 	ask(&yard, HERD_REREGISTER, 1, 1);
 	settle(&yard);
 	assert_true(herd_look(yard.herd, 1, 3601000000, &look));
-	assert_true(look.register_pending && look.has_binding);
+	assert_true(look.register_pending && !look.register_armed && look.has_binding);
 	assert_int_equal(look.granted_s, 3600);
 	assert_int_equal(look.binding_expires_in_ms, 0);
 	answer_all(&yard);
@@ -691,13 +750,16 @@ int main(void)
 		cmocka_unit_test(phones_above_the_limit_are_off),
 		cmocka_unit_test(a_raised_limit_waits_for_goodbyes),
 		cmocka_unit_test(a_limit_ends_a_reboot),
+		cmocka_unit_test(an_unregistration_ends_a_reboot),
 		cmocka_unit_test(a_raised_limit_ramps),
 		cmocka_unit_test(a_limit_may_move_during_the_ramp),
 		cmocka_unit_test(the_rate_may_change),
 		cmocka_unit_test(a_handle_that_is_moved_again_and_again),
 		cmocka_unit_test(adoptions_share_the_ramp),
+		cmocka_unit_test(a_later_adoption_keeps_its_time),
 		cmocka_unit_test(nobody_is_started_in_a_pause),
 		cmocka_unit_test(after_a_stop_nothing_starts),
+		cmocka_unit_test(after_a_stop_nobody_comes_again),
 		cmocka_unit_test(limits_give_way_to_the_next),
 		cmocka_unit_test(goodbyes_of_all_are_on_time),
 		cmocka_unit_test(whatever_is_asked_for_comes_about),

@@ -93,6 +93,25 @@ static void one_proxy_after_the_other(void **state)
 	close_yard(&yard);
 }
 
+/* RFC 5626's backoff is part of the pause. */
+static void a_backoff_is_a_pause(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 1);
+	yard.config.backoff_rfc5626 = true;
+	open_yard(&yard);
+	run_to_ms(&yard, 60000, true);
+	run_to_ms(&yard, 152000 + 64000, false);
+	assert_int_equal(state_of(&yard, 0), PHONE_SWITCHING);
+	const uint32_t over_ms = herd_phone(yard.herd, 0)->register_next_ms;
+	assert_true(over_ms >= 152000 + 64000 + 15000);
+	run_to_ms(&yard, over_ms, false);
+	answer(&yard, last_sent(&yard), 200, "");
+	TOLD(&yard, PROXY_REDUNDANT, 1, 92000, over_ms - 216000, 0, over_ms - 60000);
+	close_yard(&yard);
+}
+
 /* Never registered since power on: there is no answer to count from. */
 static void without_a_proof_there_is_less_to_tell(void **state)
 {
@@ -109,6 +128,12 @@ static void without_a_proof_there_is_less_to_tell(void **state)
 	run_to_ms(&yard, 40000, true);
 	assert_int_equal(state_of(&yard, 0), PHONE_REGISTERED);
 	TOLD(&yard, PROXY_REDUNDANT, 1, NONE, 0, 0, NONE);
+	/* Nor does a phone know after it who served it before. */
+	order(&yard, HERD_POWER_CUT, 0);
+	run_to_ms(&yard, 72000, false);
+	assert_int_equal(last_sent(&yard)->proxy, PROXY_PRIMARY);
+	answer(&yard, last_sent(&yard), 200, "");
+	TOLD(&yard, PROXY_PRIMARY, 1, NONE, 0, 0, NONE);
 	close_yard(&yard);
 }
 
@@ -176,6 +201,7 @@ int main(void)
 		cmocka_unit_test(a_failover_from_answer_to_answer),
 		cmocka_unit_test(each_part_has_its_own),
 		cmocka_unit_test(one_proxy_after_the_other),
+		cmocka_unit_test(a_backoff_is_a_pause),
 		cmocka_unit_test(without_a_proof_there_is_less_to_tell),
 		cmocka_unit_test(a_goodbye_in_flight_costs_the_proof),
 		cmocka_unit_test(what_is_no_proof),
