@@ -181,6 +181,18 @@ static bool take_filter(struct filter *filter, const char *word)
 	return true;
 }
 
+/* NULL after a message with *status set. */
+static json_t *ask_page(struct ctl *ctl, const char *path, int *status)
+{
+	json_t *page = ask(ctl, "GET", path, NULL, status);
+	if (page == NULL || json_is_array(json_object_get(page, "phones")))
+		return page;
+	fprintf(stderr, "sipherd: %s%s: its answer has no phones\n", client_url(ctl->client), path);
+	*status = EXIT_HOST;
+	json_decref(page);
+	return NULL;
+}
+
 /* Pages until there are as many as asked for, put together as one. */
 static json_t *all_pages(struct ctl *ctl, struct filter *filter, int *status)
 {
@@ -189,12 +201,11 @@ static json_t *all_pages(struct ctl *ctl, struct filter *filter, int *status)
 		char path[512];
 		snprintf(path, sizeof(path), "/api/v1/phones?limit=%u&cursor=%u%s",
 			left < PAGE_MOST ? left : PAGE_MOST, filter->cursor, filter->query);
-		json_t *page = ask(ctl, "GET", path, NULL, status);
+		json_t *page = ask_page(ctl, path, status);
 		json_t *list = json_object_get(page, "phones"),
 		       *next = json_object_get(page, "next");
 		const size_t got = json_array_size(list);
-		if (page == NULL || !json_is_array(list)) {
-			json_decref(page);
+		if (page == NULL) {
 			json_decref(all);
 			return NULL;
 		}

@@ -237,6 +237,8 @@ class Bad(http.server.BaseHTTPRequestHandler):
             except OSError:
                 pass
             self.close_connection = True
+        elif self.path.startswith("/api/v1/phones?"):
+            self.reply(200, "application/json", b"{}")
         elif self.path == "/api/v1/events":
             self.reply(200, "text/event-stream", b"event: alert\ndata: {\"text\": \"\\u001b[2J\"}\n\n"
                        b"data: no JSON \x1b[2J\n\n" + b"data: " + b"x" * 300000 + b"\n\n"
@@ -306,6 +308,7 @@ class NoGood(Case):
 
     def test_no_json(self):
         self.assertIn("no JSON", self.ctl("fleet", code=HOST).stderr)
+        self.assertIn("no phones", self.ctl("phones", code=HOST).stderr)
 
     def test_answers_are_bounded(self):
         self.assertIn("too long", self.ctl("get", "/flood", code=HOST).stderr)
