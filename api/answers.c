@@ -173,13 +173,13 @@ void answer_mode(struct shape *shape, const struct fleet *fleet)
 static void tell_rates(struct shape *shape, const struct picture *picture)
 {
 	const struct tally_second *s = tally_latest(picture->tally);
-	const uint32_t ramp = picture->fleet->ramp_per_s;
+	const uint32_t ramp = picture_ramp_per_s(picture);
 	shape_begin(shape, "rates", "a second");
-	shape_begin(shape, "planned", "by the fleet file");
+	shape_begin(shape, "planned", "by the fleet file and the load asked for");
 	shape_maybe_number(
 		shape, "ramp_phones", "phones started; null: all at once", ramp > 0, ramp);
 	shape_number(shape, "steady_requests",
-		"requests when all phones driven here are registered",
+		"requests when all phones driven here that are to be on are registered",
 		picture_steady_per_s(picture));
 	shape_end(shape);
 	shape_begin(shape, "achieved", "in the last whole second");

@@ -5,6 +5,9 @@
  * Its epoll descriptor is watched by the loop, its time-outs by a timer. Answers are made at most once
  * per tick, whoever asks and how often. Nothing here may be slow or fail the run once it has begun.
  *
+ * What is no HTTP at all, or does not fit 32 KiB of headers, libmicrohttpd refuses by itself, in HTML; all
+ * other errors are problem objects.
+ *
  * Who may ask: see guard.h and tokens.h. Loopback is open to readers; any other address takes TLS and
  * a token. In this order: http_open, http_start, then http_update per tick; http_close at any time.
  */

@@ -498,8 +498,8 @@ static void tell_load(struct metrics *m, const char *fleet)
 	gauge(m, "load_paused", "1 while an operator keeps phones from being started.",
 		p->steer != NULL && p->steer->paused);
 	gauge(m, "load_requests_per_second",
-		"REGISTER and OPTIONS a second that the fleet file plans once all phones are "
-		"there.",
+		"REGISTER and OPTIONS a second that the fleet file plans once all phones that are "
+		"meant to be on are there.",
 		picture_steady_per_s(p));
 }
 

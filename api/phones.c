@@ -283,8 +283,11 @@ bool phones_one(const struct picture *picture, const struct asked *asked, struct
 	phones->looked = here ? look_at(picture, phone) : NULL;
 	if (phones->looked != NULL && !phones->looked->known)
 		phones->looked = NULL;
-	phones->transitions = watch_history(
-		picture->watch, phone, phones->transition, &phones->complete);
+	phones->transitions = 0;
+	phones->complete = false;
+	if (picture->watch != NULL)
+		phones->transitions = watch_history(
+			picture->watch, phone, phones->transition, &phones->complete);
 	return true;
 }
 

@@ -21,15 +21,6 @@ uint32_t picture_registered(const struct picture *picture)
 	return tally_phones(&picture->now->population, PHONE_REGISTERED);
 }
 
-double picture_steady_per_s(const struct picture *picture)
-{
-	const struct fleet *fleet = picture->fleet;
-	double period_s = fleet->keepalive_period_ms / 1e3;
-	double refresh_s = fleet->expires_s * (fleet->refresh_permille / 1e3);
-	double steady = refresh_s > 0 ? picture->share->phones / refresh_s : 0;
-	return period_s > 0 ? steady + picture->share->phones / period_s : steady;
-}
-
 uint32_t picture_wanted(const struct picture *picture)
 {
 	const struct mirror *mirror = picture->share->mirror;
@@ -44,6 +35,21 @@ uint32_t picture_wanted(const struct picture *picture)
 			wanted += below < all ? below : all;
 	}
 	return wanted;
+}
+
+uint32_t picture_ramp_per_s(const struct picture *picture)
+{
+	return picture->steer != NULL ? picture->steer->ramp_per_s : picture->fleet->ramp_per_s;
+}
+
+double picture_steady_per_s(const struct picture *picture)
+{
+	const struct fleet *fleet = picture->fleet;
+	const uint32_t phones = picture_wanted(picture);
+	double period_s = fleet->keepalive_period_ms / 1e3;
+	double refresh_s = fleet->expires_s * (fleet->refresh_permille / 1e3);
+	double steady = refresh_s > 0 ? phones / refresh_s : 0;
+	return period_s > 0 ? steady + phones / period_s : steady;
 }
 
 bool picture_is_ready(const struct picture *picture, char *why, size_t size)

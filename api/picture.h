@@ -50,7 +50,9 @@ uint64_t picture_memory_bytes(const struct picture *picture);
 uint32_t picture_registered(const struct picture *picture);
 /* Phones driven here that are to be on: all, unless an operator has asked for fewer. */
 uint32_t picture_wanted(const struct picture *picture);
-/* Requests a second once all phones are registered, by the fleet file's periods. */
+/* Phones started a second, 0: all at once; by the fleet file, unless an operator has asked for another. */
+uint32_t picture_ramp_per_s(const struct picture *picture);
+/* Requests a second once all phones that are to be on are registered, by the fleet file's periods. */
 double picture_steady_per_s(const struct picture *picture);
 /* Of REGISTER and OPTIONS to this proxy that ended in the last PICTURE_ANSWERED_S seconds, the share that
  * was answered; false: none ended. */

@@ -104,7 +104,7 @@ const struct route routes[ROUTES] = {
 		.kind = ROUTE_MAP,
 		.help = "every phone's state, 4 bits each: \"SHM1\", phones (32 bits), sequence "
 			"(64 bits, both big-endian), then two phones a byte, the lower one in the "
-			"low bits"},
+			"low bits; always in gzip"},
 	{.path = "/api/v1/events",
 		.kind = ROUTE_STREAM,
 		.query = last_event,

@@ -21,15 +21,15 @@ domain: pbx.example.net
 link: memory
 proxies: { primary: "192.0.2.1:5060", redundant: "192.0.2.2:5060" }
 redundancy: { mode: asymmetric, switch_delay: 4s }
-keepalive: { period: 10s }
+keepalive: { period: 20s }
 timers: { no_response: 4s }
 registrar: { realm: pbx.example.net }
-ramp: 1k/s
+ramp: 500/s
 `;
-const FAULTS = ['--fault', 'primary:crash@20s-50s', '--fault', 'primary:crash@85s'];
+const FAULTS = ['--fault', 'primary:crash@25s-65s', '--fault', 'primary:crash@105s'];
 const TRACED = 12; // phones whose messages are kept: one of them will have failed over in time
 const VIEWS = [
-	{ name: 'page-light.png', width: 1280, height: 1440 },
+	{ name: 'page-light.png', width: 1280, height: 1700, downTo: '.charts' },
 	{ name: 'page-dark.png', width: 1280, height: 1010, dark: true, ladder: true },
 	{ name: 'page-phone.png', width: 390, height: 844, scale: 2 },
 ];
@@ -52,8 +52,11 @@ try {
 	await panel.evaluate((phone) => { window.location.hash = `#phone=${phone}`; }, over.phone);
 	await panel.waitForSelector('#ladder li.message');
 	// All of the same moment.
-	await Promise.all(VIEWS.map(({ name, page }) =>
-		page.screenshot({ path: join(FOLDER, name), animations: 'disabled' })));
+	await Promise.all(VIEWS.map(async ({ name, page, width, height, downTo }) => {
+		const box = downTo && await page.locator(downTo).first().boundingBox();
+		const clip = { x: 0, y: 0, width, height: box ? Math.ceil(box.y + box.height) + 16 : height };
+		await page.screenshot({ path: join(FOLDER, name), animations: 'disabled', clip });
+	}));
 	for (const { name } of VIEWS)
 		console.log(`${join(FOLDER, name)}: ${Math.round(statSync(join(FOLDER, name)).size / 1000)} kB`);
 	if ((await herd.get('generator')).verdict.generator_limited)

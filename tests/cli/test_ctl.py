@@ -4,19 +4,15 @@
 import http.server
 import json
 import os
-import shutil
 import socket
 import stat
-import subprocess
 import sys
-import tempfile
 import threading
-import unittest
 
 from command import DONE, HOST, TESTS, USAGE, Case, main, sipherd
 
 sys.path.insert(0, os.path.join(TESTS, "http"))
-from server import Server, eventually  # noqa: E402
+from server import Server, certificate, eventually  # noqa: E402
 
 
 class Running(Case):
@@ -180,19 +176,12 @@ class Tokens(Running):
         self.assertIn("No such file", done.stderr)
 
 
-@unittest.skipIf(shutil.which("openssl") is None, "not installed: openssl")
 class Tls(Running):
     """Over TLS the server must be the one that --cacert knows; its name must be right."""
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.cert, key = (os.path.join(folder.name, name) for name in ("cert.pem", "key.pem"))
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=herd",
-                        "-addext", "subjectAltName=IP:127.0.0.1", "-out", cls.cert, "-keyout", key],
-                       check=True, capture_output=True)
+        cls.cert, key = certificate(cls, "IP:127.0.0.1")
         cls.arguments = ("--http-tls-cert", cls.cert, "--http-tls-key", key, "--http-auth")
         super().setUpClass()
 

@@ -29,6 +29,19 @@ registrar: { realm: herd.example.net }
 """
 
 
+def certificate(case, name="DNS:localhost"):
+    """A new certificate for this name and its key, for as long as the tests of a class take."""
+    if shutil.which("openssl") is None:
+        raise unittest.SkipTest("not installed: openssl")
+    folder = tempfile.TemporaryDirectory()
+    case.addClassCleanup(folder.cleanup)
+    cert, key = (os.path.join(folder.name, file) for file in ("cert.pem", "key.pem"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                    "-nodes", "-days", "2", "-subj", "/CN=herd", "-addext", "subjectAltName=" + name,
+                    "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
 def environment(**more):
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SIPHERD_")}
     # With a sanitizer, memory that was freed is kept back for a while: a little is enough.

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import unittest
 
-from server import FLEET, SIPHERD, Answer, Case, Server, ask, environment, main
+from server import FLEET, SIPHERD, Answer, Case, Server, ask, certificate, environment, main
 
 NOTHING = "0" * 64
 
@@ -225,19 +225,12 @@ class Refused(unittest.TestCase):
         self.assertEqual(done.stderr, "")
 
 
-@unittest.skipIf(shutil.which("openssl") is None, "not installed: openssl")
 class Tls(Case):
     """Any address of this host: with TLS, and with a token."""
 
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.cert, key = (os.path.join(folder.name, name) for name in ("cert.pem", "key.pem"))
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                        "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cls.cert],
-                       check=True, capture_output=True)
+        cls.cert, key = certificate(cls)
         cls.arguments = ("--http-tls-cert", cls.cert, "--http-tls-key", key, "--http-host", "herd")
         cls.more = {"listen": "0.0.0.0:0"}
         super().setUpClass()

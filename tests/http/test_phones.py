@@ -184,6 +184,25 @@ class Failover(Case):
         self.assertGreater(detect["max_us"], 400000)
 
 
+class AfterAKill(unittest.TestCase):
+    """Records of a run that was killed say what phones were then, not what they are."""
+
+    def test_who_is_not_on_yet_is_off(self):
+        first = Server(store="embedded")
+        self.addCleanup(first.close)
+        first.process.kill()
+        first.process.wait()
+        server = Server(store="embedded", fleet=FLEET + "ramp: 1/s\n", ready="^link ",
+                        env={"SIPHERD_STATE": first.folder + "/state"})
+        self.addCleanup(server.close)
+        told = once(server, 49, lambda told: told["owner"] == "here", "it is driven")
+        self.assertEqual((told["state"], told["map_state"], told["registered"]), ("off", "off", False))
+        self.assertEqual((told["registrations_ok"], told["transitions"]), (1, []), "of the first run")
+        for state, there in (("off", True), ("registered", False)):
+            listed = server.ask(f"{PHONES}?state={state}&limit=50").json()["phones"]
+            self.assertEqual(49 in [phone["phone"] for phone in listed], there, state)
+
+
 @unittest.skipIf(servers.missing(), "not installed: redis-server")
 class TwoNodes(unittest.TestCase):
     """Sixteen shards and two generators: who does not drive a phone says who does."""

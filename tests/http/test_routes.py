@@ -30,9 +30,7 @@ def concrete(path, operation):
             for name in schema.get("enum", (0, 17, 49))]
 
 
-class Contract:
-    """The same for a herd with and without a store."""
-
+class Document:
     def document(self):
         return self.good(self.server.ask("/api/v1/openapi.json")).json()
 
@@ -41,6 +39,10 @@ class Contract:
             if "get" in operations and path not in PAGES + (STREAM,):
                 for one in concrete(path, operations["get"]):
                     yield one, operations["get"]
+
+
+class Contract(Document):
+    """The same for a herd with and without a store."""
 
     def content_of(self, operation, status):
         self.assertEqual(sorted(operation["responses"]), [status, "default"])
@@ -243,6 +245,17 @@ class WithStore(Contract, Case):
         self.assertEqual(told["redis"]["trouble"], "")
         self.assertEqual(told["shards"], [{"shard": 0, "owner": told["node"]}])
         self.assertEqual(self.server.tokens, self.server.folder + "/state/herd.0.tokens")
+
+
+class OutOfReach(Document, Case):
+    """A store that cannot be reached, and what it is called with."""
+    more = {"store": "redis://somebody:very-secret@127.0.0.1:1", "ready": "^link "}
+
+    def test_user_and_password_are_nowhere(self):
+        eventually(lambda: self.server.ask("/api/v1/store").json()["redis"]["trouble"], "it is in trouble")
+        for path, _ in self.routes():
+            self.assertNotIn(b"somebody", self.safe(self.server.ask(path)).body, path)
+        self.problem(self.server.ask("/readyz"), 503, "not-ready")
 
 
 class Ready(Case):

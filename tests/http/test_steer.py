@@ -209,6 +209,10 @@ class Load(Case):
     def load(self, **wanted):
         return self.good(self.server.change("PATCH", LOAD, wanted)).json()
 
+    def planned(self):
+        told = self.server.ask("/api/v1/fleet").json()["rates"]["planned"]
+        return told["ramp_phones"], round(told["steady_requests"])
+
     def on(self):
         told = self.server.ask("/api/v1/fleet").json()["phones"]
         return sum(n for state, both in told.items() if state != "off" for n in both.values())
@@ -217,6 +221,7 @@ class Load(Case):
         told = self.load(phones=20)
         self.assertEqual((told["phones"], told["paused"]), (20, False))
         eventually(lambda: self.on() == 20, "20 phones are on", 30)
+        self.assertEqual(self.planned(), (1000, 20))
         off = self.server.ask(f"{PHONES}?state=off&limit=1000").json()["phones"]
         self.assertEqual([p["phone"] for p in off], list(range(20, 50)))
         self.good(self.server.ask("/readyz"))
@@ -225,9 +230,10 @@ class Load(Case):
         self.assertEqual((told["phones"], told["paused"]), (50, True))
         time.sleep(1.5)
         self.assertEqual(self.on(), 20, "nobody starts in a pause")
-        told = self.load(paused=False, ramp_per_s=1000)
-        self.assertEqual((told["phones"], told["ramp_per_s"], told["paused"]), (50, 1000, False))
+        told = self.load(paused=False, ramp_per_s=500)
+        self.assertEqual((told["phones"], told["ramp_per_s"], told["paused"]), (50, 500, False))
         eventually(lambda: self.on() == 50, "all are on again", 30)
+        self.assertEqual(self.planned(), (500, 50))
         self.assertEqual(self.server.ask(LOAD).json()["phones"], 50)
         self.load(phones=0)
         eventually(lambda: self.on() == 0, "nobody is on", 30)
