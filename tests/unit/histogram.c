@@ -51,6 +51,8 @@ static void quantiles_agree_with_sorting(void **state)
 		histogram_record(&half[i & 1], value[i]);
 	}
 	histogram_merge(&half[0], &half[1]);
+	static const struct histogram nothing; /* zeroed, not reset */
+	histogram_merge(&half[0], &nothing);
 	assert_memory_equal(&h, &half[0], sizeof(h));
 	qsort(value, N, sizeof(value[0]), by_value);
 	assert_int_equal(h.min, value[0]);
