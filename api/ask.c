@@ -184,8 +184,7 @@ static bool take_object(const struct ask_field *fields, json_t *object, struct a
 {
 	const char *name;
 	json_t *json;
-	json_object_foreach(object, name, json)
-	{
+	json_object_foreach (object, name, json) {
 		const int i = find_field(fields, name);
 		if (i < 0)
 			return unknown(fields, "body", name, problem);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "canvas.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -56,7 +57,7 @@ void canvas_bar(
 	struct canvas *canvas, int row, int column, int width, enum canvas_look look, double share)
 {
 	const char *full = canvas->utf8 ? "█" : "#";
-	int length = (int)(share * width + 0.5);
+	int length = (int)(fmin(fmax(share, 0), 1) * width + 0.5);
 	/* Few are not none. */
 	if (share > 0 && length == 0)
 		length = 1;

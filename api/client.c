@@ -33,13 +33,16 @@ struct client_call {
 	void *context;
 };
 
-char *client_clean(char *text, bool keep_lines)
+char *client_clean(char *text, size_t length, bool keep_lines)
 {
-	for (unsigned char *c = (unsigned char *)text; *c != '\0'; c++) {
+	const unsigned char *end = (const unsigned char *)text + length;
+	unsigned char previous = 0;
+	for (unsigned char *c = (unsigned char *)text; c < end; previous = *c++) {
 		const bool line = keep_lines && (*c == '\n' || *c == '\t');
-		/* C1 as UTF-8 has it: some terminals take these for ESC and a letter. */
-		const bool c1 = *c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
-		if ((*c < 0x20 && !line) || *c == 0x7f || c1)
+		/* C1, alone or as UTF-8 has it: some terminals take these for ESC and a letter. */
+		const bool alone = previous < 0x80 && *c >= 0x80 && *c <= 0x9f;
+		const bool c1 = *c == 0xc2 && c + 1 < end && c[1] >= 0x80 && c[1] <= 0x9f;
+		if ((*c < 0x20 && !line) || *c == 0x7f || alone || c1)
 			*c = '?';
 		if (c1)
 			*++c = '?';
@@ -165,7 +168,7 @@ static void add_header(struct client_call *call, const char *name, const char *v
 
 static void set_where(struct client_call *call, const char *path)
 {
-	char url[4096];
+	char url[sizeof(call->client->url) + CLIENT_PATH_MAX];
 	snprintf(url, sizeof(url), "%s%s", call->client->url, path);
 	curl_easy_setopt(call->easy, CURLOPT_URL, url);
 	curl_easy_setopt(call->easy, CURLOPT_PATH_AS_IS, 1L);
@@ -176,6 +179,10 @@ static void set_where(struct client_call *call, const char *path)
 	curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(call->easy, CURLOPT_ACCEPT_ENCODING, "");
 	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+	/* localhost has two addresses: the port of the other one may be somebody else's, who would be
+	 * shown the token. */
+	if (strncmp(call->client->url, "http://localhost", 16) == 0)
+		curl_easy_setopt(call->easy, CURLOPT_IPRESOLVE, (long)CURL_IPRESOLVE_V4);
 	if (call->client->options->cacert != NULL)
 		curl_easy_setopt(call->easy, CURLOPT_CAINFO, call->client->options->cacert);
 }
@@ -329,7 +336,7 @@ static void explain(struct client_call *call, CURLcode result)
 	} else if (answer->code < 200 || answer->code > 299) {
 		explain_code(client, answer);
 	}
-	client_clean(answer->why, false);
+	client_clean(answer->why, strlen(answer->why), false);
 	if (answer->code == 401)
 		find_token_again(client);
 }

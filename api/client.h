@@ -18,6 +18,7 @@
 #define CLIENT_ANSWER_MAX (64u << 20)
 #define CLIENT_REQUEST_S 20 /* for an answer, streams aside */
 #define CLIENT_WHY_MAX 600
+#define CLIENT_PATH_MAX 2000 /* behind the host, the query with it */
 
 struct client;
 struct client_call;
@@ -55,9 +56,9 @@ void client_cancel(struct client *client, struct client_call *call);
 /* Serve all calls; return after at most so long, or when one of extra is readable. */
 void client_turn(struct client *client, struct curl_waitfd *extra, unsigned extras, int timeout_ms);
 
-/* Text of somebody else is not to steer a terminal: control characters become question marks, line
- * feeds and tabs too unless they are kept. Returns text. */
-char *client_clean(char *text, bool keep_lines);
+/* Text of somebody else is not to steer a terminal: control characters become question marks, NUL among
+ * them, line feeds and tabs too unless they are kept. Returns text. */
+char *client_clean(char *text, size_t length, bool keep_lines);
 
 /* EXIT_DONE for 2xx; else the exit code for it after the message. */
 int client_exit(const struct client_answer *answer);

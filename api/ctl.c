@@ -102,7 +102,9 @@ static int save(const struct ctl *ctl, const struct client_answer *answer)
 	if (path != NULL && output_open(path, &out) != EXIT_DONE)
 		return EXIT_HOST;
 	bool good = fwrite(answer->text, 1, answer->length, out) == answer->length;
-	good = (path != NULL ? fclose(out) : fflush(out)) == 0 && good;
+	good = fflush(out) == 0 && good;
+	if (path != NULL)
+		good = fclose(out) == 0 && good;
 	return good ? EXIT_DONE : output_failed(path != NULL ? path : "standard output", errno);
 }
 
@@ -129,8 +131,10 @@ static int run_get(struct ctl *ctl, const struct verb *verb)
 	struct client_answer answer;
 	const char *path = ctl->word[0];
 	(void)verb;
-	if (path[0] != '/' || path[strcspn(path, " #\\")] != '\0')
-		return bad_word(path, "A path begins with a slash, such as /api/v1/fleet.");
+	if (path[0] != '/' || path[strcspn(path, " #\\")] != '\0' || strlen(path) > CLIENT_PATH_MAX)
+		return bad_word(path, "A path begins with a slash, such as /api/v1/fleet, and is "
+				      "no longer than 2,000 "
+				      "characters.");
 	client_ask(ctl->client, "GET", path, NULL, &answer);
 	int status = client_exit(&answer);
 	json_t *value = status == EXIT_DONE && answer.json && ctl->options->output == NULL
@@ -142,7 +146,7 @@ static int run_get(struct ctl *ctl, const struct verb *verb)
 		ctl_print_tree(value);
 	else if (status == EXIT_DONE && answer.length > 0) {
 		if (ctl->options->output == NULL && isatty(STDOUT_FILENO))
-			client_clean(answer.text, true);
+			client_clean(answer.text, answer.length, true);
 		status = save(ctl, &answer);
 	}
 	json_decref(value);

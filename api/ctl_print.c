@@ -26,7 +26,7 @@ static void print_clean(const char *text)
 {
 	char *copy = strdup(text);
 	if (copy != NULL)
-		fputs(client_clean(copy, false), stdout);
+		fputs(client_clean(copy, strlen(copy), false), stdout);
 	free(copy);
 }
 
@@ -61,8 +61,7 @@ static void print_list(const json_t *list, int indent)
 {
 	size_t index;
 	json_t *item;
-	json_array_foreach(list, index, item)
-	{
+	json_array_foreach (list, index, item) {
 		printf("%*s- ", indent, "");
 		if (!json_is_object(item) && !json_is_array(item)) {
 			print_scalar(item);
@@ -78,8 +77,10 @@ static bool is_flat(const json_t *list)
 {
 	size_t index;
 	json_t *item;
-	json_array_foreach(
-		list, index, item) if (json_is_object(item) || json_is_array(item)) return false;
+	json_array_foreach (list, index, item) {
+		if (json_is_object(item) || json_is_array(item))
+			return false;
+	}
 	return true;
 }
 
@@ -91,8 +92,7 @@ static void print_field(const char *name, const json_t *value, int indent)
 	if (flat) {
 		size_t index;
 		json_t *item;
-		json_array_foreach(value, index, item)
-		{
+		json_array_foreach (value, index, item) {
 			fputs(index > 0 ? ", " : "", stdout);
 			print_scalar(item);
 		}
@@ -112,7 +112,9 @@ static void print_value(const json_t *value, int indent)
 	if (json_is_array(value)) {
 		print_list(value, indent);
 	} else if (json_is_object(value)) {
-		json_object_foreach((json_t *)value, name, field) print_field(name, field, indent);
+		json_object_foreach ((json_t *)value, name, field) {
+			print_field(name, field, indent);
+		}
 	} else {
 		print_scalar(value);
 		putchar('\n');
@@ -177,7 +179,9 @@ void ctl_print_phones(const json_t *page, bool heading)
 	if (heading)
 		printf("%-8s %-16s %-12s %-10s %-10s %-6s %-8s %s\n", "phone", "user", "state",
 			"proxy", "registered", "misses", "rtt ms", "cause");
-	json_array_foreach(json_object_get(page, "phones"), index, phone) print_row(phone);
+	json_array_foreach (json_object_get(page, "phones"), index, phone) {
+		print_row(phone);
+	}
 	if (json_is_integer(next))
 		printf("more: cursor=%" JSON_INTEGER_FORMAT "\n", json_integer_value(next));
 }
@@ -208,11 +212,12 @@ void ctl_print_phone(const json_t *phone)
 	const char *name;
 	json_t *field, *transition;
 	size_t index;
-	json_object_foreach((json_t *)phone, name, field) if (strcmp(name, "transitions") != 0)
-		print_field(name, field, 0);
+	json_object_foreach ((json_t *)phone, name, field) {
+		if (strcmp(name, "transitions") != 0)
+			print_field(name, field, 0);
+	}
 	printf("transitions, newest first\n");
-	json_array_foreach(json_object_get(phone, "transitions"), index, transition)
-	{
+	json_array_foreach (json_object_get(phone, "transitions"), index, transition) {
 		fputs("  ", stdout);
 		print_transition(transition);
 	}
@@ -239,7 +244,9 @@ void ctl_print_trace(const json_t *trace)
 	const json_int_t dropped = json_integer_value(json_object_get(trace, "dropped"));
 	if (json_array_size(list) == 0)
 		printf("no message yet: they are kept from the first look on\n");
-	json_array_foreach(list, index, message) print_message(message);
+	json_array_foreach (list, index, message) {
+		print_message(message);
+	}
 	if (dropped > 0)
 		printf("%" JSON_INTEGER_FORMAT " older messages were let go\n", dropped);
 }
@@ -250,8 +257,7 @@ static void print_tick(const json_t *data)
 {
 	const char *name;
 	json_t *count;
-	json_object_foreach(json_object_get(data, "states"), name, count)
-	{
+	json_object_foreach (json_object_get(data, "states"), name, count) {
 		if (json_integer_value(count) == 0)
 			continue;
 		putchar(' ');
@@ -266,8 +272,7 @@ static void print_fields(const json_t *data)
 {
 	const char *name;
 	json_t *field;
-	json_object_foreach((json_t *)data, name, field)
-	{
+	json_object_foreach ((json_t *)data, name, field) {
 		if (json_is_object(field) || json_is_array(field) || strcmp(name, "records") == 0 ||
 			strcmp(name, "unix_ms") == 0)
 			continue;

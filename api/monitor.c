@@ -233,8 +233,7 @@ static void print_totals(const struct picture *p)
 			(uint64_t)total(p, state, "redundant"));
 	}
 	printf("counters of live nodes\n");
-	json_object_foreach(p->totals, name, value)
-	{
+	json_object_foreach (p->totals, name, value) {
 		if (strncmp(name, "phones_", 7) != 0 && json_integer_value(value) != 0)
 			printf("  %-37s %12" PRIu64 "\n", name,
 				(uint64_t)json_integer_value(value));

@@ -6,12 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fleet.h"
-#include "options.h"
+#include "options_internal.h"
 #include "units.h"
 #include "wire.h"
 
-#define ON(command) (1u << (command))
 #define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
 #define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
 #define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
@@ -23,25 +21,12 @@
 	"Commands are run, check, demo, registrar, import, fleet, export, probe, ctl, top and " \
 	"help."
 
-#define NAME_MAX_BYTES 64 /* of an option as the user writes it */
 #define FOR_MOST_MS (365ull * 86400000)
 #define SEED_MOST ((1ull << 53) - 1) /* what every JSON reader takes exactly */
 
-/* What an option's value becomes. */
-enum value_kind { VALUE_FLAG, VALUE_TEXT, VALUE_LIST, VALUE_COUNT, VALUE_SECONDS, VALUE_MS };
-
-struct option_row {
-	const char *name, *argument; /* argument NULL: a flag */
-	unsigned commands;           /* ON() bits */
-	uint8_t kind;                /* enum value_kind */
-	size_t field;                /* in struct options */
-	const char *help;
-	uint64_t low, high; /* of a number, in the field's unit */
-};
-
 #define FIELD(name) offsetof(struct options, name)
 
-static const struct option_row rows[] = {
+const struct option_row options_rows[] = {
 	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET) | ON_CLIENT, VALUE_MS, FIELD(for_ms),
 		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
 	{"keep", NULL, ON(COMMAND_DEMO), VALUE_FLAG, FIELD(keep),
@@ -179,15 +164,10 @@ static const struct option_row rows[] = {
 	{"version", NULL, ON_ALL, VALUE_FLAG, FIELD(version), "name and version"},
 	{"man", NULL, ON(COMMAND_HELP), VALUE_FLAG, FIELD(man), "the manual page as roff"},
 };
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
+#define ROWS (sizeof(options_rows) / sizeof(options_rows[0]))
+const size_t options_rows_count = ROWS;
 
-struct command_row {
-	const char *name, *arguments, *help;
-	size_t least, most;  /* arguments */
-	const char *missing; /* what they are; NULL: files */
-};
-
-static const struct command_row commands[COMMANDS] = {
+const struct command_row options_commands[COMMANDS] = {
 	[COMMAND_RUN] = {"run", "FLEET.yaml", "run the fleet until --for is over or Ctrl-C", 1, 1},
 	[COMMAND_CHECK] = {"check", "FLEET.yaml", "check a fleet file and tell what it would do", 1,
 		1},
@@ -221,29 +201,17 @@ static const struct command_row commands[COMMANDS] = {
 	[COMMAND_HELP] = {"help", "[COMMAND]", "help on a command", 0, 1},
 };
 
-static const struct {
-	int code;
-	const char *meaning;
-} exits[] = {
-	{EXIT_DONE, "done"},
-	{EXIT_DEMO_FAILED, "demo: phones are not where they belong"},
-	{EXIT_USAGE, "usage or configuration"},
-	{EXIT_HOST, "this host: the message names the remedy"},
-	{EXIT_NO_ANSWER, "no proxy answered"},
-	{EXIT_GENERATOR, "the generator was the limit"},
-};
-
 static int command_find(const char *name)
 {
 	for (int i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
+		if (strcmp(options_commands[i].name, name) == 0)
 			return i;
 	return -1;
 }
 
 const char *options_command_name(enum command command)
 {
-	return commands[command].name;
+	return options_commands[command].name;
 }
 
 enum command options_help_topic(const struct options *options)
@@ -315,10 +283,9 @@ static int value_set(
 	}
 }
 
-/* SIPHERD_MIN_EXPIRES for min-expires. */
-static void environment_name(const struct option_row *row, char out[NAME_MAX_BYTES])
+void options_environment_name(const struct option_row *row, char out[OPTIONS_NAME_MAX])
 {
-	snprintf(out, NAME_MAX_BYTES, "SIPHERD_%s", row->name);
+	snprintf(out, OPTIONS_NAME_MAX, "SIPHERD_%s", row->name);
 	for (char *c = out; *c != '\0'; c++)
 		*c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
 }
@@ -343,8 +310,7 @@ static int environment_list(
 	return 0;
 }
 
-/* Help and the like are asked for by hand only. */
-static bool in_environment(const struct option_row *row)
+bool options_in_environment(const struct option_row *row)
 {
 	return row->field != FIELD(help) && row->field != FIELD(version) &&
 	       row->field != FIELD(man);
@@ -352,9 +318,9 @@ static bool in_environment(const struct option_row *row)
 
 static int environment_set(struct options *options, const struct option_row *row)
 {
-	char name[NAME_MAX_BYTES];
-	environment_name(row, name);
-	const char *value = in_environment(row) ? getenv(name) : NULL;
+	char name[OPTIONS_NAME_MAX];
+	options_environment_name(row, name);
+	const char *value = options_in_environment(row) ? getenv(name) : NULL;
 	if (value == NULL || value[0] == '\0')
 		return 0;
 	if (row->kind == VALUE_FLAG && strcmp(value, "0") == 0)
@@ -384,11 +350,11 @@ static int parse_row(struct options *options, const struct option_row *row, cons
 {
 	if (!(row->commands & ON(options->command))) {
 		fprintf(stderr, "sipherd: %s has no option --%s. See sipherd help %s.\n",
-			commands[options->command].name, row->name,
-			commands[options->command].name);
+			options_commands[options->command].name, row->name,
+			options_commands[options->command].name);
 		return -EINVAL;
 	}
-	char name[NAME_MAX_BYTES];
+	char name[OPTIONS_NAME_MAX];
 	snprintf(name, sizeof(name), "--%s", row->name);
 	return value_set(options, row, name, value);
 }
@@ -397,8 +363,9 @@ static int parse_command_line(struct options *options, int argc, char **argv)
 {
 	struct option known[ROWS + 1] = {0};
 	for (size_t i = 0; i < ROWS; i++)
-		known[i] = (struct option){rows[i].name,
-			rows[i].argument ? required_argument : no_argument, NULL, 1000 + (int)i};
+		known[i] = (struct option){options_rows[i].name,
+			options_rows[i].argument ? required_argument : no_argument, NULL,
+			1000 + (int)i};
 	opterr = 0;
 	optind = 1;
 	for (int found; (found = getopt_long(argc, argv, ":ho:", known, NULL)) != -1;) {
@@ -413,7 +380,7 @@ static int parse_command_line(struct options *options, int argc, char **argv)
 			return usage("unknown option", "-o", "See sipherd help.");
 		else if (found == 'o')
 			options->output = optarg;
-		else if (parse_row(options, &rows[found - 1000], optarg) != 0)
+		else if (parse_row(options, &options_rows[found - 1000], optarg) != 0)
 			return -EINVAL;
 	}
 	for (; optind < argc; optind++)
@@ -424,7 +391,7 @@ static int parse_command_line(struct options *options, int argc, char **argv)
 
 static int check_arguments(const struct options *options)
 {
-	const struct command_row *command = &commands[options->command];
+	const struct command_row *command = &options_commands[options->command];
 	if (options->help || options->version || options->man)
 		return 0;
 	if (options->arguments.count < command->least) {
@@ -472,8 +439,8 @@ int options_parse(struct options *options, int argc, char **argv)
 		argv++;
 	}
 	for (size_t i = 0; i < ROWS; i++)
-		if ((rows[i].commands & ON(options->command)) &&
-			environment_set(options, &rows[i]) != 0)
+		if ((options_rows[i].commands & ON(options->command)) &&
+			environment_set(options, &options_rows[i]) != 0)
 			return -EINVAL;
 	const char *environment_store = options->store;
 	if (parse_command_line(options, argc, argv) != 0)
@@ -487,144 +454,4 @@ void options_free(struct options *options)
 	for (size_t i = 0; i < options->copies_count; i++)
 		free(options->copies[i]);
 	free(options->copies);
-}
-
-/* Words of a text, folded behind an indent. */
-static void print_folded(FILE *out, const char *text, int indent)
-{
-	int column = indent;
-	const char *gap = "";
-	while (*text != '\0') {
-		int word = (int)strcspn(text, " ");
-		if (column + word > 88) {
-			fprintf(out, "\n%*s", indent, "");
-			column = indent;
-			gap = "";
-		}
-		fprintf(out, "%s%.*s", gap, word, text);
-		column += word + 1;
-		gap = " ";
-		text += word;
-		text += *text == ' ';
-	}
-	fputc('\n', out);
-}
-
-static void print_options(FILE *out, unsigned mask)
-{
-	for (size_t i = 0; i < ROWS; i++) {
-		if (!(rows[i].commands & mask))
-			continue;
-		char left[64];
-		snprintf(left, sizeof(left), "--%s %s", rows[i].name,
-			rows[i].argument ? rows[i].argument : "");
-		fprintf(out, "  %-26s ", left);
-		print_folded(out, rows[i].help, 29);
-	}
-}
-
-void options_help(FILE *out, enum command command)
-{
-	if (command != COMMAND_HELP) {
-		fprintf(out, "usage: sipherd %s [OPTIONS] %s\n\n", commands[command].name,
-			commands[command].arguments);
-		print_folded(out, commands[command].help, 0);
-		fprintf(out, "\n");
-		print_options(out, ON(command));
-		fprintf(out, "\nOptions may also stand in the environment: --min-expires as "
-			     "SIPHERD_MIN_EXPIRES, lists\nseparated by semicolons, flags as 1.\n");
-		return;
-	}
-	fprintf(out,
-		"sipherd emulates herds of SIP phones that move between a primary and a redundant "
-		"proxy.\n\nusage: sipherd [DPDK ARGUMENTS --] COMMAND [OPTIONS] [ARGUMENTS]\n\n");
-	for (int i = 0; i < COMMANDS; i++) {
-		char left[64];
-		snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
-		fprintf(out, "  %-26s ", left);
-		print_folded(out, commands[i].help, 29);
-	}
-	fprintf(out,
-		"\n'sipherd help COMMAND' shows its options; 'man sipherd' has the fleet file's "
-		"keys.\n\nexit codes:\n");
-	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
-		fprintf(out, "  %d  %s\n", exits[i].code, exits[i].meaning);
-}
-
-/* Text for roff: a minus is a minus, a leading dot or quote is no request. */
-static void print_roff(FILE *out, const char *text)
-{
-	if (*text == '.' || *text == '\'')
-		fputs("\\&", out);
-	for (; *text != '\0'; text++) {
-		if (*text == '-')
-			fputs("\\-", out);
-		else if (*text == '\\')
-			fputs("\\e", out);
-		else if (*text == '\'')
-			fputs("\\(aq", out);
-		else
-			fputc(*text, out);
-	}
-}
-
-static void print_roff_environment(FILE *out)
-{
-	fprintf(out,
-		".SH ENVIRONMENT\nThe command line wins over the environment, which wins over the "
-		"fleet file. Lists are separated by semicolons, a flag is set by 1.\n");
-	for (size_t i = 0; i < ROWS; i++) {
-		char name[NAME_MAX_BYTES];
-		if (!in_environment(&rows[i]))
-			continue;
-		environment_name(&rows[i], name);
-		fprintf(out, ".TP\n.B %s\nas ", name);
-		print_roff(out, "--");
-		print_roff(out, rows[i].name);
-		fputc('\n', out);
-	}
-}
-
-void options_manual(FILE *out)
-{
-	fprintf(out, ".TH SIPHERD 1 \"\" \"sipherd %s\" \"User Commands\"\n", SIPHERD_VERSION);
-	fprintf(out,
-		".SH NAME\nsipherd \\- herds of SIP phones with primary and redundant proxy\n"
-		".SH SYNOPSIS\n.B sipherd\n[DPDK arguments \\-\\-] command [options] [files]\n"
-		".SH DESCRIPTION\nsipherd emulates thousands to millions of SIP phones over a "
-		"DPDK packet path. Each registers, sends OPTIONS keep\\-alives and moves between "
-		"a primary and a redundant proxy.\n.SH COMMANDS\n");
-	for (int i = 0; i < COMMANDS; i++) {
-		fprintf(out, ".TP\n.B %s %s\n", commands[i].name, commands[i].arguments);
-		print_roff(out, commands[i].help);
-		fputc('\n', out);
-	}
-	fprintf(out, ".SH OPTIONS\n");
-	for (size_t i = 0; i < ROWS; i++) {
-		fprintf(out, ".TP\n.BI \"\\-\\-");
-		print_roff(out, rows[i].name);
-		fprintf(out, " \" \"%s\"\n", rows[i].argument ? rows[i].argument : "");
-		print_roff(out, rows[i].help);
-		fprintf(out, " (");
-		const char *comma = "";
-		for (int c = 0; c < COMMANDS; c++) {
-			if (!(rows[i].commands & ON(c)))
-				continue;
-			fprintf(out, "%s%s", comma, commands[c].name);
-			comma = ", ";
-		}
-		fprintf(out, ")\n");
-	}
-	fprintf(out, ".SH FLEET FILE\nYAML; every key may also be given as \\-\\-set KEY=VALUE.\n");
-	fleet_describe_keys(out, true);
-	print_roff_environment(out);
-	fprintf(out,
-		".TP\n.B SIPHERD_TOKEN\nthe token that ctl and top show, unless \\-\\-token\\-file "
-		"names a file\n.SH EXIT STATUS\n");
-	for (size_t i = 0; i < sizeof(exits) / sizeof(exits[0]); i++)
-		fprintf(out, ".TP\n.B %d\n%s\n", exits[i].code, exits[i].meaning);
-	fprintf(out,
-		".SH LIMITS\nUDP only. Answers are never authenticated. A run on shared cores "
-		"measures the neighbours too: look at lateness and not sent before believing a "
-		"round\\-trip time.\n");
 }

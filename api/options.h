@@ -58,7 +58,7 @@ struct options {
 	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms, screen;
 	/* NULL when not given */
 	const char *summary, *pcap, *dns, *output;
-	const char *link, *primary, *redundant, *gateway, *realm, *digest;
+	const char *link, *primary, *redundant, *realm, *digest;
 	const char *user, *password, *users;
 	const char *store, *state, *fleet, *expect;
 	const char *url, *token_file, *cacert;

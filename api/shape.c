@@ -180,8 +180,7 @@ static json_t *schema_of(json_t *value)
 	const struct shape shape = {.schema = true};
 	json_t *schema = new_object(&shape), *field;
 	const char *name;
-	json_object_foreach(value, name, field)
-	{
+	json_object_foreach (value, name, field) {
 		json_object_set_new(json_object_get(schema, "properties"), name, schema_of(field));
 		json_array_append_new(json_object_get(schema, "required"), json_string(name));
 	}

@@ -31,10 +31,11 @@ static void give_back(void)
 
 static void take(void)
 {
+	/* First: a signal between here and the end must give it back too. */
+	taken = 1;
 	tcsetattr(STDIN_FILENO, TCSADRAIN, &during);
 	ssize_t written = write(STDOUT_FILENO, ENTER, sizeof(ENTER) - 1);
 	(void)written;
-	taken = 1;
 }
 
 static void on_end(int number)

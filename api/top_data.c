@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,8 @@
 
 #include "top.h"
 #include "watch.h"
+
+#define MOST 1e15 /* beyond every count, and small enough to be added up and made whole */
 
 static const json_t *find(const json_t *value, const char *path)
 {
@@ -25,7 +28,7 @@ static const json_t *find(const json_t *value, const char *path)
 double top_number(const json_t *value, const char *path, double standard)
 {
 	const json_t *found = find(value, path);
-	return json_is_number(found) ? json_number_value(found) : standard;
+	return json_is_number(found) ? fmin(fmax(json_number_value(found), -MOST), MOST) : standard;
 }
 
 const char *top_text(const json_t *value, const char *path, const char *standard)
@@ -45,7 +48,7 @@ void top_note(struct top *top, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(top->note, sizeof(top->note), format, arguments);
 	va_end(arguments);
-	client_clean(top->note, false);
+	client_clean(top->note, strlen(top->note), false);
 	top->note_until_ms = top->now_ms + 5000;
 }
 
@@ -85,10 +88,11 @@ void top_take_timeline(struct top *top, const json_t *timeline)
 	/* It holds all that we have, or it is another run's. */
 	if (top->seconds > 0 && first <= top->second[0].at_s)
 		top->seconds = 0;
-	json_array_foreach(list, index,
-		second) if (top->seconds == 0 ||
-			    top_number(second, "at_s", 0) > top->second[top->seconds - 1].at_s)
-		add_second(top, second);
+	json_array_foreach (list, index, second) {
+		if (top->seconds == 0 ||
+			top_number(second, "at_s", 0) > top->second[top->seconds - 1].at_s)
+			add_second(top, second);
+	}
 }
 
 /* --- Events --- */

@@ -28,14 +28,14 @@ static void draw_head(struct top *top)
 		"overview", "proxies", "generator, store", "phones", "histograms"};
 	struct canvas *canvas = &top->canvas;
 	const json_t *fleet = top->page[PAGE_FLEET], *load = top->page[PAGE_LOAD];
-	const unsigned at_s = (unsigned)top_number(
-		top->streaming ? top->tick : fleet, "at_s", top_number(fleet, "at_s", 0));
+	const uint64_t at_s = (uint64_t)fmax(0, top_number(top->streaming ? top->tick : fleet,
+							"at_s", top_number(fleet, "at_s", 0)));
 	char phones[32];
 	int column = canvas_text(
 		canvas, 0, 0, LOOK_BOLD, "sipherd  %.40s", top_text(fleet, "name", "?"));
-	column = canvas_text(canvas, 0, column + 2, LOOK_PLAIN, "%s phones  %u:%02u:%02u",
-		count_text(top_number(fleet, "phones_configured", 0), phones), at_s / 3600,
-		at_s / 60 % 60, at_s % 60);
+	column = canvas_text(canvas, 0, column + 2, LOOK_PLAIN, "%s phones  %llu:%02u:%02u",
+		count_text(top_number(fleet, "phones_configured", 0), phones),
+		(unsigned long long)at_s / 3600, (unsigned)(at_s / 60 % 60), (unsigned)(at_s % 60));
 	if (top_is(fleet, "mode.enabled"))
 		column = canvas_text(canvas, 0, column + 2, LOOK_PLAIN, "%.16s (%.16s)",
 			top_text(fleet, "mode.audiocodes", "?"),
@@ -224,7 +224,9 @@ static void draw_proxies(struct top *top)
 	size_t index;
 	json_t *proxy;
 	int row = FIRST_ROW;
-	json_array_foreach(list, index, proxy) row = draw_proxy(top, row, proxy, index == 0);
+	json_array_foreach (list, index, proxy) {
+		row = draw_proxy(top, row, proxy, index == 0);
+	}
 	const json_t *rates = json_object_get(
 		json_object_get(top->page[PAGE_FLEET], "rates"), "achieved");
 	canvas_text(&top->canvas, row, 0, LOOK_BOLD, "a second");
@@ -244,8 +246,7 @@ static int draw_workers(struct top *top, int row)
 	const json_t *list = json_object_get(top->page[PAGE_GENERATOR], "workers");
 	size_t index;
 	json_t *worker;
-	json_array_foreach(list, index, worker)
-	{
+	json_array_foreach (list, index, worker) {
 		const double busy = top_number(worker, "busy_ratio", 0);
 		canvas_text(&top->canvas, row, 2, LOOK_PLAIN, "worker %-2.0f on CPU %-4.0f %5.1f%%",
 			top_number(worker, "worker", 0), top_number(worker, "cpu", 0), 100 * busy);
@@ -263,9 +264,10 @@ static int draw_verdict(struct top *top, int row)
 		canvas_text(&top->canvas, row, 0, LOOK_PLAIN, "the generator keeps its schedule");
 	else
 		canvas_text(&top->canvas, row, 0, LOOK_BAD, "GENERATOR-LIMITED");
-	json_array_foreach(json_object_get(verdict, "reasons"), index, reason)
+	json_array_foreach (json_object_get(verdict, "reasons"), index, reason) {
 		canvas_text(&top->canvas, ++row, 2, LOOK_PLAIN, "%.160s",
 			json_is_string(reason) ? json_string_value(reason) : "");
+	}
 	return row + 2;
 }
 
@@ -330,9 +332,10 @@ static void draw_phones(struct top *top)
 	json_t *phone;
 	canvas_text(canvas, FIRST_ROW, 0, LOOK_BOLD, "%8s  %-18s %-12s %-10s %6s %8s  %s", "phone",
 		"user", "state", "proxy", "misses", "rtt ms", "cause");
-	json_array_foreach(json_object_get(top->page[PAGE_PHONES], "phones"), index,
-		phone) if (FIRST_ROW + 1 + (int)index < half)
-		draw_phone(top, FIRST_ROW + 1 + (int)index, phone);
+	json_array_foreach (json_object_get(top->page[PAGE_PHONES], "phones"), index, phone) {
+		if (FIRST_ROW + 1 + (int)index < half)
+			draw_phone(top, FIRST_ROW + 1 + (int)index, phone);
+	}
 	canvas_text(canvas, half + 1, 0, LOOK_BOLD, "what moves, newest first");
 	for (uint32_t i = 0;
 		i < top->lines && i < TOP_LINES && half + 2 + (int)i < canvas->rows - 1; i++)
@@ -349,8 +352,7 @@ static int sum_octaves(const json_t *cells, double octave[64])
 	json_t *cell;
 	int last = -1;
 	memset(octave, 0, 64 * sizeof(*octave));
-	json_array_foreach(cells, index, cell)
-	{
+	json_array_foreach (cells, index, cell) {
 		const double low = json_number_value(json_array_get(cell, 0));
 		const double count = json_number_value(json_array_get(cell, 1));
 		int at = low >= 1 ? (int)floor(log2(low)) : 0;

@@ -39,8 +39,13 @@ export function setFacts(list, facts) {
 	});
 }
 
-// Rows of texts; head is the first row.
+const shown = new WeakMap(); // table: its texts
+
+// Rows of texts; head is the first row. Only when one differs: what somebody has selected stays.
 export function setTable(table, head, rows) {
+	const texts = JSON.stringify([head, rows]);
+	if (shown.get(table) === texts && table.firstChild) return;
+	shown.set(table, texts);
 	const line = (cells, cell) => make('tr', {}, ...cells.map((text, i) =>
 		cell === 'th' ? make('th', { scope: 'col' }, text)
 			: i === 0 ? make('th', { scope: 'row' }, text) : make('td', {}, text)));

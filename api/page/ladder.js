@@ -82,8 +82,13 @@ export class Ladder {
 		setText(byId('ladder-note'), this.#note(trace));
 		const lifelines = lifelinesOf(messages);
 		byId('ladder-head').replaceChildren(...(messages.length > 0 ? [this.#head(lifelines)] : []));
-		this.list.replaceChildren(...messages.map((message, i) =>
-			this.#row(message, messages[i - 1], lifelines, messages.slice(0, i))));
+		const focused = document.activeElement.dataset.message;
+		const rows = messages.map((message, i) =>
+			this.#row(message, messages[i - 1], lifelines, messages.slice(0, i)));
+		this.list.replaceChildren(...rows);
+		// Who is at a message with the keyboard stays there when another one comes.
+		if (focused) rows.map((row) => row.firstChild).find((button) =>
+			button.dataset.message === focused)?.focus({ preventScroll: true });
 	}
 
 	#note({ since_unix_us: since, dropped, messages }) {
@@ -110,7 +115,7 @@ export class Ladder {
 		const text = make('pre', {}, message.text);
 		text.hidden = !this.open.has(key);
 		const when = timeOfDay(message.unix_us / 1000, 3);
-		const button = make('button', { type: 'button', 'aria-expanded': !text.hidden,
+		const button = make('button', { type: 'button', 'aria-expanded': String(!text.hidden), 'data-message': key,
 			'aria-label': `${when}, ${message.direction} ${message.direction === 'sent' ? 'to' : 'by'} the ` +
 				`${message.proxy} proxy: ${message.first_line}` },
 		make('span', { class: 'when' }, when.slice(3),

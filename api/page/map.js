@@ -141,11 +141,15 @@ export class MapView {
 		stats.fps = paints.length;
 	}
 
-	// Device pixels per cell. Whole numbers once cells are drawn apart, so that all are alike.
-	#scale() {
+	// Device pixels per cell when all of them are seen.
+	#fit() {
 		const { columns, rows } = this.picture;
-		const fit = Math.min(this.canvas.width / columns, this.canvas.height / rows,
-			CELL_FIT_MOST * this.ratio);
+		return Math.min(this.canvas.width / columns, this.canvas.height / rows, CELL_FIT_MOST * this.ratio);
+	}
+
+	// As it is now. Whole numbers once cells are drawn apart, so that all are alike.
+	#scale() {
+		const fit = this.#fit();
 		const scale = Math.min(fit * this.zoom, Math.max(fit, CELL_MOST * this.ratio));
 		return scale >= GAP_FROM ? Math.floor(scale) : scale;
 	}
@@ -208,9 +212,7 @@ export class MapView {
 		const before = this.#scale();
 		const cx = this.x + px / before;
 		const cy = this.y + py / before;
-		const { columns, rows } = this.picture;
-		const fit = Math.min(this.canvas.width / columns, this.canvas.height / rows);
-		const most = Math.max(1, (CELL_MOST * this.ratio) / fit);
+		const most = Math.max(1, (CELL_MOST * this.ratio) / this.#fit());
 		this.zoom = Math.max(1, Math.min(most, this.zoom * factor));
 		const after = this.#scale();
 		this.x = cx - px / after;
@@ -344,8 +346,8 @@ export class MapView {
 	#openCell(cell) {
 		const [first, last] = this.picture.phonesOf(cell);
 		let best = first;
-		for (let i = first + 1; i <= last; i++)
-			if (STATES[this.map.states[i]].urgency > STATES[this.map.states[best]].urgency) best = i;
+		const rank = (i) => (this.filter.passes(this.map, i) ? 10 : 0) + STATES[this.map.states[i]].urgency;
+		for (let i = first + 1; i <= last; i++) if (rank(i) > rank(best)) best = i;
 		this.open(best);
 	}
 

@@ -39,6 +39,11 @@ export function coloursOf() {
 	return { states: counts, cells };
 }
 
+// The message of the ladder that has the focus.
+export function atMessage() {
+	return document.activeElement.dataset.message;
+}
+
 // Everything that can be used and is shown, each named in its own data-reachable.
 export function reachable() {
 	const names = [];

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import test, { after, before, describe } from 'node:test';
 import { launch, openPage } from './browser.mjs';
 import { comesAndGoes, fleetOf, Herd, until } from './herd.mjs';
-import { contrasts, coloursOf, figures, reachable } from './look.mjs';
+import { atMessage, contrasts, coloursOf, figures, reachable } from './look.mjs';
 
 const PHONES = 200;
 const [AT_PRIMARY, AT_REDUNDANT] = [4, 5]; // enum watch_state
@@ -174,8 +174,15 @@ describe('a herd in service', () => {
 			return lines.some((line) => /OPTIONS/.test(line)) && lines.some((line) => /200/.test(line));
 		});
 		const first = page.locator('#ladder li.message button').first();
+		assert.equal(await first.getAttribute('aria-expanded'), 'false');
 		await first.click();
 		assert.equal(await first.getAttribute('aria-expanded'), 'true');
+		await page.evaluate(() => { document.querySelector('#phone-history tbody tr').dataset.seen = 'before'; });
+		const [focused, messages] = [await page.evaluate(atMessage), await page.locator('#ladder li.message').count()];
+		assert.ok(focused);
+		await until('another message came', async () => await page.locator('#ladder li.message').count() > messages);
+		assert.equal(await page.evaluate(atMessage), focused, 'the keyboard stays where it was');
+		assert.equal(await page.locator('#phone-history tr[data-seen]').count(), 1, 'what is the same stays');
 		const text = await page.locator('#ladder li.message pre').first().textContent();
 		assert.match(text, /^(OPTIONS|SIP\/2\.0|REGISTER) .*\r?\nVia: SIP\/2\.0\/UDP /);
 		assert.ok(!(await page.content()).includes('very-secret'));
@@ -201,6 +208,21 @@ describe('a herd in service', () => {
 			await page.getAttribute('#map-matches', 'data-value') === '0');
 		await page.selectOption('#filter-proxy', '');
 		await until('the map is bright again', async () => await share(page, AT_PRIMARY) > 0.95);
+		assert.deepEqual(record.complaints, []);
+		await close();
+	});
+
+	test('tells what is under the pointer, and enlarges', async () => {
+		await open();
+		await page.hover('#map');
+		await page.waitForSelector('#map-tip', { state: 'visible' });
+		assert.match(await page.textContent('#map-tip'), /^2\d+ \u00b7 phone \d+ \u00b7 at primary$/);
+		const before = await share(page, AT_PRIMARY);
+		await page.click('#zoom-in');
+		await page.waitForSelector('#map.zoomed');
+		await page.click('#zoom-fit');
+		await page.waitForSelector('#map:not(.zoomed)');
+		await until('all is seen again', async () => Math.abs(await share(page, AT_PRIMARY) - before) < 0.01);
 		assert.deepEqual(record.complaints, []);
 		await close();
 	});
@@ -278,6 +300,17 @@ test('a failover turns the map, and the return turns it back', async () => {
 			[...document.querySelectorAll('#events li')].map((line) => line.dataset.kind));
 		for (const kind of ['proxy', 'transition'])
 			assert.ok(kinds.includes(kind), kinds.join());
+		await until('how the phones came back is told', async () =>
+			/^Fail-(over|back) of 200 phones: half back after [\d.]+ s, all after /.test(
+				await page.textContent('#recovery-note')));
+		await until('each phase of the failover has its figures', async () =>
+			(await page.locator('#phases-table tbody tr').allTextContents()).filter((row) =>
+				/^[a-z ]+\D*\d.*\d$/.test(row)).length === 4);
+		await until('answers are counted', async () =>
+			Number(await page.getAttribute('[data-testid="code-2xx"]', 'data-value')) > 0);
+		await page.check('#filter-recent');
+		await until('all phones have changed in the last minute', async () =>
+			await page.getAttribute('#map-matches', 'data-value') === String(PHONES));
 		assert.deepEqual(record.complaints, []);
 		await close();
 		assert.equal(await herd.stop(), 0);

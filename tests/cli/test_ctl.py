@@ -4,12 +4,14 @@
 import http.server
 import json
 import os
+import pty
 import socket
 import stat
+import subprocess
 import sys
 import threading
 
-from command import DONE, HOST, TESTS, USAGE, Case, main, sipherd
+from command import DONE, HOST, SIPHERD, TESTS, USAGE, Case, environment, main, sipherd
 
 sys.path.insert(0, os.path.join(TESTS, "http"))
 from server import Server, certificate, eventually  # noqa: E402
@@ -223,6 +225,8 @@ class Bad(http.server.BaseHTTPRequestHandler):
         elif self.path == "/problem":
             self.reply(500, "application/problem+json",
                        json.dumps({"title": "\x1b[31mbad", "detail": "\x07"}).encode())
+        elif self.path == "/bytes":
+            self.reply(200, "application/octet-stream", b"a\0\x1b[2Jb\x9b2J \xc3\x9f\n")
         elif self.path == "/flood":
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -268,6 +272,23 @@ class NoGood(Case):
         self.assertIn("alert", self.ctl("events").stdout)
         self.ctl("events", "--json")
 
+    def test_a_terminal_gets_no_control_codes(self):
+        """Whatever the bytes are, a capture with a proxy's words for instance; a pipe gets them as they are."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        with open(theirs, "wb") as terminal:
+            done = subprocess.run([SIPHERD, "ctl", "get", "/bytes"], stdout=terminal, timeout=60,
+                                  env=environment(SIPHERD_URL=self.url), check=False)
+        self.assertEqual(done.returncode, DONE)
+        self.assertEqual(os.read(ours, 100), "a??[2Jb?2J ß\r\n".encode())
+        piped = subprocess.run([SIPHERD, "ctl", "get", "/bytes"], stdout=subprocess.PIPE, timeout=60,
+                               env=environment(SIPHERD_URL=self.url), check=False)
+        self.assertEqual(piped.stdout, b"a\0\x1b[2Jb\x9b2J \xc3\x9f\n")
+
+    def test_a_path_that_is_too_long(self):
+        self.ctl("get", "/" + "x" * 2000, code=USAGE)
+        self.assertEqual(Bad.seen, [])
+
     def test_redirects_are_not_followed(self):
         self.assertIn("302", self.ctl("get", "/away", code=HOST).stderr)
         self.assertEqual([path for path, _ in Bad.seen], ["/away"])
@@ -295,6 +316,19 @@ class NoGood(Case):
         # Without one, none is made up: no run of ours has this port.
         self.ctl("get", "/evil")
         self.assertNotIn("Authorization", Bad.seen[0][1])
+
+    def test_localhost_is_one_address(self):
+        """Who else listens on the other one is not shown a token."""
+        try:
+            trap = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError:
+            self.skipTest("this host has no IPv6")
+        with trap:
+            trap.settimeout(0.2)
+            port = trap.getsockname()[1]
+            self.ctl("fleet", code=HOST, SIPHERD_URL=f"http://localhost:{port}")
+            with self.assertRaises(TimeoutError):
+                trap.accept()
 
     def test_nobody_listens(self):
         with socket.socket() as place:

@@ -280,7 +280,9 @@ class Evil(http.server.BaseHTTPRequestHandler):
         body = json.dumps({"name": bad, "phones_configured": 5, "mode": {
             "enabled": True, "audiocodes": bad, "spider": bad}, "link": bad, "kind": bad,
             "phones": [{"phone": 1, "user": bad, "state": bad}], "verdict": {"reasons": [bad, 7]},
-            "proxies": [{"id": bad, "address": bad}, 7], "workers": [7], "cells_us": [[1], 7]})
+            "proxies": [{"id": bad, "address": bad}, 7], "workers": [7], "cells_us": [[1], 7],
+            "seconds": [{"at_s": at, "options_sent": 1.7e308} for at in range(20)],
+            "share": -1.7e308, "at_s": 1.7e308, "phones_driven": -1.7e308})
         code = 404 if self.path == "/api/v1/events" else 200
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -298,12 +300,22 @@ class Patient(http.server.ThreadingHTTPServer):
 
 
 class NoGood(Case):
-    def test_control_characters_stay_outside(self):
+    def setUp(self):
+        super().setUp()
         server = Patient(("127.0.0.1", 0), Evil)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        top = Terminal(f"http://127.0.0.1:{server.server_port}")
+        self.url = f"http://127.0.0.1:{server.server_port}"
+
+    def test_numbers_that_nobody_has(self):
+        for screen in "12345":
+            done = sipherd("top", "--once", "--screen", screen, env={"SIPHERD_URL": self.url})
+            self.exits(done, DONE)
+            self.assertIn("overview", done.stdout)
+
+    def test_control_characters_stay_outside(self):
+        top = Terminal(self.url)
         self.addCleanup(top.close)
         top.shows("owned")
         for key in "2345?1":
