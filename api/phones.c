@@ -353,8 +353,11 @@ static void tell_binding(struct shape *shape, const struct herd_look *look)
 		return;
 	const struct herd_look *l = look != NULL ? look : &none;
 	shape_text(shape, "proxy", "where", proxy_name((enum proxy)l->active));
-	shape_count(shape, "granted_s", "how long it was granted for", l->granted_s);
-	shape_number(shape, "expires_in_s", "from now", l->binding_expires_in_ms / 1e3);
+	shape_maybe_integer(shape, "granted_s",
+		"how long it was granted for; null: not kept where a 423 has raised what is asked",
+		l->has_grant, l->granted_s);
+	shape_maybe_number(shape, "expires_in_s", "from now; null: while a refresh is in flight",
+		l->binding_timed, l->binding_expires_in_ms / 1e3);
 	shape_end(shape);
 }
 

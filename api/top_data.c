@@ -176,6 +176,7 @@ void top_states(const struct top *top, double out[WATCH_STATES])
 	}
 	out[WATCH_REGISTERED_PRIMARY] = phones_in(fleet, "registered", "primary");
 	out[WATCH_REGISTERED_REDUNDANT] = phones_in(fleet, "registered", "redundant");
-	out[WATCH_FAILING_OVER] = phones_in(fleet, "switching", "primary");
-	out[WATCH_FAILING_BACK] = phones_in(fleet, "switching", "redundant");
+	/* The proxy last tried is the one that they are on their way to. */
+	out[WATCH_FAILING_OVER] = phones_in(fleet, "switching", "redundant");
+	out[WATCH_FAILING_BACK] = phones_in(fleet, "switching", "primary");
 }

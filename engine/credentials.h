@@ -24,7 +24,8 @@
 #define CREDENTIALS_HEADER_MAX 1400 /* bytes of one Authorization header, CRLF included */
 
 struct phone_auth {
-	uint32_t expires_s;       /* raised by 423 at the active proxy, see PHONE_RAISED_EXPIRES */
+	uint32_t expires_s; /* raised by 423 at the active proxy, see PHONE_RAISED_EXPIRES; without
+			       it what the last 200 OK has granted */
 	uint32_t unregister_cseq; /* of the Expires 0 in flight */
 	uint16_t nonce_count[PROXIES];
 	uint8_t nonce_length[PROXIES]; /* 0: none; 1 where the long region knows better */

@@ -55,7 +55,6 @@ int herd_create(
 	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
 	herd->phone = take_records(n, &herd->phone_block);
 	herd->auth = take_records(n, &herd->auth_block);
-	herd->binding = calloc(n, sizeof(*herd->binding));
 	herd->limit = config->fleet_phones;
 	herd->limit_local = herd->phones;
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
@@ -64,8 +63,7 @@ int herd_create(
 	herd->credentials = credentials_create(n, config->identities, config->domain);
 	herd->messages = messages_create(&herd->config);
 	if (herd->shard == NULL || herd->phone == NULL || herd->auth == NULL ||
-		herd->binding == NULL || herd->wheel == NULL || herd->credentials == NULL ||
-		herd->messages == NULL) {
+		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL) {
 		herd_free(herd);
 		return -ENOMEM;
 	}
@@ -98,7 +96,6 @@ void herd_free(struct herd *herd)
 		wipe(herd);
 	free(herd->auth_block);
 	free(herd->phone_block);
-	free(herd->binding);
 	free(herd->shard);
 	free(herd);
 }
@@ -346,8 +343,7 @@ uint64_t herd_memory(const struct herd *herd)
 	const struct mirror *mirror = herd->config.mirror;
 	const uint64_t share = mirror != NULL ? mirror_memory(mirror) / mirror->workers : 0;
 	return sizeof(*herd) + share + (uint64_t)herd->shards * sizeof(struct herd_shard) +
-	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth) +
-						sizeof(struct phone_binding)) +
+	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth)) +
 	       wheel_memory(herd->wheel) + messages_memory(herd->messages) +
 	       credentials_memory(herd->credentials);
 }

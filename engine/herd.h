@@ -176,9 +176,11 @@ struct herd_look {
 	int32_t keepalive_timeout_in_ms; /* of the OPTIONS in flight */
 	int32_t register_in_ms;          /* armed: boot, switch, retry or refresh, by the state */
 	int32_t register_timeout_in_ms;  /* of the REGISTER in flight */
-	bool has_binding;                /* it is registered: */
-	uint32_t granted_s;              /* by the last 200 OK */
-	int32_t binding_expires_in_ms;   /* more than 1,000,000 s are told as these */
+	bool has_binding;                /* it is registered */
+	bool has_grant;                  /* not kept where a 423 has raised what is asked for */
+	uint32_t granted_s;              /* by the last 200 OK, 1,000,000 at most */
+	bool binding_timed;              /* not kept while a refresh is in flight */
+	int32_t binding_expires_in_ms;
 };
 
 struct herd;

@@ -29,11 +29,6 @@ enum shard_state {
 	SHARD_LEAVING, /* its phones are being switched off */
 };
 
-/* What a proxy has granted a phone that is REGISTERED. */
-struct phone_binding {
-	uint32_t end_ms, granted_s;
-};
-
 /* A shard, in at most one list. */
 struct herd_shard {
 	uint64_t begin_us;       /* of the ADOPT that it waits with, and the phone which that */
@@ -60,7 +55,6 @@ struct herd {
 	struct phone *phone;
 	struct phone_auth *auth;
 	void *phone_block, *auth_block; /* what holds them */
-	struct phone_binding *binding;
 	struct wheel *wheel;
 	uint32_t timers; /* entries the wheel has room for, however they are spread */
 	uint32_t queued; /* phones with a live entry: PHONE_QUEUED */
@@ -155,6 +149,8 @@ uint32_t herd_uniform(uint64_t draw, uint32_t range);
 void herd_step(
 	struct herd *herd, uint32_t local, enum phone_event event, const struct occasion *occasion);
 void herd_queue(struct herd *herd, uint32_t local);
+/* From the 200 OK that granted so much to the refresh; the same until the next REGISTER. */
+uint32_t herd_refresh_ms(const struct herd *herd, uint32_t local, uint32_t granted_s);
 void herd_unregister_ended(struct herd *herd, uint32_t local);
 void herd_start_phone(struct herd *herd, uint32_t local, uint64_t planned_us, uint32_t boot_ms);
 enum proxy herd_unregister_proxy(const struct phone *phone);

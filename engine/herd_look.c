@@ -24,6 +24,22 @@ static void look_at_timers(const struct phone *phone, uint32_t now_ms, struct he
 		out->register_timeout_in_ms = (int32_t)(phone->register_end_ms - now_ms);
 }
 
+/* The end of a binding is kept nowhere: it follows from the time of its refresh. */
+static void look_at_binding(
+	const struct herd *herd, uint32_t local, uint32_t now_ms, struct herd_look *out)
+{
+	const struct phone *phone = &herd->phone[local];
+	out->has_grant = out->has_binding && !(phone->flags & PHONE_RAISED_EXPIRES);
+	out->binding_timed = out->has_grant && out->register_armed;
+	if (out->has_grant)
+		out->granted_s = herd->auth[local].expires_s;
+	if (out->binding_timed)
+		out->binding_expires_in_ms = (int32_t)(phone->register_next_ms -
+						       herd_refresh_ms(
+							       herd, local, out->granted_s) +
+						       out->granted_s * 1000 - now_ms);
+}
+
 bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct herd_look *out)
 {
 	const struct phone *phone = herd_phone(herd, index);
@@ -42,10 +58,6 @@ bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct 
 		.keepalive_cseq = wire_cseq(phone->keepalive_cseq)};
 	look_at_timers(phone, now_ms, out);
 	out->has_binding = phone->state == PHONE_REGISTERED;
-	if (out->has_binding) {
-		const struct phone_binding *binding = &herd->binding[herd_local(herd, index)];
-		out->granted_s = binding->granted_s;
-		out->binding_expires_in_ms = (int32_t)(binding->end_ms - now_ms);
-	}
+	look_at_binding(herd, herd_local(herd, index), now_ms, out);
 	return true;
 }

@@ -206,19 +206,23 @@ static void arm_retry(struct herd *herd, uint32_t local, const struct occasion *
 
 /* Jitter never takes a refresh past 95 % of the binding's life, where an answer would come too late;
  * a fleet that asks for a later refresh by itself gets it. */
-static void arm_refresh(struct herd *herd, uint32_t local, uint32_t granted_s)
+uint32_t herd_refresh_ms(const struct herd *herd, uint32_t local, uint32_t granted_s)
 {
-	struct phone_binding *binding = &herd->binding[local];
-	binding->granted_s = granted_s;
-	if (granted_s > SECONDS_MAX)
-		granted_s = SECONDS_MAX;
-	binding->end_ms = herd->now_ms + granted_s * 1000;
 	uint32_t due_ms = (uint32_t)((uint64_t)granted_s * herd->config.refresh_permille);
 	uint32_t limit_ms = granted_s * REFRESH_LIMIT_PERMILLE;
 	if (limit_ms < due_ms)
 		limit_ms = due_ms;
 	uint32_t in_ms = jittered_ms(herd, local, due_ms, herd->phone[local].register_cseq);
-	arm_register(herd, local, in_ms < limit_ms ? in_ms : limit_ms);
+	return in_ms < limit_ms ? in_ms : limit_ms;
+}
+
+static void arm_refresh(struct herd *herd, uint32_t local, uint32_t granted_s)
+{
+	if (granted_s > SECONDS_MAX)
+		granted_s = SECONDS_MAX;
+	if (!(herd->phone[local].flags & PHONE_RAISED_EXPIRES))
+		herd->auth[local].expires_s = granted_s;
+	arm_register(herd, local, herd_refresh_ms(herd, local, granted_s));
 }
 
 static void carry_out_switch(struct herd *herd, uint32_t local, enum switch_cause cause)

@@ -26,6 +26,9 @@ uint32_t histogram_cell_high(uint32_t cell)
 
 void histogram_merge(struct histogram *into, const struct histogram *from)
 {
+	/* Also where it was only zeroed: the report of a worker that has not answered yet. */
+	if (from->count == 0)
+		return;
 	into->count += from->count;
 	into->sum += from->sum;
 	if (from->min < into->min)

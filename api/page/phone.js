@@ -28,8 +28,14 @@ function timersOf({ timers, binding }) {
 		add(REGISTER_WORDS[timers.register_what] ?? 'REGISTER', timers.register_in_ms);
 		add('REGISTER times out', timers.register_timeout_in_ms);
 	}
-	if (binding) add(`binding at the ${binding.proxy} proxy expires`, binding.expires_in_s * 1000);
+	if (binding && binding.expires_in_s !== null)
+		add(`binding at the ${binding.proxy} proxy expires`, binding.expires_in_s * 1000);
 	return list;
+}
+
+function bindingOf({ binding }) {
+	if (!binding) return 'none';
+	return binding.granted_s === null ? binding.proxy : `${binding.proxy}, granted ${clock(binding.granted_s)}`;
 }
 
 export class PhonePanel {
@@ -132,7 +138,7 @@ export class PhonePanel {
 			['keep-alives', `${count(look.keepalives_sent)} sent, ${count(look.keepalives_missed)} missed, ` +
 				`${count(look.misses)} in a row`],
 			['switches', `${count(look.failovers)} over, ${count(look.failbacks)} back`],
-			['binding', look.binding ? `${look.binding.proxy}, granted ${clock(look.binding.granted_s)}` : 'none'],
+			['binding', bindingOf(look)],
 		]);
 		this.#countDown();
 		const rows = look.transitions.map((t) => [timeOfDay(t.unix_ms, 3), place(t.from), place(t.to),

@@ -18,7 +18,7 @@ import time
 from command import DONE, HOST, SIPHERD, TESTS, USAGE, Case, environment, main, sipherd
 
 sys.path.insert(0, os.path.join(TESTS, "http"))
-from server import Server, eventually  # noqa: E402
+from server import FLEET, Server, eventually  # noqa: E402
 
 ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 # What top may send, and nothing else: home, erase, looks, alternate screen, cursor.
@@ -146,6 +146,21 @@ class Once(Running):
     def test_nobody_listens(self):
         done = self.exits(sipherd("top", "--once", "--url", "http://127.0.0.1:9"), HOST)
         self.assertIn("Does sipherd run", done.stderr)
+
+
+class Moving(Running):
+    """The primary dies, and nobody is through with the pause before a switch."""
+    arguments = ("--fault", "primary:crash@2s")
+    more = {"fleet": FLEET + "timers: { no_response: 500ms }\n"
+                             "redundancy: { switch_delay: 60s }\n"}
+
+    def test_over_is_not_back(self):
+        def moving():
+            lines = sipherd("top", "--once", env={"SIPHERD_URL": self.url}).stdout.splitlines()
+            states = {line.split()[0]: int(line.split()[1]) for line in lines[3:11]}
+            self.assertEqual(states["failing-back"], 0)
+            return states["failing-over"] > 0
+        eventually(moving, "phones that fail over")
 
 
 class Interactive(Running):

@@ -71,6 +71,10 @@ static void empty_has_no_quantile(void **state)
 	histogram_reset(&h);
 	assert_int_equal(histogram_quantile(&h, 0.5), 0);
 	assert_int_equal(h.min, UINT32_MAX);
+	static const struct histogram nothing; /* zeroed, not reset */
+	histogram_record(&h, 5);
+	histogram_merge(&h, &nothing);
+	assert_int_equal(h.min, 5);
 }
 
 int main(void)

@@ -719,21 +719,44 @@ static void a_look_tells_what_the_worker_knows(void **state)
 	assert_int_equal(look.register_in_ms, 1790000);
 	assert_int_equal(look.keepalive_in_ms, 50000);
 	assert_true(look.has_binding);
+	assert_true(look.has_grant && look.binding_timed);
 	assert_int_equal(look.granted_s, 3600);
 	assert_int_equal(look.binding_expires_in_ms, 3590000);
-	/* While a refresh is in flight the binding is what it was. */
+	/* While a refresh is in flight nobody knows when the binding ends. */
 	run_to_ms(&yard, 1790000, true);
 	ask(&yard, HERD_REREGISTER, 1, 1);
 	settle(&yard);
 	assert_true(herd_look(yard.herd, 1, 3601000000, &look));
 	assert_true(look.register_pending && !look.register_armed && look.has_binding);
 	assert_int_equal(look.granted_s, 3600);
-	assert_int_equal(look.binding_expires_in_ms, 0);
+	assert_false(look.binding_timed);
 	answer_all(&yard);
 	run_to_ms(&yard, 1810000, false);
 	assert_true(herd_look(yard.herd, 1, yard.now_us, &look));
+	assert_true(look.binding_timed);
+	assert_int_equal(look.binding_expires_in_ms, 3580000);
 	assert_true(look.keepalive_pending);
 	assert_int_equal(look.keepalive_target, PROXY_PRIMARY);
+	close_yard(&yard);
+}
+
+/* What a 423 has raised has the place of what was granted. */
+static void a_raised_expiry_hides_the_grant(void **state)
+{
+	(void)state;
+	struct yard yard;
+	struct herd_look look;
+	defaults(&yard, 1);
+	open_yard(&yard);
+	settle(&yard);
+	answer(&yard, last_sent(&yard), 423, "Min-Expires: 7200\r\n");
+	answer_all(&yard);
+	assert_true(herd_look(yard.herd, 0, yard.now_us, &look));
+	assert_true(look.has_binding);
+	assert_false(look.has_grant || look.binding_timed);
+	ask(&yard, HERD_REREGISTER, 0, 1);
+	settle(&yard);
+	assert_non_null(strstr(last_sent(&yard)->text, "Expires: 7200\r\n"));
 	close_yard(&yard);
 }
 
@@ -764,6 +787,7 @@ int main(void)
 		cmocka_unit_test(goodbyes_of_all_are_on_time),
 		cmocka_unit_test(whatever_is_asked_for_comes_about),
 		cmocka_unit_test(a_look_tells_what_the_worker_knows),
+		cmocka_unit_test(a_raised_expiry_hides_the_grant),
 	};
 	return cmocka_run_group_tests_name("orders", tests, NULL, NULL);
 }

@@ -195,6 +195,24 @@ static void what_is_no_proof(void **state)
 	close_yard(&yard);
 }
 
+/* A copy that is made again and again is what it is a copy of. */
+static void a_copy_keeps_up(void **state)
+{
+	(void)state;
+	struct yard yard;
+	static struct herd_histograms copy;
+	defaults(&yard, 3);
+	open_yard(&yard);
+	herd_histograms_reset(&copy);
+	for (uint64_t at_ms = 0; at_ms < 600000; at_ms += 100000) {
+		run_to_ms(&yard, at_ms, at_ms < 400000);
+		herd_histograms_copy(&copy, herd_histograms(yard.herd));
+		assert_memory_equal(&copy, herd_histograms(yard.herd), sizeof(copy));
+	}
+	assert_true(copy.options_rtt_us[PROXY_PRIMARY].count > 3);
+	close_yard(&yard);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +223,7 @@ int main(void)
 		cmocka_unit_test(without_a_proof_there_is_less_to_tell),
 		cmocka_unit_test(a_goodbye_in_flight_costs_the_proof),
 		cmocka_unit_test(what_is_no_proof),
+		cmocka_unit_test(a_copy_keeps_up),
 	};
 	return cmocka_run_group_tests_name("outage", tests, NULL, NULL);
 }

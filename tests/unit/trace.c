@@ -262,6 +262,14 @@ static void cut_credentials_are_masked(void **state)
 	put(&bench, 7, &frame);
 	const struct wire_message *message = show(&bench, 7)->message[0];
 	assert_memory_equal(message->frame + message->payload, HIDDEN, strlen(HIDDEN));
+	/* A checksum that reads as the beginning of the name does not hide it from us. */
+	const size_t line = strcspn(SECRET, "\n") + 1;
+	memmove(bytes + 42, bytes + 42 + line, strlen(SECRET) - line);
+	bytes[41] = 'x';
+	put(&bench, 7, &frame);
+	message = show(&bench, 7)->message[1];
+	assert_memory_equal(
+		message->frame + message->payload, &HIDDEN[line], strlen(HIDDEN) - line);
 	close_bench(&bench);
 }
 
@@ -340,7 +348,10 @@ static void files_are_blocks(void **state)
 	begin(&bench, 7);
 	for (unsigned i = 0; i < 9; i++) {
 		snprintf(text, sizeof(text), "%.*s", i, "12345678");
-		put_text(&bench, 7, text, i);
+		uint8_t bytes[128];
+		struct trace_frame frame = datagram(bytes, text, i, false);
+		frame.inbound = i % 2;
+		put(&bench, 7, &frame);
 	}
 	const struct wire_trace *seen = show(&bench, 7);
 	uint8_t *file = wire_trace_pcapng(seen, &length);
@@ -353,6 +364,8 @@ static void files_are_blocks(void **state)
 		assert_int_equal(word_at(file + at + 24), 42 + i);
 		assert_memory_equal(
 			file + at + 28, seen->message[i]->frame, seen->message[i]->length);
+		/* epb_flags: 1 came in, 2 went out */
+		assert_int_equal(word_at(file + at + size - 12), i % 2 ? 1 : 2);
 		assert_int_equal(word_at(file + at + size - 4), size);
 		at += size;
 	}

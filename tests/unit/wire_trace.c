@@ -114,6 +114,42 @@ static void trace_phones(struct stage *stage, uint32_t first)
 	}
 }
 
+static bool has_moved(const struct wire_trace *trace)
+{
+	unsigned seen = 0;
+	for (uint32_t i = 0; i < trace->count; i++)
+		if (trace->message[i]->proxy == PROXY_REDUNDANT)
+			seen |= trace->message[i]->inbound ? 1 : 2;
+	return seen == 3;
+}
+
+/* What a phone says to the other proxy is shown as that. */
+static void failover(void)
+{
+	static struct stage stage;
+	static const struct registrar_faults dead = {.crashed = true};
+	const struct timespec pause = {.tv_nsec = 10000000};
+	const struct herd_command start = {.kind = HERD_START};
+	struct wire_trace trace;
+	struct wire_error error;
+	stage_set_up(&stage, 2, ADDRESS_IPV4);
+	stage_check(!wire_open(&stage.wire, &stage.config, &error), error.message);
+	stage_check(!wire_start(stage.wire, &error), error.message);
+	wire_command(stage.wire, &start);
+	stage_wait_registered(&stage, PROXY_PRIMARY, STAGE_PHONES, true);
+	stage_check(!wire_trace(stage.wire, 5, &trace), "no trace");
+	wire_set_faults(stage.wire, PROXY_PRIMARY, &dead);
+	const time_t end = time(NULL) + STAGE_PATIENCE_S;
+	do {
+		nanosleep(&pause, NULL);
+		stage_check(!wire_trace(stage.wire, 5, &trace), "no trace");
+		check_messages(&stage, &trace);
+	} while (!has_moved(&trace) && time(NULL) < end);
+	stage_check(has_moved(&trace), "the phone did not move");
+	wire_close(stage.wire);
+	identity_free(stage.identities);
+}
+
 static void set_up(struct stage *stage, uint8_t family)
 {
 	stage_set_up(stage, 2, family);
@@ -260,6 +296,12 @@ static void registrations_are_ladders_over_ipv6(void **state)
 	stage_in_child(ladders_ipv6);
 }
 
+static void both_proxies_are_told_apart(void **state)
+{
+	(void)state;
+	stage_in_child(failover);
+}
+
 static void credentials_are_masked_beside_a_capture(void **state)
 {
 	(void)state;
@@ -284,6 +326,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(registrations_are_ladders),
 		cmocka_unit_test(registrations_are_ladders_over_ipv6),
+		cmocka_unit_test(both_proxies_are_told_apart),
 		cmocka_unit_test(credentials_are_masked_beside_a_capture),
 		cmocka_unit_test(wireshark_finds_no_fault),
 	};

@@ -166,12 +166,13 @@ class Process:
                           + self.tail()) from None
 
     def kill(self):
-        """SIGKILL to the whole group, and wait until it is gone."""
+        """SIGKILL to the whole group, and wait until it is gone: the kernel takes its time where hundreds of
+        packet sockets are to be closed."""
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self.child.wait(10)
+        self.child.wait(120)
         reap_group(self.pid)
 
     def text(self):
