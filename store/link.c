@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "measure.h"
+
 #define RING 256                /* calls: the window, an ASKING before each, and logging in */
 #define READ_BYTES (64u << 10)  /* taken from the socket at once */
 #define WRITE_BYTES (64u << 10) /* what the buffer of outgoing bytes grows by */
@@ -40,10 +42,8 @@ struct link {
 	unsigned tries; /* which of a name's addresses is next */
 	/* Replies. */
 	redisReader *reader;
-	redisReplyObjectFunctions make; /* hiredis' own with our count before them */
-	redisReplyObjectFunctions made_by;
-	size_t partial;   /* bytes read since the last complete reply */
-	uint32_t objects; /* made for the reply that is being read */
+	struct measure measure;
+	size_t partial; /* bytes read since the last complete reply */
 	/* Calls that wait for their answer: a ring. */
 	struct link_call call[RING];
 	unsigned first, calls;
@@ -58,52 +58,14 @@ struct link {
 
 static_assert(RING >= 2 * ROUTER_CALLS + 16, "an ASKING before each call, and logging in");
 
-/* A server that sends endless lists of tiny things would make us spend 20 times its bytes. */
-static bool may_make(const redisReadTask *task)
-{
-	struct link *link = task->privdata;
-	return link->objects++ < LINK_REPLY_OBJECTS_MAX;
-}
-
-static void *make_string(const redisReadTask *task, char *text, size_t length)
-{
-	struct link *link = task->privdata;
-	return may_make(task) ? link->made_by.createString(task, text, length) : NULL;
-}
-
-static void *make_array(const redisReadTask *task, int elements)
-{
-	struct link *link = task->privdata;
-	if (elements > (int)LINK_REPLY_OBJECTS_MAX)
-		return NULL;
-	return may_make(task) ? link->made_by.createArray(task, elements) : NULL;
-}
-
-static void *make_integer(const redisReadTask *task, long long value)
-{
-	struct link *link = task->privdata;
-	return may_make(task) ? link->made_by.createInteger(task, value) : NULL;
-}
-
-static void *make_nil(const redisReadTask *task)
-{
-	struct link *link = task->privdata;
-	return may_make(task) ? link->made_by.createNil(task) : NULL;
-}
-
 static bool begin_reader(struct link *link)
 {
 	link->reader = redisReaderCreate();
 	if (link->reader == NULL)
 		return false;
-	link->made_by = *link->reader->fn;
-	link->make = (redisReplyObjectFunctions){
-		make_string, make_array, make_integer, make_nil, link->made_by.freeObject};
-	link->reader->fn = &link->make;
-	link->reader->privdata = link;
+	measure_begin(&link->measure, link->reader);
 	link->reader->maxbuf = 0; /* else the buffer is given back and grown anew for every slab */
 	link->partial = 0;
-	link->objects = 0;
 	return true;
 }
 
@@ -210,12 +172,12 @@ static void take_replies(struct link *link)
 		}
 		if (reply == NULL)
 			break;
-		link->objects = 0;
+		link->measure.objects = 0;
 		link->partial = 0;
 		progress = true;
 		if (!answer_one(link, reply))
 			drop_unasked(link, reply);
-		link->made_by.freeObject(reply);
+		link->measure.made_by.freeObject(reply);
 	}
 	link->busy = false;
 	if (link->doomed)
@@ -237,7 +199,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	}
 	link->partial += (size_t)n;
-	if (link->partial > LINK_REPLY_MAX ||
+	if (link->partial > MEASURE_BYTES_MAX ||
 		redisReaderFeed(link->reader, bytes, (size_t)n) != REDIS_OK) {
 		link_drop(link, "its reply has no end");
 		return;

@@ -21,8 +21,6 @@
 #include "lookup.h"
 #include "router.h"
 
-#define LINK_REPLY_MAX (4u << 20)         /* bytes of one reply; a slab has 320,000 */
-#define LINK_REPLY_OBJECTS_MAX (1u << 18) /* of one reply; a cluster's worst map has half of it */
 #define LINK_WHY_MAX 160
 
 struct link;

@@ -75,8 +75,10 @@ static int connect_server(struct reader_way *way, struct reader_server *server)
 		return way->reason[0] != '\0'
 			       ? -EHOSTUNREACH
 			       : reader_way_fail(way, -ENOMEM, "no address to connect to");
-	if (server->context->err == 0 && redisSetTimeout(server->context, time_out()) == REDIS_OK)
+	if (server->context->err == 0 && redisSetTimeout(server->context, time_out()) == REDIS_OK) {
+		measure_begin(&server->measure, server->context->reader);
 		return 0;
+	}
 	if (is_unix)
 		reader_way_fail(way, 0, "no Redis answers at unix:%s: %s", way->target.path,
 			server->context->errstr);
@@ -87,17 +89,51 @@ static int connect_server(struct reader_way *way, struct reader_server *server)
 	return -ECONNREFUSED;
 }
 
+/* The next reply; NULL: the connection broke, or the reply is without measure. */
+static redisReply *read_one(struct reader_server *server)
+{
+	void *reply = NULL;
+	server->measure.objects = 0;
+	for (size_t bytes = 0; bytes <= MEASURE_BYTES_MAX;) {
+		if (redisGetReplyFromReader(server->context, &reply) != REDIS_OK)
+			return NULL;
+		if (reply != NULL)
+			return reply;
+		const size_t before = server->context->reader->len;
+		if (redisBufferRead(server->context) != REDIS_OK)
+			return NULL;
+		bytes += server->context->reader->len - before;
+	}
+	return NULL;
+}
+
+static redisReply *ask(
+	struct reader_server *server, int argc, const char **argv, const size_t *length)
+{
+	int written = 0;
+	if (redisAppendCommandArgv(server->context, argc, argv, length) != REDIS_OK)
+		return NULL;
+	while (!written)
+		if (redisBufferWrite(server->context, &written) != REDIS_OK)
+			return NULL;
+	return read_one(server);
+}
+
 /* A reply of any kind, or NULL when the connection broke. */
 static redisReply *send_one(struct reader_way *way, struct reader_server *server, int argc,
 	const char **argv, const size_t *length, int *error)
 {
-	redisReply *reply = redisCommandArgv(server->context, argc, argv, length);
+	redisReply *reply = ask(server, argc, argv, length);
 	if (reply != NULL)
 		return reply;
-	bool late = server->context->err == REDIS_ERR_IO && errno == EAGAIN;
-	*error = reader_way_fail(way, late ? -ETIMEDOUT : -EPIPE,
-		"the connection to Redis broke: %s",
-		late ? "no answer for 2 s" : server->context->errstr);
+	const int broke = server->context->err;
+	const bool late = broke == REDIS_ERR_IO && errno == EAGAIN;
+	const char *why = late ? "no answer for 2 s"
+			  : broke == 0 || broke == REDIS_ERR_OOM
+				  ? "what it answers is without measure"
+				  : server->context->errstr;
+	*error = reader_way_fail(
+		way, late ? -ETIMEDOUT : -EPIPE, "the connection to Redis broke: %s", why);
 	drop(server);
 	return NULL;
 }

@@ -10,6 +10,7 @@
 #include <hiredis/hiredis.h>
 #include <stdint.h>
 
+#include "measure.h"
 #include "target.h"
 
 #define READER_LINKS_MAX 64 /* masters of a cluster that one reader talks to */
@@ -18,7 +19,8 @@
 
 struct reader_server {
 	struct target_server at;
-	redisContext *context; /* NULL: not connected */
+	redisContext *context;  /* NULL: not connected */
+	struct measure measure; /* of its replies */
 };
 
 struct reader_way {
