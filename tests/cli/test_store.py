@@ -8,8 +8,10 @@ import os
 import re
 import select
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 
 from command import (ALL_THERE, DONE, FLEET, HOST, SIPHERD, TESTS, USAGE, Case, Run, environment, main,
                      sipherd)
@@ -469,6 +471,25 @@ class Many(Case):
             follower.terminate()
             follower.communicate(timeout=30)
             self.assertEqual(follower.returncode, DONE)
+
+
+class Liar(Case):
+    """No Redis at all: whoever listens there says what it likes."""
+
+    def test_a_reply_without_measure(self):
+        path = os.path.join(self.folder, "liar.sock")
+        with socket.create_server(path, family=socket.AF_UNIX) as server:
+            # Two billion elements, and no more of them than are asked for at a time.
+            threading.Thread(target=self.answer, args=(server, b"*2147483647\r\n"), daemon=True).start()
+            done = sipherd("fleet", "--store", "unix:" + path, "--fleet", "f")
+        self.exits(done, HOST)
+        self.assertIn("what it answers is without measure", done.stderr)
+
+    def answer(self, server, words):
+        client, _ = server.accept()
+        with client:
+            while client.recv(65536):
+                client.sendall(words)
 
 
 class Peek(Case):
