@@ -121,6 +121,8 @@ struct wire_snapshot {
 	struct herd_counters herd;
 	struct herd_population population;
 	struct herd_histograms histograms;
+	struct proxy_counters proxy[PROXIES]; /* of now */
+	struct series series; /* steps that all workers have closed, of all of them together */
 	struct registrar_counters registrar[PROXIES];
 	uint32_t registered_at[PROXIES]; /* by the built-in registrars' own tables */
 	struct wire_counters wire;

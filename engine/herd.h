@@ -15,9 +15,11 @@
 #include "counters.h"
 #include "histogram.h"
 #include "identity.h"
+#include "impairment.h"
 #include "mirror.h"
 #include "phone.h"
 #include "redundancy.h"
+#include "series.h"
 #include "transaction.h"
 
 #define HERD_CODES_MAX 16          /* switching codes of a registration */
@@ -108,6 +110,9 @@ enum herd_command_kind {
 	/* At once, before commands that wait. count 1: the ramp starts nobody until count 0 and goes on
 	 * then where it stood, making up for nothing. Phones that are on go on, reboots too. */
 	HERD_PAUSE,
+	/* At once, before commands that wait: from now on this is what happens to datagrams to and from
+	 * `proxy`, in place of what was there before. */
+	HERD_IMPAIR,
 };
 
 struct herd_command {
@@ -120,6 +125,7 @@ struct herd_command {
 			    */
 	struct address address; /* SET_PROXY */
 	uint64_t begin_us;      /* ADOPT */
+	struct impairment impairment; /* IMPAIR */
 };
 
 /* Shape of the slice now; phones by state and by active proxy. */
@@ -215,6 +221,9 @@ bool herd_is_quiet(const struct herd *herd);
 const struct herd_counters *herd_counters(const struct herd *herd);
 const struct herd_population *herd_population(const struct herd *herd);
 const struct herd_histograms *herd_histograms(const struct herd *herd);
+/* What each proxy was asked and how it answered: now, [PROXIES], and by steps of 100 ms. */
+const struct proxy_counters *herd_proxy_counters(const struct herd *herd);
+const struct series *herd_series(const struct herd *herd);
 void herd_histograms_reset(struct herd_histograms *histograms);
 void herd_histograms_merge(struct herd_histograms *into, const struct herd_histograms *from);
 /* Make *copy, a copy of an earlier moment or after a reset, one of now: only what has changed. */
