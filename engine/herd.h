@@ -125,7 +125,8 @@ struct herd_command {
 			    */
 	struct address address; /* SET_PROXY */
 	uint64_t begin_us;      /* ADOPT */
-	struct impairment impairment; /* IMPAIR */
+	/* IMPAIR; POWER_CUT: of the phones only those that its share concerns, 0: all */
+	struct impairment impairment;
 };
 
 /* Shape of the slice now; phones by state and by active proxy. */
