@@ -252,6 +252,9 @@ bool herd_command(struct herd *herd, const struct herd_command *command, uint64_
 	case HERD_PAUSE:
 		herd_set_paused(herd, command->count != 0);
 		return true;
+	case HERD_IMPAIR:
+		herd_impair(herd, (enum proxy)command->proxy, &command->impairment);
+		return true;
 	case HERD_SET_PROXY:
 		herd->config.proxy[command->proxy].address = command->address;
 		return true;

@@ -391,8 +391,7 @@ static void take_request(
 		c->request_unanswerable++;
 		return;
 	}
-	uint8_t *out = herd->output.buffer(
-		herd->output.context, index, proxy, (uint16_t)answer.length);
+	uint8_t *out = herd_buffer(herd, index, proxy, (uint16_t)answer.length, 0);
 	if (out == NULL) {
 		c->not_sent++;
 		return;
@@ -421,6 +420,9 @@ void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const vo
 		herd->counters.muted++;
 		return;
 	}
+	if ((herd->impaired >> proxy & 1) != 0 &&
+		herd_impair_received(herd, phone, proxy, datagram, length))
+		return;
 	enum scan_result result = scan_message(datagram, length, &message);
 	if (result == SCAN_EMPTY) {
 		herd->counters.message_keepalive++;

@@ -45,7 +45,7 @@ static bool send_options(struct herd *herd, uint32_t local)
 	struct message_fields fields;
 	messages_phone(herd->messages, index, target, &who);
 	uint16_t length = messages_options_length(herd->messages, &who);
-	uint8_t *out = herd->output.buffer(herd->output.context, index, target, length);
+	uint8_t *out = herd_buffer(herd, index, target, length, IMPAIRMENT_OPTIONS);
 	if (out == NULL) {
 		herd->counters.not_sent++;
 		return false;
@@ -82,7 +82,7 @@ static bool send_registration(struct herd *herd, uint32_t local, const struct re
 	messages_phone(herd->messages, index, r->proxy, &who);
 	uint16_t length = messages_register_length(
 		herd->messages, &who, r->expires_s, authorization_length);
-	uint8_t *out = herd->output.buffer(herd->output.context, index, r->proxy, length);
+	uint8_t *out = herd_buffer(herd, index, r->proxy, length, IMPAIRMENT_REGISTER);
 	if (out == NULL) {
 		herd->counters.not_sent++;
 		return false;

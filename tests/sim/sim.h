@@ -69,6 +69,8 @@ void sim_run_for(struct sim *sim, uint64_t us);
 void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, uint32_t count,
 	uint32_t delay_ms);
 void sim_start(struct sim *sim);
+/* HERD_IMPAIR of all slices. */
+void sim_impair(struct sim *sim, enum proxy proxy, const struct impairment *impairment);
 
 void sim_path(struct sim *sim, enum proxy proxy, enum sim_direction direction,
 	const struct sim_path *path);
