@@ -3,7 +3,7 @@
  * The inside of a herd, shared by its files: herd.c (life and time), herd_job.c (commands for many
  * phones), herd_shard.c (whose phones they are, and the ramp), herd_step.c (what a redundancy step asks
  * for), herd_outage.c (how long outages take), herd_impair.c (datagrams lost on purpose),
- * herd_record.c (what the mirror is told), herd_send.c (requests), herd_receive.c (datagrams) and
+ * herd_asked.c (what each proxy is asked, and when), herd_record.c (what the mirror is told), herd_send.c (requests), herd_receive.c (datagrams) and
  * herd_look.c (one phone for people). Nobody else includes this.
  */
 #ifndef SIPHERD_HERD_INTERNAL_H
@@ -78,8 +78,11 @@ struct herd {
 	uint32_t jobs, job_next, job_end; /* waiting jobs; local indices of the first: it has come
 					     to, and ends before */
 	struct herd_counters counters;
+	struct proxy_counters asked[PROXIES];
+	uint64_t step_end_us; /* of the step of the series that is being counted */
 	struct herd_population population;
 	struct herd_histograms histograms;
+	struct series series;
 	uint8_t lost[MESSAGE_MAX]; /* what an impairment loses is written here */
 };
 
@@ -206,6 +209,15 @@ void herd_record_recall(struct herd *herd, uint32_t local);
 
 /* herd.c */
 void herd_set_time(struct herd *herd, uint64_t now_us);
+
+/* herd_asked.c */
+/* The first datagram of a registration that begins with it. */
+void herd_count_offered(struct herd *herd, const struct phone *phone);
+/* Its 200 OK, before the phone's state changes. */
+void herd_count_accepted(struct herd *herd, const struct phone *phone, uint32_t rrd_us);
+void herd_count_rejected(struct herd *herd, enum proxy proxy, uint16_t status);
+/* Steps of the series are over. */
+void herd_end_steps(struct herd *herd, uint64_t now_us);
 
 /* herd_impair.c */
 void herd_impair(struct herd *herd, enum proxy proxy, const struct impairment *impairment);

@@ -615,6 +615,22 @@ void sim_histograms(const struct sim *sim, struct herd_histograms *out)
 		herd_histograms_merge(out, herd_histograms(sim->herd[i]));
 }
 
+struct proxy_counters sim_proxy_counters(const struct sim *sim, enum proxy proxy)
+{
+	struct proxy_counters sum = {0};
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		counters_add(&sum, &herd_proxy_counters(sim->herd[i])[proxy], proxy_counters_count);
+	return sum;
+}
+
+void sim_series(const struct sim *sim, struct series *out)
+{
+	const struct series *of[SIM_SLICES_MAX];
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		of[i] = herd_series(sim->herd[i]);
+	series_merge(out, of, sim->config.slices);
+}
+
 uint64_t sim_herd_memory(const struct sim *sim)
 {
 	uint64_t sum = 0;

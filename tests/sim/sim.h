@@ -94,6 +94,9 @@ struct herd_counters sim_counters(const struct sim *sim);
 struct herd_population sim_population(const struct sim *sim);
 /* Of all slices. */
 void sim_histograms(const struct sim *sim, struct herd_histograms *out);
+struct proxy_counters sim_proxy_counters(const struct sim *sim, enum proxy proxy);
+/* Append what all slices have closed since; *out is all zero at first. */
+void sim_series(const struct sim *sim, struct series *out);
 uint64_t sim_herd_memory(const struct sim *sim);
 uint64_t sim_own_memory(const struct sim *sim);
 
