@@ -116,7 +116,7 @@ int events_open(struct events **out, const struct picture *picture)
 	struct events *events = calloc(1, sizeof(*events));
 	if (events == NULL)
 		return -ENOMEM;
-	const struct watch_events told = {events, on_delta, on_resync, on_transition};
+	const struct watch_events told = {events, on_delta, on_resync, on_transition, NULL};
 	events->picture = *picture;
 	events->listener = calloc(EVENTS_LISTENERS_MAX, sizeof(*events->listener));
 	if (events->listener == NULL || !open_stream(events) ||
