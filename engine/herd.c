@@ -11,6 +11,8 @@
 
 void herd_set_time(struct herd *herd, uint64_t now_us)
 {
+	if (now_us >= herd->step_end_us)
+		herd_end_steps(herd, now_us);
 	herd->now_us = now_us;
 	herd->now_ms = (uint32_t)(now_us / 1000);
 }
@@ -51,6 +53,7 @@ int herd_create(
 	herd->shard = calloc(herd->shards, sizeof(*herd->shard));
 	herd_shards_empty(herd);
 	herd->record = config->mirror != NULL ? config->mirror->record : NULL;
+	herd->step_end_us = SERIES_STEP_US;
 	pacer_set(&herd->pacer, config->ramp_per_s);
 	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
 	herd->phone = take_records(n, &herd->phone_block);
@@ -136,6 +139,7 @@ static void fire_register(struct herd *herd, uint32_t local, uint32_t at_ms)
 				.timed = true};
 			phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;
 			herd->counters.register_silent++;
+			herd->asked[phone_active(phone)].register_timeout++;
 			herd_count_finished(herd, phone_active(phone), false);
 			herd_step(herd, local, EVENT_REGISTER_SILENCE, &occasion);
 		} else if (!time_before(at_ms, phone->register_next_ms)) {
@@ -159,10 +163,11 @@ static void fire_keepalive(struct herd *herd, uint32_t local, uint32_t at_ms)
 				.planned_us = deadline_us(herd, phone->keepalive_end_ms),
 				.timed = true};
 			phone->flags &= (uint16_t)~PHONE_KEEPALIVE_PENDING;
+			const enum proxy target = redundancy_keepalive_target(
+				&herd->config.redundancy, phone);
 			herd->counters.options_silent++;
-			herd_count_finished(herd,
-				redundancy_keepalive_target(&herd->config.redundancy, phone),
-				false);
+			herd->asked[target].options_timeout++;
+			herd_count_finished(herd, target, false);
 			herd_step(herd, local, EVENT_KEEPALIVE_SILENCE, &occasion);
 		} else if (!time_before(at_ms, phone->keepalive_next_ms)) {
 			herd_again_options(herd, local);
@@ -251,6 +256,9 @@ bool herd_command(struct herd *herd, const struct herd_command *command, uint64_
 		return true;
 	case HERD_PAUSE:
 		herd_set_paused(herd, command->count != 0);
+		return true;
+	case HERD_IMPAIR:
+		herd_impair(herd, (enum proxy)command->proxy, &command->impairment);
 		return true;
 	case HERD_SET_PROXY:
 		herd->config.proxy[command->proxy].address = command->address;

@@ -74,6 +74,11 @@ struct herd_config {
 struct herd_output {
 	void *context;
 	uint8_t *(*buffer)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+	/* For who wants to see what an impairment does, else NULL: a buffer for a datagram that it
+	 * loses, and one that it has held back and that is read now. */
+	uint8_t *(*lost)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+	void (*held)(void *context, uint32_t phone, enum proxy proxy, const void *datagram,
+		size_t length);
 };
 
 enum herd_command_kind {
@@ -125,7 +130,8 @@ struct herd_command {
 			    */
 	struct address address; /* SET_PROXY */
 	uint64_t begin_us;      /* ADOPT */
-	struct impairment impairment; /* IMPAIR */
+	/* IMPAIR; POWER_CUT: of the phones only those that its share concerns, 0: all */
+	struct impairment impairment;
 };
 
 /* Shape of the slice now; phones by state and by active proxy. */

@@ -19,6 +19,7 @@ struct emission {
 	uint32_t phone, block;
 	uint16_t length;
 	uint8_t proxy;
+	bool lost; /* by an impairment */
 };
 
 struct emissions {
@@ -108,7 +109,7 @@ static uint8_t *emit(struct sim *sim, struct emissions *emissions, uint32_t phon
 	}
 	uint32_t block = queue_block_take(sim->queue);
 	emissions->item[emissions->count++] = (struct emission){
-		witness_look(sim->witness, phone), phone, block, length, proxy};
+		witness_look(sim->witness, phone), phone, block, length, proxy, false};
 	return queue_block(sim->queue, block);
 }
 
@@ -116,6 +117,14 @@ static uint8_t *herd_buffer(void *context, uint32_t phone, enum proxy proxy, uin
 {
 	struct sim *sim = context;
 	return emit(sim, &sim->sent, phone, (uint8_t)proxy, n);
+}
+
+static uint8_t *herd_lost(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
+{
+	struct sim *sim = context;
+	uint8_t *buffer = emit(sim, &sim->sent, phone, (uint8_t)proxy, n);
+	sim->sent.item[sim->sent.count - 1].lost = true;
+	return buffer;
 }
 
 static uint8_t *registrar_buffer(void *context, const struct endpoint *to, uint16_t n)
@@ -174,7 +183,7 @@ static void model_look(void *context, uint32_t phone, uint64_t at_us)
 
 static void create_herds(struct sim *sim)
 {
-	struct herd_output output = {sim, herd_buffer};
+	struct herd_output output = {.context = sim, .buffer = herd_buffer, .lost = herd_lost};
 	for (uint32_t i = 0; i < sim->config.slices; i++) {
 		struct herd_config config = sim->config.herd;
 		config.first = i;
@@ -311,7 +320,10 @@ static void flush_sent(struct sim *sim)
 		witness_sent(sim->witness, &d, e->looked);
 		if (sim->config.hooks.sent)
 			sim->config.hooks.sent(sim->config.hooks.context, &d);
-		travel(sim, e, SIM_OUT);
+		if (e->lost)
+			queue_block_give(sim->queue, e->block);
+		else
+			travel(sim, e, SIM_OUT);
 	}
 	witness_event(sim->witness, UINT32_MAX, sim->now_us);
 	for (uint32_t i = 0; i < sim->sent.count; i++) {
@@ -351,6 +363,22 @@ static void at_proxy(struct sim *sim, const struct event *event)
 	flush_answered(sim);
 }
 
+/* Datagrams that an impairment has kept the herd from reading when they came. */
+static uint64_t herd_kept_away(const struct herd *herd)
+{
+	const struct herd_counters *c = herd_counters(herd);
+	return c->impaired_received + c->impaired_delayed + c->impaired_overflow;
+}
+
+/* The herd has read this; what it has sent since is judged after it. */
+static void judge_received(struct sim *sim, const struct datagram *d, bool sound)
+{
+	if (sound)
+		model_receive(sim->model, d);
+	else
+		model_disturb(sim->model, d->phone, sim->now_us);
+}
+
 static void at_phone(struct sim *sim, const struct event *event)
 {
 	const uint8_t *text = queue_block(sim->queue, event->block);
@@ -360,12 +388,11 @@ static void at_phone(struct sim *sim, const struct event *event)
 	d.proxy = event->proxy;
 	d.now_us = sim->now_us;
 	print_traced(sim, "received from", &d);
-	if (sound)
-		model_receive(sim->model, &d);
-	else
-		model_disturb(sim->model, event->phone, sim->now_us);
-	herd_datagram(sim->herd[event->phone % sim->config.slices], event->phone, event->proxy,
-		text, event->length, sim->now_us);
+	struct herd *herd = sim->herd[event->phone % sim->config.slices];
+	const uint64_t kept_away = herd_kept_away(herd);
+	herd_datagram(herd, event->phone, event->proxy, text, event->length, sim->now_us);
+	if (herd_kept_away(herd) == kept_away)
+		judge_received(sim, &d, sound);
 	flush_sent(sim);
 	model_verify(sim->model, event->phone, sim->now_us);
 	witness_event(sim->witness, event->phone, sim->now_us);
@@ -484,6 +511,15 @@ void sim_start(struct sim *sim)
 	sim_command(sim, HERD_START, 0, UINT32_MAX, 0);
 }
 
+void sim_impair(struct sim *sim, enum proxy proxy, const struct impairment *impairment)
+{
+	const struct herd_command command = {
+		.kind = HERD_IMPAIR, .proxy = (uint8_t)proxy, .impairment = *impairment};
+	advance_herds(sim);
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		assert_true(herd_command(sim->herd[i], &command, sim->now_us));
+}
+
 void sim_path(struct sim *sim, enum proxy proxy, enum sim_direction direction,
 	const struct sim_path *path)
 {
@@ -577,6 +613,22 @@ void sim_histograms(const struct sim *sim, struct herd_histograms *out)
 	herd_histograms_reset(out);
 	for (uint32_t i = 0; i < sim->config.slices; i++)
 		herd_histograms_merge(out, herd_histograms(sim->herd[i]));
+}
+
+struct proxy_counters sim_proxy_counters(const struct sim *sim, enum proxy proxy)
+{
+	struct proxy_counters sum = {0};
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		counters_add(&sum, &herd_proxy_counters(sim->herd[i])[proxy], proxy_counters_count);
+	return sum;
+}
+
+void sim_series(const struct sim *sim, struct series *out)
+{
+	const struct series *of[SIM_SLICES_MAX];
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		of[i] = herd_series(sim->herd[i]);
+	series_merge(out, of, sim->config.slices);
 }
 
 uint64_t sim_herd_memory(const struct sim *sim)
