@@ -100,6 +100,9 @@ struct drill_wave {
 	uint8_t from, to; /* enum proxy; PROXIES: any */
 	uint32_t step;    /* it begins with this step */
 	uint64_t until_ms;
+	/* FAIL_BACK, RESCUE: for so long `to` has been silent, or both have; 0: it has not been, for it
+	 * refused, or answered some. */
+	uint64_t silent_ms;
 	uint32_t share_ppm;        /* of the phones, by impairment_concerns */
 	char name[DRILL_NAME_MAX]; /* unique in the plan: "fail-over", "fail-back", "flap-3-down" */
 	char text[DRILL_TEXT_MAX];

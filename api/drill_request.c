@@ -9,7 +9,7 @@
 #include "drill_plan.h"
 #include "fleet_table.h"
 
-#define HOUR_MS 3600000ull
+#define HOUR_MS UINT64_C(3600000)
 
 enum value_kind {
 	VALUE_DURATION, /* milliseconds times `factor` */

@@ -133,9 +133,10 @@ struct herd_command {
 				  RAMP, PAUSE: count only */
 	uint32_t delay_ms; /* REBOOT, POWER_CUT, DISABLE: before a phone starts, uniform in 0..this
 			    */
-	struct address address;       /* SET_PROXY */
-	uint64_t begin_us;            /* ADOPT */
-	struct impairment impairment; /* IMPAIR */
+	struct address address; /* SET_PROXY */
+	uint64_t begin_us;      /* ADOPT */
+	/* IMPAIR; POWER_CUT: of the phones only those that its share concerns, 0: all */
+	struct impairment impairment;
 };
 
 /* Shape of the slice now; phones by state and by active proxy. */
