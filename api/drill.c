@@ -182,9 +182,8 @@ static uint64_t next_step_ms(const struct drill *drill)
 
 void drill_advance(struct drill *drill, uint64_t now_us)
 {
-	const uint64_t elapsed_ms = now_us > drill->begin_us ? (now_us - drill->begin_us) / 1000
-							     : 0;
-	while (drill->state == DRILL_RUNNING) {
+	while (drill->state == DRILL_RUNNING && now_us >= drill->begin_us) {
+		const uint64_t elapsed_ms = (now_us - drill->begin_us) / 1000;
 		uint64_t until_ms;
 		const uint32_t wave = next_wave(drill, &until_ms);
 		const uint64_t step_ms = next_step_ms(drill);
