@@ -147,7 +147,7 @@ static void print_record(const struct phone *r)
 		"    register next %u end %u cseq %u tries %u; unregister next %u end %u tries %u; "
 		"wheel %u\n",
 		phone_state_name(r->state), proxy_name(phone_active(r)), r->epoch, r->flags,
-		r->misses, r->answers, r->auth_tries, r->keepalive_due_ms, r->keepalive_next_ms,
+		r->misses, r->answers, r->auth_counted, r->keepalive_due_ms, r->keepalive_next_ms,
 		r->keepalive_end_ms, r->keepalive_cseq, r->keepalive_tries, r->register_next_ms,
 		r->register_end_ms, r->register_cseq, r->register_tries, r->unregister_next_ms,
 		r->unregister_end_ms, r->unregister_tries, r->wheel_ms);

@@ -69,6 +69,8 @@ void sim_run_for(struct sim *sim, uint64_t us);
 void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, uint32_t count,
 	uint32_t delay_ms);
 void sim_start(struct sim *sim);
+/* HERD_IMPAIR of all slices. */
+void sim_impair(struct sim *sim, enum proxy proxy, const struct impairment *impairment);
 
 void sim_path(struct sim *sim, enum proxy proxy, enum sim_direction direction,
 	const struct sim_path *path);
@@ -92,6 +94,9 @@ struct herd_counters sim_counters(const struct sim *sim);
 struct herd_population sim_population(const struct sim *sim);
 /* Of all slices. */
 void sim_histograms(const struct sim *sim, struct herd_histograms *out);
+struct proxy_counters sim_proxy_counters(const struct sim *sim, enum proxy proxy);
+/* Append what all slices have closed since; *out is all zero at first. */
+void sim_series(const struct sim *sim, struct series *out);
 uint64_t sim_herd_memory(const struct sim *sim);
 uint64_t sim_own_memory(const struct sim *sim);
 
