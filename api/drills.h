@@ -70,7 +70,8 @@ struct drills_events {
 /* What the picture points to must outlive it; its share must have a mirror that is watched. 0 or -errno. */
 int drills_open(
 	struct drills **out, const struct picture *picture, const struct drills_events *events);
-/* Aborts what runs and waits until its hooks are undone. NULL: nothing. */
+/* Aborts what runs and waits until its hooks are undone; results stay. NULL: nothing. */
+void drills_end(struct drills *drills);
 void drills_close(struct drills *drills);
 
 /*
