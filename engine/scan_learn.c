@@ -80,6 +80,11 @@ void scan_learned_close(struct scan_learned *learned)
 	learned->possible = false;
 }
 
+uint64_t scan_learned_memory(const struct scan_learned *learned)
+{
+	return learned->possible ? SCAN_SKELETONS * sizeof(*learned->skeleton) : 0;
+}
+
 #if LEARN_AVX2
 
 /* --- Learning: rare, and plain --- */
@@ -154,6 +159,18 @@ static bool vary_via(struct learner *l, const struct sip_message *m)
 	       vary_host(l, m->via_host.at, m->via_host.length);
 }
 
+/* The phone's own address in a request. */
+static bool vary_contact(struct learner *l, const struct sip_message *m)
+{
+	struct sip_contact contact;
+	struct sip_uri parts;
+	if (m->contacts == 0)
+		return true;
+	return scan_contact(m, m->contact[0], &contact) && scan_uri(m, contact.uri, &parts) &&
+	       vary_span(l, parts.user, CLASS_WORD) &&
+	       vary_host(l, parts.host.at, parts.host.length);
+}
+
 /* Digits of the CSeq, which stand right before the method and its blanks. */
 static bool vary_cseq(struct learner *l, const struct sip_message *m, struct scan_skeleton *s)
 {
@@ -171,8 +188,8 @@ static bool vary_cseq(struct learner *l, const struct sip_message *m, struct sca
 
 static bool is_to_be_learned(const struct sip_message *m, size_t length)
 {
-	return m->status != 0 && m->method == SIP_OPTIONS && length >= SCAN_LEARN_BLOCK &&
-	       length <= SCAN_LEARN_BYTES && m->vias == 1 && m->contacts == 0 && !m->contact_star &&
+	return m->method == SIP_OPTIONS && length >= SCAN_LEARN_BLOCK &&
+	       length <= SCAN_LEARN_BYTES && m->vias == 1 && m->contacts <= 1 && !m->contact_star &&
 	       m->challenges == 0 && m->credentials == 0;
 }
 
@@ -205,7 +222,8 @@ static void learn(struct scan_learned *learned, const struct sip_message *m, siz
 	s->length = 0;
 	if (!vary_via(&l, m) || !vary_cseq(&l, m, s) || !vary_span(&l, m->call_id, CLASS_WORD) ||
 		!vary_span(&l, m->from_tag, CLASS_WORD) || !vary_span(&l, m->to_tag, CLASS_WORD) ||
-		!vary_user(&l, m, m->from_uri) || !vary_user(&l, m, m->to_uri))
+		!vary_user(&l, m, m->from_uri) || !vary_user(&l, m, m->to_uri) ||
+		!vary_contact(&l, m))
 		return;
 	s->blocks = 0;
 	for (size_t at = 0; at + SCAN_LEARN_BLOCK <= length; at += SCAN_LEARN_BLOCK)
@@ -284,6 +302,7 @@ enum scan_result scan_learned_message(
 			(const uint8_t *)datagram + s->cseq_at, s->cseq_digits);
 		if (cseq <= INT32_MAX) {
 			memcpy(out, &s->message, SCAN_MESSAGE_SHORT);
+			out->contact[0] = s->message.contact[0];
 			out->base = datagram;
 			out->cseq = (uint32_t)cseq;
 			learned->recognised++;
