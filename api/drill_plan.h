@@ -156,6 +156,10 @@ extern const char *const drill_field_names[DRILL_FIELDS];
 int drill_request_set(struct drill_request *request, const char *field, const char *value,
 	char reason[DRILL_REASON_MAX]);
 
+/* The same the other way round: what drill_request_set reads. Empty text: no such field. */
+void drill_request_get(
+	const struct drill_request *request, const char *field, char out[DRILL_TEXT_MAX]);
+
 /* What may be asked of this fleet, spelled out: 0, or -EINVAL with the reason of the refusal (no
  * redundancy, no built-in registrar to drain and no hook, a field that this drill does not take, ...). */
 int drill_plan_make(struct drill_plan *plan, const char *name, const struct drill_request *request,

@@ -197,3 +197,28 @@ int drill_request_set(struct drill_request *request, const char *field, const ch
 	}
 	return unknown_field(field, reason);
 }
+
+void drill_request_get(
+	const struct drill_request *request, const char *field, char out[DRILL_TEXT_MAX])
+{
+	out[0] = '\0';
+	if (strcmp(field, "do") == 0)
+		snprintf(out, DRILL_TEXT_MAX, "%s", drill_catalogue[request->kind].name);
+	else if (strcmp(field, "proxy") == 0)
+		snprintf(out, DRILL_TEXT_MAX, "%s", proxy_name(request->proxy));
+	else if (strcmp(field, "method") == 0)
+		snprintf(out, DRILL_TEXT_MAX, "%s",
+			request->method == IMPAIRMENT_REGISTER ? "register" : "options");
+	else if (strcmp(field, "hook") == 0)
+		snprintf(out, DRILL_TEXT_MAX, "%s", request->hook);
+	for (size_t i = 0; i < sizeof(number_fields) / sizeof(number_fields[0]); i++) {
+		const struct number_field *row = &number_fields[i];
+		const void *at = (const char *)request + row->offset;
+		if (strcmp(field, row->name) == 0)
+			number_text(row,
+				(row->size == sizeof(uint64_t) ? *(const uint64_t *)at
+							       : *(const uint32_t *)at) /
+					row->factor,
+				out, DRILL_TEXT_MAX);
+	}
+}

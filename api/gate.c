@@ -142,7 +142,8 @@ static int refuse_measure(const char *name, char reason[GATE_REASON_MAX])
 	return -EINVAL;
 }
 
-static int parse_wave(struct gate *gate, const char *at, char reason[GATE_REASON_MAX])
+static int parse_wave(
+	struct gate *gate, const char *name, const char *at, char reason[GATE_REASON_MAX])
 {
 	const struct gate_measure *measure = &gate_measures[gate->measure / ENDINGS_MAX];
 	char quoted[FLEET_QUOTED_MAX];
@@ -154,13 +155,13 @@ static int parse_wave(struct gate *gate, const char *at, char reason[GATE_REASON
 	if (length == 0 || length >= sizeof(gate->wave) || at[strspn(at, allowed)] != '\0')
 		return refuse(reason, "%s is no name of a wave", fleet_quote(at, quoted));
 	if (measure->wave == NULL && measure->proxy == NULL)
-		return refuse(reason, "%s is of the whole run: leave @%s out", measure->name, at);
+		return refuse(reason, "%s is of the whole run: leave @%s out", name, at);
 	bool is_proxy = strcmp(at, "primary") == 0 || strcmp(at, "redundant") == 0;
 	if (measure->wave == NULL && !is_proxy)
 		return refuse(reason, "%s is of a proxy: write @primary or @redundant, not @%s",
-			measure->name, at);
+			name, at);
 	if (measure->proxy == NULL && is_proxy)
-		return refuse(reason, "%s is of a wave, not of a proxy: @%s", measure->name, at);
+		return refuse(reason, "%s is of a wave, not of a proxy: @%s", name, at);
 	memcpy(gate->wave, at, length + 1);
 	return 0;
 }
@@ -174,7 +175,7 @@ static int parse_parts(
 	if (!find_measure(name, &gate->measure))
 		return refuse_measure(name, reason);
 	gate->unit = gate_measures[gate->measure / ENDINGS_MAX].unit;
-	int error = parse_wave(gate, at, reason);
+	int error = parse_wave(gate, name, at, reason);
 	return error != 0 ? error : parse_limit(gate, limit, reason);
 }
 
