@@ -12,6 +12,7 @@
 #include "options.h"
 #include "output.h"
 #include "probe.h"
+#include "report_command.h"
 #include "run.h"
 #include "top.h"
 #include "view.h"
@@ -107,6 +108,8 @@ int main(int argc, char **argv)
 		status = run_monitor(&options);
 	else if (options.command == COMMAND_EXPORT)
 		status = run_export(&options);
+	else if (options.command == COMMAND_REPORT)
+		status = run_report(&options);
 	else if (options.command == COMMAND_CTL)
 		status = run_ctl(&options);
 	else if (options.command == COMMAND_TOP)

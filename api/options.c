@@ -18,12 +18,11 @@
 #define ON_REPORT (ON(COMMAND_RUN) | ON(COMMAND_DRILL))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
 #define ON_CLIENT (ON(COMMAND_CTL) | ON(COMMAND_TOP))
-#define ON_OUTPUT (ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT) | ON(COMMAND_CTL))
+#define ON_OUTPUT (ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT) | ON(COMMAND_REPORT) | ON(COMMAND_CTL))
 #define ON_ALL (ON(COMMANDS) - 1)
-#define COMMANDS_ARE                                                                               \
-	"Commands are run, check, drill, demo, registrar, import, fleet, export, probe, ctl, top " \
-	"and "                                                                                     \
-	"help."
+#define COMMANDS_ARE                                                                              \
+	"Commands are run, check, drill, demo, registrar, import, fleet, export, report, probe, " \
+	"ctl, top and help."
 
 #define FOR_MOST_MS (365ull * 86400000)
 #define SETTLE_MOST_MS 86400000
@@ -111,10 +110,12 @@ const struct option_row options_rows[] = {
 		FIELD(json),
 		"as JSON (schemas sipherd.fleet/1, sipherd.probe/1, the HTTP API's own); the feed "
 		"and events as one object per line"},
-	{"csv", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(csv),
-		"comma-separated with a header: index, user, address, port, registered, "
+	{"csv", NULL, ON(COMMAND_EXPORT) | ON(COMMAND_REPORT), VALUE_FLAG, FIELD(csv),
+		"comma-separated with a header. export: index, user, address, port, registered, "
 		"last_tried, "
-		"phase, since (UTC), proxy (where it is registered, else tried last)"},
+		"phase, since (UTC), proxy (where it is registered, else tried last). report: the "
+		"time "
+		"line of the drills, one row per 100 ms and proxy"},
 	{"sipp", NULL, ON(COMMAND_EXPORT), VALUE_FLAG, FIELD(sipp),
 		"SIPp's injection format: SEQUENTIAL, then user;auth name;password;domain;proxy's "
 		"host;its port;phone's address;its port"},
@@ -216,6 +217,9 @@ const struct command_row options_commands[COMMANDS] = {
 		0, 1},
 	[COMMAND_EXPORT] = {"export", "FLEET.yaml",
 		"write the phones and the proxy each is at, as the store has it", 1, 1},
+	[COMMAND_REPORT] = {"report", "RUN.json [B.json]",
+		"make a page (HTML) of a run's summary, or one that compares two runs", 1, 2,
+		"a summary"},
 	[COMMAND_PROBE] = {"probe", "HOST[:PORT]...",
 		"check proxies with OPTIONS over an ordinary socket, for Nagios: exit 0 OK, 1 "
 		"WARNING, 2 CRITICAL, 3 UNKNOWN",

@@ -15,8 +15,8 @@
 /* 0; -EINVAL: this is no summary that a report can be made of, and why; -errno of writing. Nothing that
  * stands in the summary can become markup. */
 int report_write(FILE *out, const json_t *run, char reason[REPORT_REASON_MAX]);
-int report_compare(FILE *out, const json_t *a, const char *a_name, const json_t *b, const char *b_name,
-	char reason[REPORT_REASON_MAX]);
+int report_compare(FILE *out, const json_t *a, const char *a_name, const json_t *b,
+	const char *b_name, char reason[REPORT_REASON_MAX]);
 /* The time line of all drills' series as CSV: unix_ms, at_ms, proxy, one column per counter and step. */
 int report_timeline_csv(FILE *out, const json_t *run, char reason[REPORT_REASON_MAX]);
 

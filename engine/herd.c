@@ -63,10 +63,12 @@ int herd_create(
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
 	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
 	herd->wheel = wheel_create(herd->timers, 0);
+	const bool held = herd_open_held(herd) == 0;
 	herd->credentials = credentials_create(n, config->identities, config->domain);
 	herd->messages = messages_create(&herd->config);
 	if (herd->shard == NULL || herd->phone == NULL || herd->auth == NULL ||
-		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL) {
+		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL ||
+		!held) {
 		herd_free(herd);
 		return -ENOMEM;
 	}
@@ -92,6 +94,7 @@ void herd_free(struct herd *herd)
 {
 	if (herd == NULL)
 		return;
+	jitter_line_close(&herd->held);
 	messages_free(herd->messages);
 	credentials_free(herd->credentials);
 	wheel_free(herd->wheel);
@@ -231,6 +234,9 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 		done += herd_advance_muted_jobs(herd, budget - done);
 		return done < budget;
 	}
+	/* Before timers: what comes at the moment of a time-out has come in time. */
+	if (herd->held.next_ms <= herd->now_us / 1000)
+		done += herd_advance_held(herd, budget - done);
 	done += herd_advance_jobs(herd, budget - done);
 	done += herd_advance_ramp(herd, budget - done);
 	done += advance_wheel(herd, budget - done);
@@ -278,6 +284,8 @@ uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us)
 		return next_us;
 	if (herd_ramp_next(herd, &start_us))
 		next_us = start_us < next_us ? start_us : next_us;
+	if (herd->held.next_ms <= next_us / 1000)
+		next_us = herd->held.next_ms * 1000;
 	uint64_t visit_us = deadline_us(herd, wheel_now_ms(herd->wheel));
 	if (visit_us >= next_us)
 		return next_us;
@@ -353,5 +361,5 @@ uint64_t herd_memory(const struct herd *herd)
 	return sizeof(*herd) + share + (uint64_t)herd->shards * sizeof(struct herd_shard) +
 	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth)) +
 	       wheel_memory(herd->wheel) + messages_memory(herd->messages) +
-	       credentials_memory(herd->credentials);
+	       credentials_memory(herd->credentials) + jitter_line_memory();
 }

@@ -26,6 +26,11 @@
 #define HERD_KEEPALIVE_CODES_MAX 3 /* codes that count as silence */
 #define HERD_HOST_MAX 256
 
+/* Room for datagrams that impairments hold back: per phone, and of one herd at least and at most. */
+#define HERD_HELD_BYTES 512u
+#define HERD_HELD_BYTES_MIN (256u << 10)
+#define HERD_HELD_BYTES_MAX (256u << 20)
+
 enum keepalive_first { KEEPALIVE_FIRST_PERIOD, KEEPALIVE_FIRST_IMMEDIATE, KEEPALIVE_FIRST_SPREAD };
 
 struct herd_proxy {
@@ -239,7 +244,8 @@ void herd_histograms_copy(struct herd_histograms *copy, const struct herd_histog
 const struct phone *herd_phone(const struct herd *herd, uint32_t index);
 /* The same for people: false when the phone is not in this slice. */
 bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct herd_look *out);
-/* Bytes taken for phones, timers and templates of this slice. */
+/* Bytes taken for phones, timers and templates of this slice. What impairments hold back comes besides,
+ * while and as far as they do: at most HERD_HELD_BYTES per phone. */
 uint64_t herd_memory(const struct herd *herd);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * The inside of a herd, shared by its files: herd.c (life and time), herd_job.c (commands for many
  * phones), herd_shard.c (whose phones they are, and the ramp), herd_step.c (what a redundancy step asks
- * for), herd_outage.c (how long outages take), herd_impair.c (datagrams lost on purpose),
+ * for), herd_outage.c (how long outages take), herd_impair.c (datagrams lost or late on purpose),
  * herd_asked.c (what each proxy is asked, and when), herd_record.c (what the mirror is told), herd_send.c (requests), herd_receive.c (datagrams) and
  * herd_look.c (one phone for people). Nobody else includes this.
  */
@@ -11,6 +11,7 @@
 
 #include "credentials.h"
 #include "herd.h"
+#include "jitter_line.h"
 #include "message.h"
 #include "pacer.h"
 #include "wheel.h"
@@ -60,6 +61,7 @@ struct herd {
 	uint32_t queued;  /* phones with a live entry: PHONE_QUEUED */
 	uint8_t impaired; /* bit p: there is an impairment of proxy p */
 	struct impairment impairment[PROXIES];
+	struct jitter_line held; /* datagrams that impairments have held back */
 	struct messages *messages;
 	struct credentials *credentials;
 	struct pacer pacer;
@@ -145,6 +147,7 @@ enum draw {
 	DRAW_BACKOFF,
 	DRAW_LOSS_SENT,
 	DRAW_LOSS_RECEIVED,
+	DRAW_DELAY
 };
 
 /* A hash of seed, phone, epoch, purpose and n: the same in every run and however phones are sliced.
@@ -227,6 +230,15 @@ bool herd_loses_sent(
 	struct herd *herd, uint32_t phone, enum proxy proxy, uint16_t length, uint8_t method);
 /* True: the herd does not read it, or not now. */
 bool herd_impair_received(
+	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length);
+
+int herd_open_held(struct herd *herd); /* -ENOMEM */
+/* Read what has been held back long enough. */
+uint32_t herd_advance_held(struct herd *herd, uint32_t budget);
+
+/* herd_receive.c: a datagram for a phone that may take it */
+bool herd_may_take(const struct herd *herd, uint32_t phone);
+void herd_read(
 	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length);
 
 /* Where a datagram of n bytes is to be written; NULL: there is no buffer. */

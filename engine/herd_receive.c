@@ -410,7 +410,7 @@ static void take_request(
 
 /* A phone that is being left, or a whole herd without a lease, could only answer. Its memory is
  * fetched while the datagram is read. */
-static bool may_take(const struct herd *herd, uint32_t index)
+bool herd_may_take(const struct herd *herd, uint32_t index)
 {
 	const uint32_t local = herd_local(herd, index);
 	__builtin_prefetch(&herd->phone[local], 1);
@@ -419,18 +419,10 @@ static bool may_take(const struct herd *herd, uint32_t index)
 	return herd->shard[index / SHARD_PHONES].state != SHARD_LEAVING && !herd_is_muted(herd);
 }
 
-void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
-	size_t length, uint64_t now_us)
+void herd_read(
+	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length)
 {
 	struct sip_message message;
-	herd_set_time(herd, now_us);
-	if (!may_take(herd, phone)) {
-		herd->counters.muted++;
-		return;
-	}
-	if ((herd->impaired >> proxy & 1) != 0 &&
-		herd_impair_received(herd, phone, proxy, datagram, length))
-		return;
 	enum scan_result result = scan_message(datagram, length, &message);
 	if (result == SCAN_EMPTY) {
 		herd->counters.message_keepalive++;
@@ -446,6 +438,19 @@ void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const vo
 		take_request(herd, phone, proxy, &message);
 }
 
+void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
+	size_t length, uint64_t now_us)
+{
+	herd_set_time(herd, now_us);
+	if (!herd_may_take(herd, phone)) {
+		herd->counters.muted++;
+		return;
+	}
+	if ((herd->impaired >> proxy & 1) == 0 ||
+		!herd_impair_received(herd, phone, proxy, datagram, length))
+		herd_read(herd, phone, proxy, datagram, length);
+}
+
 void herd_unreachable(struct herd *herd, uint32_t index, enum proxy proxy, uint64_t now_us)
 {
 	herd_set_time(herd, now_us);
@@ -453,7 +458,7 @@ void herd_unreachable(struct herd *herd, uint32_t index, enum proxy proxy, uint6
 	struct phone *phone = &herd->phone[local];
 	struct occasion occasion = {.planned_us = now_us};
 	herd->counters.icmp_unreachable++;
-	if (!herd->config.icmp_fails || !may_take(herd, index))
+	if (!herd->config.icmp_fails || !herd_may_take(herd, index))
 		return;
 	if ((phone->flags & PHONE_REGISTER_PENDING) && phone_active(phone) == proxy) {
 		phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;

@@ -46,6 +46,7 @@ struct sim {
 	struct queue *queue;
 	struct random random;
 	struct emissions sent, answered;
+	uint32_t held; /* phone that has just read what an impairment held back, or UINT32_MAX */
 	uint64_t now_us;
 	uint32_t traced; /* phone whose datagrams are printed, or UINT32_MAX */
 };
@@ -138,6 +139,9 @@ static uint8_t *registrar_buffer(void *context, const struct endpoint *to, uint1
 	return emit(answers->sim, &answers->sim->answered, phone, (uint8_t)answers->proxy, n);
 }
 
+static void herd_held(
+	void *context, uint32_t phone, enum proxy proxy, const void *datagram, size_t length);
+
 /* ---- what the model asks ---- */
 
 const struct phone *sim_phone(const struct sim *sim, uint32_t phone)
@@ -183,7 +187,8 @@ static void model_look(void *context, uint32_t phone, uint64_t at_us)
 
 static void create_herds(struct sim *sim)
 {
-	struct herd_output output = {.context = sim, .buffer = herd_buffer, .lost = herd_lost};
+	struct herd_output output = {
+		.context = sim, .buffer = herd_buffer, .lost = herd_lost, .held = herd_held};
 	for (uint32_t i = 0; i < sim->config.slices; i++) {
 		struct herd_config config = sim->config.herd;
 		config.first = i;
@@ -227,6 +232,7 @@ struct sim *sim_create(const struct sim_config *config)
 	herd->identities = sim->identities;
 	herd->seed = random_next(&sim->random);
 	herd->secret = random_next(&sim->random);
+	sim->held = UINT32_MAX;
 	set_proxies(sim, herd);
 	sim->queue = queue_create();
 	assert_int_equal(mirror_create(&sim->mirror, herd->fleet_phones, config->slices,
@@ -417,12 +423,38 @@ static void happen(struct sim *sim, const struct event *event)
 		queue_block_give(sim->queue, event->block);
 }
 
+/* What a herd has done since is judged, of who has read what was held back too. */
+static void flush_advanced(struct sim *sim)
+{
+	flush_sent(sim);
+	if (sim->held == UINT32_MAX)
+		return;
+	model_verify(sim->model, sim->held, sim->now_us);
+	witness_event(sim->witness, sim->held, sim->now_us);
+	sim->held = UINT32_MAX;
+}
+
+static void herd_held(
+	void *context, uint32_t phone, enum proxy proxy, const void *datagram, size_t length)
+{
+	struct sim *sim = context;
+	struct datagram d;
+	flush_advanced(sim);
+	const bool sound = datagram_read(datagram, length, &d);
+	d.phone = phone;
+	d.proxy = (uint8_t)proxy;
+	d.now_us = sim->now_us;
+	print_traced(sim, "received late from", &d);
+	judge_received(sim, &d, sound);
+	sim->held = phone;
+}
+
 static void advance_herds(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->config.slices; i++) {
 		while (!herd_advance(sim->herd[i], sim->now_us, sim->config.budget))
-			flush_sent(sim);
-		flush_sent(sim);
+			flush_advanced(sim);
+		flush_advanced(sim);
 	}
 }
 

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "report.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report_internal.h"
+
+static int refuse(char reason[REPORT_REASON_MAX], const char *what)
+{
+	snprintf(reason, REPORT_REASON_MAX, "%s", what);
+	return -EINVAL;
+}
+
+/* Where something else stands than what it must be, a report could only mislead. */
+static bool is_array_of(const json_t *array, json_type type)
+{
+	if (!json_is_array(array))
+		return false;
+	for (size_t i = 0; i < json_array_size(array); i++)
+		if (json_typeof(json_array_get(array, i)) != type)
+			return false;
+	return true;
+}
+
+static bool drill_is_well(const json_t *drill)
+{
+	const json_t *series = json_object_get(drill, "series");
+	if (!is_array_of(json_object_get(drill, "steps"), JSON_OBJECT) ||
+		!is_array_of(json_object_get(drill, "waves"), JSON_OBJECT))
+		return false;
+	return is_array_of(json_object_get(series, "columns"), JSON_STRING) &&
+	       is_array_of(json_object_get(series, "primary"), JSON_ARRAY) &&
+	       is_array_of(json_object_get(series, "redundant"), JSON_ARRAY);
+}
+
+int report_check(const json_t *run, char reason[REPORT_REASON_MAX])
+{
+	static const char *const objects[] = {
+		"verdict", "fleet", "datagrams", "losses", "histograms"};
+	const char *schema = report_text(run, "schema");
+	if (strcmp(schema, "sipherd.run/1") != 0) {
+		snprintf(reason, REPORT_REASON_MAX,
+			"its schema is '%.60s', a report needs the summary of a run, sipherd.run/1",
+			schema);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
+		if (json_is_object(json_object_get(run, objects[i])))
+			continue;
+		snprintf(reason, REPORT_REASON_MAX,
+			"it has no '%s', as summaries of runs with phones have", objects[i]);
+		return -EINVAL;
+	}
+	const json_t *drills = json_object_get(run, "drills");
+	if (drills == NULL)
+		return 0;
+	if (!is_array_of(drills, JSON_OBJECT))
+		return refuse(reason, "its 'drills' are no array of objects");
+	for (size_t i = 0; i < json_array_size(drills); i++)
+		if (!drill_is_well(json_array_get(drills, i)))
+			return refuse(reason,
+				"one of its drills has no 'steps', 'waves' or 'series' as "
+				"docs/measures.md describes them");
+	return 0;
+}
+
+static void write_steps(struct page *page, const json_t *drill)
+{
+	static const char *const heads[] = {"", "at", "what happened"};
+	const json_t *steps = report_at(drill, "steps");
+	table_begin(page, "Steps, as they happened", heads, 3);
+	for (size_t i = 0; i < json_array_size(steps) && i < SHOWN_ROWS_MAX; i++) {
+		const json_t *step = json_array_get(steps, i);
+		char number[WORD_MAX];
+		snprintf(number, sizeof(number), "%zu", i + 1);
+		table_row(page, number);
+		table_cell(page, "%s", word_ms(report_number(step, "at_ms"), WORD));
+		table_cell(page, "%s", report_text(step, "text"));
+	}
+	table_end(page);
+}
+
+static void write_drill(struct page *page, const struct drill_view *view)
+{
+	const json_t *waves = report_at(view->drill, "waves");
+	element(page, "h2", "chapter", "Drill: %s", report_text(view->drill, "title"));
+	element(page, "p", NULL, "The question: %s?", report_text(view->drill, "question"));
+	write_steps(page, view->drill);
+	report_waves_glance(page, waves);
+	for (size_t i = 0; i < json_array_size(waves) && i < SHOWN_WAVES_MAX; i++)
+		report_wave(page, view, json_array_get(waves, i), (unsigned)i);
+}
+
+static void write_head(struct page *page, const json_t *run)
+{
+	put(page, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+		  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+		  "style-src 'unsafe-inline'; img-src data:\"/>\n"
+		  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+		  "<meta name=\"color-scheme\" content=\"light dark\"/>\n"
+		  "<link rel=\"icon\" href=\"data:,\"/>\n<title>");
+	say(page, "%s: report of a drill", report_text(run, "fleet.fleet"));
+	put(page, "</title>\n<style>");
+	put(page, report_style);
+	put(page, "</style>\n</head>\n<body>\n");
+}
+
+static void write_page(struct page *page, const json_t *run)
+{
+	const json_t *drills = report_at(run, "drills");
+	write_head(page, run);
+	put(page, "<header>");
+	element(page, "p", "brand", "sipherd report");
+	element(page, "h1", NULL, "%s", report_text(run, "fleet.fleet"));
+	put(page, "</header>\n<main>\n");
+	for (size_t i = 0; i < json_array_size(drills) && i < SHOWN_DRILLS_MAX; i++) {
+		const struct drill_view view = {run, json_array_get(drills, i), (unsigned)i};
+		write_drill(page, &view);
+	}
+	put(page, "</main>\n</body>\n</html>\n");
+}
+
+int report_write(FILE *out, const json_t *run, char reason[REPORT_REASON_MAX])
+{
+	const int status = report_check(run, reason);
+	if (status != 0)
+		return status;
+	struct page *page = calloc(1, sizeof(*page));
+	if (page == NULL)
+		return -ENOMEM;
+	page->out = out;
+	write_page(page, run);
+	free(page);
+	return ferror(out) ? -EIO : 0;
+}
