@@ -217,6 +217,9 @@ void report_wave(
 		report_text(wave, "text"), word_count(report_number(wave, "phones"), WORD),
 		word_ms(report_number(wave, "lasted_ms"), WORD),
 		word_ms(report_number(wave, "at_ms"), WORD));
+	page->findings.count = 0;
+	explain_wave(&page->findings, view, wave);
+	findings_write(page, &page->findings);
 	draw_curve(page, view, wave);
 	put(page, "<div class=\"pair\">\n");
 	draw_outage(page, wave);
@@ -230,6 +233,22 @@ void report_wave(
 	put(page, "</div></div>\n");
 	table_peak(page, wave);
 	put(page, "</section>\n");
+}
+
+void findings_write(struct page *page, const struct findings *all)
+{
+	static const char *const moods[MOODS] = {"plain", "good", "warn", "bad"};
+	if (all->count == 0)
+		return;
+	put(page, "<ul class=\"findings\">\n");
+	for (unsigned i = 0; i < all->count; i++) {
+		fprintf(page->out, "<li class=\"%s\"><b>", moods[all->finding[i].mood]);
+		say(page, "%s", all->finding[i].title);
+		put(page, "</b>");
+		say(page, "%s", all->finding[i].text);
+		put(page, "</li>\n");
+	}
+	put(page, "</ul>\n");
 }
 
 void report_waves_glance(struct page *page, const json_t *waves)
