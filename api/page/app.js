@@ -336,7 +336,7 @@ function askAgainAndAgain() {
 
 const list = new EventList();
 const marks = new Marks();
-const drill = new DrillConsole({ now: sipherdMs, fleet: () => state.fleet, marked: addMarks });
+const drill = new DrillConsole({ fleet: () => state.fleet, marked: addMarks });
 const load = new LoadControl(() => map.phones);
 
 async function loadTimeline() {
@@ -417,7 +417,8 @@ const stream = new EventStream({
 	drill: (told) => {
 		list.drill(told);
 		addMarks([markOf(told)]);
-		drill.event(told);
+		list.showFault(told.unix_ms, marks.inForce());
+		drill.event();
 	},
 	bye: (told) => list.note(sipherdMs(), 'warning', `sipherd says goodbye: ${told.reason}`),
 }, (word, next, why) => {

@@ -52,13 +52,14 @@ function drawFlag(context, { mark, left, top, width }, colour, ground, lit) {
 export function marksPlugin(now) {
 	return {
 		id: 'sipherd-marks',
-		afterDatasetsDraw({ ctx: context, chartArea: area, scales }) {
+		afterDatasetsDraw({ ctx: context, chartArea: area, scales, canvas }) {
 			const { marks, lit } = now();
-			if (marks.length === 0) return;
+			const flags = flagsOf(marks, scales.x, area);
+			canvas.dataset.marks = String(flags.length);
+			if (flags.length === 0) return;
 			const style = getComputedStyle(document.documentElement);
 			const colour = (name) => style.getPropertyValue(name).trim();
 			const ground = colour('--card');
-			const flags = flagsOf(marks, scales.x, area);
 			context.save();
 			for (const flag of flags)
 				drawLine(context, flag, area, colour(`--m-${flag.mark.kind}`), flag.mark.number === lit);
@@ -119,7 +120,8 @@ export class MarkList {
 		this.pinned = 0;
 		this.lit(0);
 		this.list.replaceChildren(...marks.map((mark) => this.#row(mark)));
-		if (focused !== null) this.list.querySelector(`[data-number="${focused}"]`)?.focus({ preventScroll: true });
+		if (focused === null) this.list.scrollTop = this.list.scrollHeight;
+		else this.list.querySelector(`[data-number="${focused}"]`)?.focus({ preventScroll: true });
 		setText(byId('marks-count'), `${marks.length}`);
 	}
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The drill console: choose and plan, confirm and start, watch and abort, and what came of it.
-import { getJson, readsNeedToken, send, ask } from './api.js';
+import { ask, getJson, readsNeedToken, send } from './api.js';
 import { byId, make, setFacts, setTable, setText } from './dom.js';
 import * as words from './drilltext.js';
 import { clock, count, timeOfDay } from './format.js';
-import { marksOf } from './marks.js';
+import { markOf } from './marks.js';
 
-const RECENT_MS = 900000; // charts go no further back
 const ABORTS = ['drill-abort', 'drill-strip-abort'];
 
 function field({ name, label, hint, choices, standard, help }) {
@@ -21,12 +20,12 @@ function field({ name, label, hint, choices, standard, help }) {
 }
 
 export class DrillConsole {
-	// now() -> sipherd's unix ms; fleet() -> its name; marked(marks): of drills of the past.
-	constructor({ now, fleet, marked }) {
-		Object.assign(this, { now, fleet, marked });
+	// fleet() -> its name; marked(marks): what sipherd remembers to have done.
+	constructor({ fleet, marked }) {
+		Object.assign(this, { fleet, marked });
 		this.catalogue = [];
 		this.running = null; // of GET drills, and at: when it was said, performance.now()
-		this.stepNow = ''; // its newest step, in words
+		this.step = ''; // its newest step, in words
 		this.planned = null; // the body of the request that is shown as a plan
 		this.results = new Map(); // id: element of `drills`
 		this.shown = 0; // the drill whose result is shown
@@ -68,15 +67,17 @@ export class DrillConsole {
 
 	async refresh() {
 		const round = ++this.round;
-		const { running, catalogue, plans, finished } = await getJson('drills');
+		const { running, catalogue, plans, finished, marks } = await getJson('drills');
 		if (round !== this.round) return;
-		this.#offer(catalogue, plans);
+		this.#offer(catalogue, plans ?? []);
+		this.marked(marks.map(markOf));
+		this.step = marks.filter(({ id, phase }) => id === running?.id && phase === 'step').pop()?.text ?? '';
 		const before = this.running?.id ?? 0;
 		this.running = running ? { ...running, at: performance.now() } : null;
 		if (before !== (running?.id ?? 0)) this.#turn(before);
 		this.#showRunning();
 		this.#listFinished(finished);
-		await this.#learn(finished);
+		if (finished.some(({ id }) => id === this.shown)) await this.#learn(this.shown);
 	}
 
 	// Once a second: while one runs its waves grow, else little changes.
@@ -85,8 +86,7 @@ export class DrillConsole {
 		if (this.told && (this.running !== null || this.looks === 0)) await this.refresh();
 	}
 
-	event({ phase, text }) {
-		if (phase === 'began' || phase === 'step') this.stepNow = text;
+	event() {
 		this.refresh().catch(() => {});
 	}
 
@@ -100,15 +100,11 @@ export class DrillConsole {
 		this.told = true;
 	}
 
-	// Steps of those that ended not long ago, for the charts; and the result that somebody waits for.
-	async #learn(finished) {
-		for (const { id, begin_unix_ms: begin, duration_ms: lasted } of finished) {
-			if (this.results.has(id) || (begin + lasted < this.now() - RECENT_MS && id !== this.shown)) continue;
-			const result = await getJson(`drills/${id}`);
-			this.results.set(id, result);
-			this.marked(marksOf(id, result));
-			if (id === this.shown) this.#showResult(id);
-		}
+	// The result that somebody waits for.
+	async #learn(id) {
+		if (this.results.has(id)) return;
+		this.results.set(id, await getJson(`drills/${id}`));
+		if (id === this.shown) this.#showResult(id);
 	}
 
 	/* --- Choosing --- */
@@ -228,7 +224,6 @@ export class DrillConsole {
 		if (running) {
 			this.#forgetPlan();
 			this.#showResult(0);
-			this.stepNow = '';
 			for (const id of ABORTS) byId(id).removeAttribute('aria-busy');
 		} else {
 			this.shown = before;
@@ -243,8 +238,8 @@ export class DrillConsole {
 		setText(byId('drill-title'), running.title);
 		setText(byId('drill-strip-name'), running.title);
 		const step = words.stepText(running);
-		setText(byId('drill-step'), this.stepNow === '' ? step : `${step}: ${this.stepNow}`);
-		setText(byId('drill-strip-step'), step);
+		setText(byId('drill-step'), this.step === '' ? step : `${step}: ${this.step}`);
+		setText(byId('drill-strip-step'), words.outText(running));
 		this.#showWaves(running.waves ?? []);
 		this.#showClock();
 	}
@@ -264,8 +259,8 @@ export class DrillConsole {
 			setText(state, words.waveState(wave));
 			bar.children[0].style.width = `${words.waveShare(detected, concerned) * 100}%`;
 			bar.children[1].style.width = `${words.waveShare(back, concerned) * 100}%`;
-			setText(figures, `${count(concerned)} concerned \u00b7 ${words.shareText(detected, concerned)} noticed \u00b7 ` +
-				`${words.shareText(back, concerned)} back`);
+			setText(figures, wave.begun ? `${count(concerned)} concerned \u00b7 ${words.shareText(detected, concerned)} ` +
+				`noticed \u00b7 ${words.shareText(back, concerned)} back` : '');
 		});
 	}
 
@@ -275,6 +270,7 @@ export class DrillConsole {
 		const at = running.at_ms + (performance.now() - running.at);
 		const left = words.leftText(running.end_ms - at);
 		setText(byId('drill-left'), `${clock(at / 1000)} of ${clock(running.end_ms / 1000)} \u00b7 ${left}`);
+		setText(byId('drill-next'), words.nextText(running.next, at));
 		setText(byId('drill-strip-left'), left);
 		byId('drill-bar').style.width = `${Math.min(1, at / Math.max(1, running.end_ms)) * 100}%`;
 	}
@@ -315,8 +311,9 @@ export class DrillConsole {
 
 	async #look(id) {
 		try {
-			if (!this.results.has(id)) this.results.set(id, await getJson(`drills/${id}`));
-			this.#showResult(this.shown === id && !byId('drill-result').hidden ? 0 : id);
+			const again = this.shown === id && !byId('drill-result').hidden;
+			await this.#learn(id);
+			this.#showResult(again ? 0 : id);
 		} catch (problem) {
 			this.#trouble(problem.message);
 		}

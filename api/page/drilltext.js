@@ -21,20 +21,12 @@ const FIELDS = {
 	hook: { label: 'Hook that makes the outage', hint: 'a name of the fleet file' },
 };
 
-// Of one entry of the catalogue: [{ name, label, hint, choices, standard }]. A field is a name, or an
-// object with its default and the values it may take.
-export function fieldsOf(entry) {
-	return (entry.fields ?? []).map((field) => {
-		const given = typeof field === 'string' ? { name: field } : field;
-		const known = FIELDS[given.name] ?? {};
-		return {
-			name: given.name,
-			label: known.label ?? given.name.replaceAll('_', ' '),
-			hint: known.hint ?? '',
-			choices: given.values ?? known.choices ?? null,
-			standard: given.default === undefined || given.default === null ? '' : String(given.default),
-			help: given.help ?? '',
-		};
+// Of one entry of the catalogue: [{ name, label, hint, choices, standard }]. standard: what it takes where
+// nothing is given; empty: that is not known.
+export function fieldsOf({ fields, defaults }) {
+	return fields.map((name) => {
+		const { label = name.replaceAll('_', ' '), hint = '', choices = null } = FIELDS[name] ?? {};
+		return { name, label, hint, choices, standard: defaults?.[name] ?? '' };
 	});
 }
 
@@ -60,12 +52,12 @@ export function planFacts({ end_ms: end, steps, waves, forecast }) {
 		['steps', count((steps ?? []).length)], ['waves measured', count((waves ?? []).length)]];
 	if (!forecast) return facts;
 	const bound = forecast.known ? '' : 'at most ';
-	const rate = (n, unit) => (Number.isFinite(n) ? `${bound}${brief(n)} ${unit}` : '\u2013');
+	const most = (n) => (Number.isFinite(n) ? `${bound}${brief(n)}` : '\u2013');
 	return [...facts,
-		['now', `${brief(forecast.steady_per_s)} requests /s`],
-		['REGISTER, busiest second', rate(forecast.register_per_s, '/s')],
-		['REGISTER, busiest 0.1 s', rate(forecast.register_per_100ms, 'at once')],
-		['OPTIONS while a proxy is silent', `${brief(forecast.options_datagrams_per_s)} datagrams /s`]];
+		['requests before it', `${brief(forecast.steady_per_s)} /s`],
+		['REGISTER in the busiest second', most(forecast.register_per_s)],
+		['REGISTER in the busiest 0.1 s', most(forecast.register_per_100ms)],
+		['OPTIONS while a proxy is silent', `${brief(forecast.options_datagrams_per_s)} /s`]];
 }
 
 /* --- While it runs --- */
@@ -76,15 +68,25 @@ export function leftText(leftMs) {
 }
 
 export function stepText({ step, steps }) {
-	return Number.isFinite(step) && Number.isFinite(steps) ? `Step ${step} of ${steps}` : 'Running';
+	return `Step ${step} of ${steps}`;
+}
+
+// next: the step to come, or null.
+export function nextText(next, atMs) {
+	if (!next) return '';
+	return `In ${clock(Math.max(0, Math.ceil((next.at_ms - atMs) / 1000)))}: ${next.text}`;
+}
+
+export function outText({ phones_out: out }) {
+	return out === 1 ? '1 phone out' : `${count(out)} phones out`;
 }
 
 export function waveShare(n, concerned) {
 	return concerned > 0 ? Math.max(0, Math.min(1, n / concerned)) : 0;
 }
 
-export function waveState({ concerned, back, running, detected }) {
-	if (!running && concerned === 0 && detected === 0) return 'to come';
+export function waveState({ begun, running, concerned, back }) {
+	if (!begun) return 'to come';
 	if (running) return 'now';
 	return back >= concerned ? 'all back' : `${count(concerned - back)} not back`;
 }
@@ -114,20 +116,15 @@ export function verdictOf({ outcome, reason, waves, totals, incomplete }) {
 	const out = (waves ?? []).reduce((sum, wave) => sum + (wave.kind === 'watch' ? 0 : wave.out), 0);
 	const stranded = totals?.stranded ?? 0;
 	const parts = [];
-	if (outcome === 'aborted') parts.push(`Aborted${reason ? `: ${reason}` : ''}; everything was restored.`);
-	if (outcome !== 'aborted')
+	const why = String(reason ?? '').replace(/^aborted\b ?/, '');
+	if (outcome === 'aborted') parts.push(`Aborted${why === '' ? '' : ` (${why})`}: everything was restored.`);
+	else
 		parts.push(out === 0 ? 'Every phone came back in every wave.'
 			: `${count(out)} phones were not back when their wave ended.`);
 	if (stranded > 0) parts.push(`${count(stranded)} stranded at the end.`);
 	if (incomplete) parts.push('Some transitions were lost: figures are incomplete.');
 	return { good: outcome !== 'aborted' && out === 0 && stranded === 0 && !incomplete, text: parts.join(' ') };
 }
-
-export function outcomeText({ outcome, reason }) {
-	return outcome === 'aborted' && reason ? `aborted: ${reason}` : String(outcome ?? '\u2013');
-}
-
-/* --- Waves on the recovery card --- */
 
 export function shareText(n, concerned) {
 	return `${count(n)} (${percent(waveShare(n, concerned))})`;

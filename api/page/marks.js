@@ -3,7 +3,7 @@
 // are marked on the charts, say what is wrong now, and when waves begin. Pure.
 
 const KEPT = 256;
-const SAME_MS = 400; // told twice: as an event and in a drill's result
+const SAME_MS = 400; // told twice: as an event and in the list
 const BESIDE_MS = 200; // a step says more than the beginning or the end beside it
 
 // A fault of --fault, as a run tells it: "the primary proxy crashed". Null: another alert.
@@ -11,18 +11,12 @@ export function faultOf({ text, unix_ms: unixMs }) {
 	const told = /^the (primary|redundant) proxy (.+)/.exec(text);
 	// Over at once: nothing is wrong after it.
 	const restores = told !== null && /^(serves again|forgot all bindings)$/.test(told[2]);
-	return told === null ? null : { drill: 0, title: '', phase: 'step', text, unixMs, proxy: told[1], restores };
+	return told === null ? null : { drill: 0, phase: 'step', text, unixMs, proxy: told[1], restores };
 }
 
-export function markOf({ id, title, phase, text, unix_ms: unixMs, proxy, restores }) {
-	return { drill: id, title, phase, text, unixMs, proxy: proxy ?? null, restores: restores === true };
-}
-
-// Those of a drill that was over, or under way, before this page was opened.
-export function marksOf(id, { title, steps, begin_unix_ms: begin }) {
-	if (!Array.isArray(steps)) return [];
-	return steps.map(({ at_ms: at, text, proxy, restores }) =>
-		markOf({ id, title, phase: 'step', text, unix_ms: begin + at, proxy, restores }));
+// From an event, or from the list of GET /api/v1/drills: also of what was done before this page was opened.
+export function markOf({ id, phase, text, unix_ms: unixMs, proxy, restores }) {
+	return { drill: id, phase, text, unixMs, proxy: proxy ?? null, restores: restores === true };
 }
 
 // out: something is taken away; back: it is given back; end: a drill is over.
