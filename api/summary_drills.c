@@ -93,7 +93,7 @@ static void print_oddities(const json_t *wave, FILE *out)
 		fprintf(out, "    out longer than 60 s: %s, 120 s: %s, 300 s: %s\n",
 			counted(longer, "60", a), counted(longer, "120", b),
 			counted(longer, "300", c));
-	if (number(wave, "left") > 0)
+	if (strcmp(text(wave, "kind"), "watch") == 0 && number(wave, "left") > 0)
 		fprintf(out, "    left           %s phones\n", counted(wave, "left", a));
 	if (number(wave, "flaps") > 0)
 		fprintf(out, "    flapped        %s phones, %s times\n",
@@ -128,7 +128,7 @@ static void print_proxy(const json_t *proxies, const char *name, FILE *out)
 	if (!json_is_object(proxy))
 		return;
 	fprintf(out, "  %-10s peak %.0f REGISTER/s, %.0f in 100 ms, %.0f OPTIONS/s", name,
-		number(proxy, "peak_register_per_s"), number(proxy, "peak_register_per_100ms") / 10,
+		number(proxy, "peak_register_per_s"), number(proxy, "peak_register_per_100ms"),
 		number(proxy, "peak_options_per_s"));
 	if (number(ira, "attempts") > 0)
 		fprintf(out, "; IRA %.3f %% of %s, %s of these time-outs",
