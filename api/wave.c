@@ -293,9 +293,12 @@ static bool breaks(const struct drill_step *step)
 	}
 }
 
-bool wave_primary_serves(const struct waves *waves, uint64_t now_us)
+bool wave_primary_serves(const struct waves *waves, uint32_t wave)
 {
-	const uint64_t now_ms = (now_us - waves->open_us) / 1000;
+	const uint64_t end_ms = (waves->wave[wave].end_us - waves->open_us) / 1000;
+	const uint64_t until_ms = waves->plan->wave[wave].until_ms;
+	/* It ends when the next step is due, and a little later than that. */
+	const uint64_t now_ms = end_ms < until_ms ? end_ms : until_ms;
 	/* Impairments, faults and hooks are each restored by themselves. */
 	bool impaired = false, faulty = false, hooked = false;
 	for (uint32_t i = 0; i < waves->plan->steps; i++) {

@@ -93,8 +93,8 @@ struct waves {
 uint32_t wave_lasted_ms(const struct wave_state *state);
 bool wave_is_back(const struct drill_wave *wave, const struct wave_phone *phone);
 bool wave_is_homing(const struct waves *waves); /* phones return to a primary that serves */
-/* As far as the plan goes, nothing is wrong with the primary proxy just before this moment. */
-bool wave_primary_serves(const struct waves *waves, uint64_t now_us);
+/* As far as the plan goes, nothing is wrong with the primary proxy when this wave ends. */
+bool wave_primary_serves(const struct waves *waves, uint32_t wave);
 
 /* wave_series.c */
 int wave_series_open(struct waves *waves);

@@ -103,6 +103,14 @@ static void set_back(json_t *out, struct measured *m)
 	json_object_set_new(out, "back_curve", wave_curve_json(m->value, count, m->concerned));
 }
 
+/* The model is of a proxy that falls silent, and of one that was silent for long. */
+static bool is_foreseen(const struct measured *m, const struct prediction *prediction)
+{
+	const struct drill_step *step = &m->waves->plan->step[m->wave->step];
+	const bool refuses = m->wave->kind == WAVE_FAIL_OVER && step->act == DRILL_ACT_FAULTS;
+	return prediction->known && prediction->even && !refuses && m->concerned > 0;
+}
+
 static int set_left(json_t *out, struct measured *m)
 {
 	struct prediction prediction;
@@ -116,7 +124,9 @@ static int set_left(json_t *out, struct measured *m)
 				     wave_peak_json(m->value, count, m->concerned, 100)));
 	json_object_set_new(out, "curve", wave_curve_json(m->value, count, m->concerned));
 	json_object_set_new(out, "predicted",
-		wave_predicted_json(&prediction, m->value, count, m->concerned, m->lasted_ms));
+		is_foreseen(m, &prediction) ? wave_predicted_json(&prediction, m->value, count,
+						      m->concerned, m->lasted_ms)
+					    : json_null());
 	prediction_free(&prediction);
 	return 0;
 }

@@ -157,8 +157,6 @@ static struct distance distance_of(const struct prediction *p, const uint32_t *s
 json_t *wave_predicted_json(const struct prediction *p, const uint32_t *sorted, uint32_t count,
 	uint32_t of, uint32_t lasted_ms)
 {
-	if (!p->known || of == 0)
-		return json_null();
 	const struct distance far = distance_of(p, sorted, count, of, lasted_ms);
 	json_t *curve = json_array();
 	const uint32_t points = p->steps < POINTS_MAX ? p->steps : POINTS_MAX;
