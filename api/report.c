@@ -70,16 +70,18 @@ static void write_steps(struct page *page, const json_t *drill)
 {
 	static const char *const heads[] = {"", "at", "what happened"};
 	const json_t *steps = report_at(drill, "steps");
+	put(page, "<div class=\"words\">\n");
 	table_begin(page, "Steps, as they happened", heads, 3);
 	for (size_t i = 0; i < json_array_size(steps) && i < SHOWN_ROWS_MAX; i++) {
 		const json_t *step = json_array_get(steps, i);
 		char number[WORD_MAX];
 		snprintf(number, sizeof(number), "%zu", i + 1);
 		table_row(page, number);
-		table_cell(page, "%s", word_ms(report_number(step, "at_ms"), WORD));
+		table_cell(page, "%s", word_at(report_number(step, "at_ms"), WORD));
 		table_cell(page, "%s", report_text(step, "text"));
 	}
 	table_end(page);
+	put(page, "</div>\n");
 }
 
 static void write_drill(struct page *page, const struct drill_view *view)

@@ -109,6 +109,8 @@ void table_end(struct page *page);
 
 /* All give out back; a dash for NAN. */
 const char *word_ms(double ms, char out[WORD_MAX]);
+/* A time since the beginning: seconds, up to five minutes. */
+const char *word_at(double ms, char out[WORD_MAX]);
 const char *word_us(double us, char out[WORD_MAX]);
 const char *word_share(double share, char out[WORD_MAX]);
 const char *word_count(double count, char out[WORD_MAX]);
@@ -120,7 +122,7 @@ const char *word_unit(const char *unit, double value, char out[WORD_MAX]);
 
 /* --- report_svg.c --- */
 
-enum chart_format { CHART_SHARE, CHART_NUMBER };
+enum chart_format { CHART_NUMBER, CHART_SHARE };
 enum line_kind { LINE_PLAIN, LINE_DASHED, LINE_AREA, LINE_BARS };
 
 struct chart_line {
@@ -225,6 +227,8 @@ void report_totals(struct page *page, const json_t *drill);
 void report_round_trips(struct page *page, const json_t *run);
 void report_generator(struct page *page, const json_t *run);
 void report_configuration(struct page *page, const json_t *run);
+/* What one key of a configuration is set to. */
+void report_value(struct page *page, const json_t *value);
 void report_repeat(struct page *page, const json_t *run);
 
 void report_proxies(struct page *page, const struct drill_view *view);

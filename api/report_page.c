@@ -193,6 +193,14 @@ const char *word_ms(double ms, char out[WORD_MAX])
 	return out;
 }
 
+const char *word_at(double ms, char out[WORD_MAX])
+{
+	if (isnan(ms) || fabs(ms) >= 300000)
+		return word_ms(ms, out);
+	snprintf(out, WORD_MAX, "%.1f s", ms / 1000);
+	return out;
+}
+
 const char *word_us(double us, char out[WORD_MAX])
 {
 	char number[WORD_MAX];

@@ -430,7 +430,7 @@ void report_generator(struct page *page, const json_t *run)
 
 /* --- The configuration --- */
 
-static void write_value(struct page *page, const json_t *value)
+void report_value(struct page *page, const json_t *value)
 {
 	if (json_is_string(value))
 		say(page, "%s", json_string_value(value));
@@ -443,7 +443,7 @@ static void write_value(struct page *page, const json_t *value)
 	for (size_t i = 0; i < json_array_size(value) && i < 32; i++) {
 		put(page, i > 0 ? ", " : "");
 		if (!json_is_array(json_array_get(value, i)))
-			write_value(page, json_array_get(value, i));
+			report_value(page, json_array_get(value, i));
 	}
 }
 
@@ -465,25 +465,25 @@ static void write_object(
 		if (json_is_object(value) && depth < CONFIG_DEPTH_MAX)
 			write_object(page, value, name, depth + 1, rows);
 		else if (!is_empty(value) && (*rows)++ < 300) {
-			table_row(page, name);
-			put(page, "<td>");
-			write_value(page, value);
-			put(page, "</td>");
+			put(page, "<div>");
+			element(page, "dt", NULL, "%s", name);
+			put(page, "<dd>");
+			report_value(page, value);
+			put(page, "</dd></div>\n");
 		}
 	}
 }
 
 void report_configuration(struct page *page, const json_t *run)
 {
-	static const char *const heads[] = {
-		"key of the fleet file, unit behind it", "value in force"};
 	unsigned rows = 0;
 	element(page, "h2", "chapter", "What was configured");
-	put(page, "<div class=\"words split\">\n");
-	table_begin(page, "The fleet, without secrets", heads, 2);
+	element(page, "p", "note",
+		"The fleet in force, by the keys of the fleet file with their units, without "
+		"secrets.");
+	put(page, "<dl class=\"config\">\n");
 	write_object(page, json_object_get(run, "fleet"), "", 0, &rows);
-	table_end(page);
-	put(page, "</div>\n");
+	put(page, "</dl>\n");
 }
 
 /* --- Again --- */
