@@ -29,13 +29,6 @@ struct measured {
 	uint32_t *value, *scratch; /* [concerned] */
 };
 
-/* When the service that a phone had ended: with the event, or, where its proxy went on serving, when it left. */
-static uint32_t outage_begin(const struct drill_wave *wave, const struct wave_phone *phone)
-{
-	const bool served = wave->kind == WAVE_FAIL_BACK || wave->kind == WAVE_WATCH;
-	return served ? phone->detect_ms : 0;
-}
-
 static uint32_t difference(uint32_t from_ms, uint32_t to_ms)
 {
 	if (from_ms == WAVE_NEVER || to_ms == WAVE_NEVER)
@@ -54,7 +47,8 @@ static uint32_t value_of(
 	case MEASURE_REGISTRATION:
 		return difference(phone->register_ms, phone->back_ms);
 	case MEASURE_OUTAGE:
-		return difference(outage_begin(wave, phone), phone->back_ms);
+		/* Of a wave that nobody need take part in, only who left was out. */
+		return difference(wave->kind == WAVE_WATCH ? phone->detect_ms : 0, phone->back_ms);
 	case MEASURE_LEFT:
 		/* Which datagram a rescued phone was answered to is not known, its answer is. */
 		return wave->kind == WAVE_RESCUE ? phone->back_ms : phone->register_ms;
@@ -131,12 +125,15 @@ static int set_left(json_t *out, struct measured *m)
 	return 0;
 }
 
-/* A phone that is not back is out until the wave's end at least. */
+/* How long a phone was without service, until the wave's end at least where it is not back. Where its proxy
+ * goes on serving, that begins when it leaves. */
 static uint32_t out_for(const struct measured *m, const struct wave_phone *phone)
 {
-	const uint32_t begin_ms = outage_begin(m->wave, phone);
+	const bool served = m->wave->kind == WAVE_FAIL_BACK || m->wave->kind == WAVE_WATCH;
 	const uint32_t end_ms = phone->back_ms != WAVE_NEVER ? phone->back_ms : m->lasted_ms;
-	return begin_ms == WAVE_NEVER ? 0 : difference(begin_ms, end_ms);
+	if (served && phone->detect_ms == WAVE_NEVER)
+		return 0;
+	return difference(served ? phone->detect_ms : 0, end_ms);
 }
 
 static bool is_stranded(const struct wave_phone *phone, bool homing)
