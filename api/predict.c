@@ -224,6 +224,21 @@ static void make_model(
 		rescue(model, herd);
 }
 
+/* Until the last phone has left a silent proxy, and has probed it or tried both for a whole cycle. */
+static bool is_even(const struct drill_wave *wave, const struct herd_config *herd)
+{
+	const double period = herd->keepalive_period_ms, pause = herd->switch_delay_ms;
+	const double end = herd->timers.no_response_ms;
+	if (wave->kind == WAVE_FAIL_OVER)
+		return true;
+	if (period <= 0)
+		return false;
+	const double cycle = silent_period(herd);
+	const double gone = end + (herd->redundancy.fail_threshold - 1) * cycle + period + pause;
+	const double more = wave->kind == WAVE_FAIL_BACK ? period + cycle : end + pause;
+	return (double)wave->silent_ms >= gone + more;
+}
+
 /* Where the curve bends: at most so many in *out. */
 #define BENDS_MAX (SEGMENTS_MAX * 6)
 
@@ -333,6 +348,7 @@ int predict_wave(
 	out->peak_second = busiest(&model, out, 1000, bend, count);
 	out->peak_100ms = busiest(&model, out, 100, bend, count);
 	out->known = true;
+	out->even = is_even(wave, fleet->herd);
 	return 0;
 }
 

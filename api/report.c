@@ -70,30 +70,39 @@ static void write_steps(struct page *page, const json_t *drill)
 {
 	static const char *const heads[] = {"", "at", "what happened"};
 	const json_t *steps = report_at(drill, "steps");
+	put(page, "<div class=\"words\">\n");
 	table_begin(page, "Steps, as they happened", heads, 3);
 	for (size_t i = 0; i < json_array_size(steps) && i < SHOWN_ROWS_MAX; i++) {
 		const json_t *step = json_array_get(steps, i);
 		char number[WORD_MAX];
 		snprintf(number, sizeof(number), "%zu", i + 1);
 		table_row(page, number);
-		table_cell(page, "%s", word_ms(report_number(step, "at_ms"), WORD));
+		table_cell(page, "%s", word_at(report_number(step, "at_ms"), WORD));
 		table_cell(page, "%s", report_text(step, "text"));
 	}
 	table_end(page);
+	put(page, "</div>\n");
 }
 
 static void write_drill(struct page *page, const struct drill_view *view)
 {
 	const json_t *waves = report_at(view->drill, "waves");
-	element(page, "h2", "chapter", "Drill: %s", report_text(view->drill, "title"));
-	element(page, "p", NULL, "The question: %s?", report_text(view->drill, "question"));
+	element(page, "h2", "chapter", "What was done: %s", report_text(view->drill, "title"));
+	element(page, "p", NULL, "Begun %s, over after %s. The question: %s?",
+		word_utc(report_number(view->drill, "begin_unix_ms"), WORD),
+		word_ms(report_number(view->drill, "duration_ms"), WORD),
+		report_text(view->drill, "question"));
 	write_steps(page, view->drill);
+	report_herd(page, view);
+	element(page, "h2", "chapter", "How the phones moved");
 	report_waves_glance(page, waves);
 	for (size_t i = 0; i < json_array_size(waves) && i < SHOWN_WAVES_MAX; i++)
 		report_wave(page, view, json_array_get(waves, i), (unsigned)i);
+	report_totals(page, view->drill);
+	report_proxies(page, view);
 }
 
-static void write_head(struct page *page, const json_t *run)
+void report_head(struct page *page, const char *title)
 {
 	put(page, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
 		  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
@@ -101,25 +110,76 @@ static void write_head(struct page *page, const json_t *run)
 		  "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
 		  "<meta name=\"color-scheme\" content=\"light dark\"/>\n"
 		  "<link rel=\"icon\" href=\"data:,\"/>\n<title>");
-	say(page, "%s: report of a drill", report_text(run, "fleet.fleet"));
+	say(page, "%s", title);
 	put(page, "</title>\n<style>");
 	put(page, report_style);
 	put(page, "</style>\n</head>\n<body>\n");
 }
 
+void report_foot(struct page *page)
+{
+	put(page, "<footer>");
+	say(page, "Made by sipherd from a run's summary (sipherd.run/1). What each measure is: "
+		  "docs/measures.md.");
+	put(page, "</footer>\n</body>\n</html>\n");
+}
+
+static void write_header(struct page *page, const json_t *run)
+{
+	const json_t *drills = report_at(run, "drills"), *drill = json_array_get(drills, 0);
+	put(page, "<header>");
+	element(page, "p", "brand", "sipherd report");
+	if (json_array_size(drills) > 0)
+		element(page, "h1", NULL, "%s: %s%s", report_text(run, "fleet.fleet"),
+			report_text(drill, "title"),
+			json_array_size(drills) > 1 ? " and more" : "");
+	else
+		element(page, "h1", NULL, "%s", report_text(run, "fleet.fleet"));
+	element(page, "p", "meta", "%s phones, %s to %s, sipherd %s on %s",
+		word_count(report_number(run, "fleet.phones"), WORD), report_text(run, "started"),
+		report_text(run, "ended"), report_text(run, "version"), report_text(run, "link"));
+	put(page, "</header>\n");
+}
+
+/* What is wrong comes first; what went well is one sentence. */
+static void write_findings(struct page *page, const json_t *run)
+{
+	const json_t *drills = report_at(run, "drills");
+	struct findings *all = &page->findings;
+	all->count = 0;
+	for (size_t i = 0; i < json_array_size(drills) && i < SHOWN_DRILLS_MAX; i++) {
+		const struct drill_view view = {run, json_array_get(drills, i), (unsigned)i};
+		explain_drill(all, &view);
+	}
+	if (all->count == 0)
+		return;
+	element(page, "h2", NULL, "What the figures say");
+	findings_write(page, all);
+}
+
 static void write_page(struct page *page, const json_t *run)
 {
 	const json_t *drills = report_at(run, "drills");
-	write_head(page, run);
-	put(page, "<header>");
-	element(page, "p", "brand", "sipherd report");
-	element(page, "h1", NULL, "%s", report_text(run, "fleet.fleet"));
-	put(page, "</header>\n<main>\n");
+	char title[200];
+	snprintf(title, sizeof(title), "%.120s: report of a %s", report_text(run, "fleet.fleet"),
+		json_array_size(drills) > 0 ? "drill" : "run");
+	report_head(page, title);
+	write_header(page, run);
+	put(page, "<main>\n");
+	report_verdict(page, run);
+	report_facts(page, run);
+	write_findings(page, run);
+	report_goals(page, run);
 	for (size_t i = 0; i < json_array_size(drills) && i < SHOWN_DRILLS_MAX; i++) {
 		const struct drill_view view = {run, json_array_get(drills, i), (unsigned)i};
 		write_drill(page, &view);
 	}
-	put(page, "</main>\n</body>\n</html>\n");
+	report_round_trips(page, run);
+	report_generator(page, run);
+	report_configuration(page, run);
+	report_repeat(page, run);
+	put(page, "</main>\n");
+	report_foot(page);
 }
 
 int report_write(FILE *out, const json_t *run, char reason[REPORT_REASON_MAX])

@@ -26,6 +26,7 @@
 
 #include "phone.h"
 #include "report.h"
+#include "series.h"
 
 #define POINTS_MAX 1200
 #define LINES_MAX 8
@@ -56,6 +57,9 @@ double report_time(const json_t *object, const char *path);
 
 /* 0, or -EINVAL with what a report would need. */
 int report_check(const json_t *run, char reason[REPORT_REASON_MAX]);
+struct page;
+void report_head(struct page *page, const char *title);
+void report_foot(struct page *page);
 
 /* --- report_page.c --- */
 
@@ -67,11 +71,26 @@ struct points {
 	struct point at[POINTS_MAX];
 };
 
+/* What the figures say, one paragraph each. */
+#define FINDINGS_MAX 32
+enum mood { MOOD_PLAIN, MOOD_GOOD, MOOD_WARN, MOOD_BAD, MOODS };
+
+struct finding {
+	enum mood mood;
+	char title[160];
+	char text[2 * SENTENCE_MAX];
+};
+struct findings {
+	unsigned count;
+	struct finding finding[FINDINGS_MAX];
+};
+
 struct page {
 	FILE *out;
 	unsigned charts;
 	bool row;                        /* of a table, that is not closed */
 	struct points points[LINES_MAX]; /* of the chart that is being drawn */
+	struct findings findings;        /* that are being gathered */
 };
 
 void put(struct page *page, const char *markup);
@@ -90,6 +109,8 @@ void table_end(struct page *page);
 
 /* All give out back; a dash for NAN. */
 const char *word_ms(double ms, char out[WORD_MAX]);
+/* A time since the beginning: seconds, up to five minutes. */
+const char *word_at(double ms, char out[WORD_MAX]);
 const char *word_us(double us, char out[WORD_MAX]);
 const char *word_share(double share, char out[WORD_MAX]);
 const char *word_count(double count, char out[WORD_MAX]);
@@ -101,7 +122,7 @@ const char *word_unit(const char *unit, double value, char out[WORD_MAX]);
 
 /* --- report_svg.c --- */
 
-enum chart_format { CHART_SHARE, CHART_NUMBER };
+enum chart_format { CHART_NUMBER, CHART_SHARE };
 enum line_kind { LINE_PLAIN, LINE_DASHED, LINE_AREA, LINE_BARS };
 
 struct chart_line {
@@ -149,6 +170,37 @@ double points_histogram(
 /* The share of the samples at or below x. */
 void points_cumulate(struct points *points, const json_t *cells, double x_unit, double of);
 
+/* --- report_rates.c --- */
+
+#define RATE_OF(name, description) RATE_##name,
+enum rate { PROXY_COUNTERS(RATE_OF) RATES };
+
+#define RATES_KINDS 4
+#define RATES_REFUSALS 8
+extern const enum rate rates_offered[RATES_KINDS], rates_accepted[RATES_KINDS];
+extern const enum rate rates_refused[RATES_REFUSALS];
+extern const char *const rates_refused_names[RATES_REFUSALS];
+
+struct rates {
+	double step_ms, begin_ms;
+	size_t steps;
+	const json_t *rows[PROXIES];
+	size_t column[RATES]; /* SIZE_MAX: it was not counted */
+};
+
+/* False: there are none. */
+bool rates_open(struct rates *rates, const json_t *drill);
+double rates_count(const struct rates *rates, enum proxy proxy, size_t step, enum rate rate);
+/* The first step that begins at or after this time of the plan. */
+size_t rates_step_at(const struct rates *rates, double ms);
+void rates_sum(
+	const struct rates *rates, enum proxy proxy, size_t from, size_t until, double sum[RATES]);
+/* How many steps one point of a chart stands for: it shows the busiest of them. */
+size_t rates_every(const struct rates *rates);
+/* The sum of some counters, per second. Returns it over all steps; no points when that is 0. */
+double rates_points(struct points *points, const struct rates *rates, enum proxy proxy,
+	const enum rate *which, unsigned count, double unit_ms);
+
 /* --- sections --- */
 
 struct drill_view {
@@ -158,6 +210,28 @@ struct drill_view {
 
 void report_wave(
 	struct page *page, const struct drill_view *view, const json_t *wave, unsigned index);
+/* --- report_explain.c --- */
+
+void explain_wave(struct findings *all, const struct drill_view *view, const json_t *wave);
+/* Of a whole drill: what is wrong, wave by wave, and in one sentence what is not. */
+void explain_drill(struct findings *all, const struct drill_view *view);
+void findings_write(struct page *page, const struct findings *all);
+
+/* --- report_run.c --- */
+
+void report_verdict(struct page *page, const json_t *run);
+void report_facts(struct page *page, const json_t *run);
+void report_goals(struct page *page, const json_t *run);
+void report_herd(struct page *page, const struct drill_view *view);
+void report_totals(struct page *page, const json_t *drill);
+void report_round_trips(struct page *page, const json_t *run);
+void report_generator(struct page *page, const json_t *run);
+void report_configuration(struct page *page, const json_t *run);
+/* What one key of a configuration is set to. */
+void report_value(struct page *page, const json_t *value);
+void report_repeat(struct page *page, const json_t *run);
+
+void report_proxies(struct page *page, const struct drill_view *view);
 void report_waves_glance(struct page *page, const json_t *waves);
 /* The drill's steps within the chart's axis, in its unit, as times since at_ms of the plan. */
 void report_marks(struct chart *chart, const json_t *drill, double at_ms, double unit_ms);

@@ -77,6 +77,15 @@ static double across(const struct chart *chart, double x)
 	return fmin(1, fmax(0, share));
 }
 
+/* No more digits than the step has. */
+static const char *word_tick(double at, char out[WORD_MAX])
+{
+	if (fabs(at) >= 1000)
+		return word_count(at, out);
+	snprintf(out, WORD_MAX, "%g", fabs(at) < 1e-9 ? 0 : round(at * 1e6) / 1e6);
+	return out;
+}
+
 static void draw_x_axis(struct page *page, const struct chart *chart)
 {
 	const struct ticks ticks = chart->x_log ? ticks_log(chart->x_low, chart->x_high)
@@ -88,7 +97,7 @@ static void draw_x_axis(struct page *page, const struct chart *chart)
 			"y2=\"100%%\" "
 			"transform=\"translate(0 1)\"/>"
 			"<text class=\"x\" x=\"%.2f%%\" y=\"100%%\" dy=\"18\">%s</text>\n",
-			percent, percent, percent, word_plain(ticks.at[i], WORD));
+			percent, percent, percent, word_tick(ticks.at[i], WORD));
 	}
 	put(page, "<text class=\"x name\" x=\"50%\" y=\"100%\" dy=\"37\">");
 	say(page, "%s", chart->x_label);
@@ -102,10 +111,11 @@ static void draw_y_axis(struct page *page, const struct chart *chart, double mos
 		const double percent = 100 * (1 - ticks.at[i] / most);
 		fprintf(page->out,
 			"<line class=\"%s\" x1=\"0\" x2=\"100%%\" y1=\"%.2f%%\" y2=\"%.2f%%\"/>"
-			"<text class=\"y\" x=\"-8\" y=\"%.2f%%\" dy=\"4\">%s</text>\n",
+			"<text class=\"y\" x=\"-8\" y=\"%.2f%%\" dy=\"4\">%s%s</text>\n",
 			i == 0 ? "base" : "grid", percent, percent, percent,
-			chart->format == CHART_SHARE ? word_share(ticks.at[i], WORD)
-						     : word_plain(ticks.at[i], WORD));
+			word_tick(chart->format == CHART_SHARE ? 100 * ticks.at[i] : ticks.at[i],
+				WORD),
+			chart->format == CHART_SHARE ? " %" : "");
 	}
 }
 

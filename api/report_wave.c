@@ -96,7 +96,7 @@ static void draw_outage(struct page *page, const json_t *wave)
 	if (!(of > 0))
 		return;
 	points_cumulate(&page->points[0], report_at(outage, "cells"), unit.ms, of);
-	chart_line(&chart, "measured", "c-back", LINE_AREA, &page->points[0]);
+	chart_line(&chart, "measured", "c-back", LINE_PLAIN, &page->points[0]);
 	snprintf(chart.description, sizeof(chart.description),
 		"Distribution of the phones' outages. Median %s, 99 %% at most %s, longest %s.",
 		word_ms(report_number(outage, "p50"), WORD),
@@ -200,7 +200,7 @@ static void table_peak(struct page *page, const json_t *wave)
 	for (size_t i = 0; i < 2; i++) {
 		const json_t *peak = report_at(report_at(wave, "peak"), rows[i].key);
 		table_row(page, rows[i].name);
-		table_cell(page, "%s", word_ms(report_number(peak, "at_ms"), WORD));
+		table_cell(page, "%s", word_at(report_number(peak, "at_ms"), WORD));
 		table_cell(page, "%s", word_rate(report_number(peak, "per_s"), WORD));
 		table_cell(page, "%s", word_share(report_number(peak, "share"), WORD));
 		table_cell(page, "%s", word_share(report_number(wave, rows[i].model), WORD));
@@ -213,10 +213,13 @@ void report_wave(
 {
 	fprintf(page->out, "<section id=\"wave-%u-%u\">\n", view->index + 1, index + 1);
 	element(page, "h3", NULL, "Wave %u: %s", index + 1, report_text(wave, "name"));
-	element(page, "p", NULL, "%s: %s phones, watched for %s from %s on.",
+	element(page, "p", NULL, "%s: %s phones, watched for %s from %s of the drill on.",
 		report_text(wave, "text"), word_count(report_number(wave, "phones"), WORD),
 		word_ms(report_number(wave, "lasted_ms"), WORD),
-		word_ms(report_number(wave, "at_ms"), WORD));
+		word_at(report_number(wave, "at_ms"), WORD));
+	page->findings.count = 0;
+	explain_wave(&page->findings, view, wave);
+	findings_write(page, &page->findings);
 	draw_curve(page, view, wave);
 	put(page, "<div class=\"pair\">\n");
 	draw_outage(page, wave);
@@ -230,6 +233,22 @@ void report_wave(
 	put(page, "</div></div>\n");
 	table_peak(page, wave);
 	put(page, "</section>\n");
+}
+
+void findings_write(struct page *page, const struct findings *all)
+{
+	static const char *const moods[MOODS] = {"plain", "good", "warn", "bad"};
+	if (all->count == 0)
+		return;
+	put(page, "<ul class=\"findings\">\n");
+	for (unsigned i = 0; i < all->count; i++) {
+		fprintf(page->out, "<li class=\"%s\"><b>", moods[all->finding[i].mood]);
+		say(page, "%s", all->finding[i].title);
+		put(page, "</b>");
+		say(page, "%s", all->finding[i].text);
+		put(page, "</li>\n");
+	}
+	put(page, "</ul>\n");
 }
 
 void report_waves_glance(struct page *page, const json_t *waves)

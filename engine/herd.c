@@ -63,12 +63,14 @@ int herd_create(
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
 	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
 	herd->wheel = wheel_create(herd->timers, 0);
-	const bool held = herd_open_held(herd) == 0;
+	bool opened = herd_open_held(herd) == 0;
+	for (int p = 0; p < PROXIES; p++)
+		opened &= scan_learned_open(&herd->learned[p]) == 0;
 	herd->credentials = credentials_create(n, config->identities, config->domain);
 	herd->messages = messages_create(&herd->config);
 	if (herd->shard == NULL || herd->phone == NULL || herd->auth == NULL ||
 		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL ||
-		!held) {
+		!opened) {
 		herd_free(herd);
 		return -ENOMEM;
 	}
@@ -95,6 +97,8 @@ void herd_free(struct herd *herd)
 	if (herd == NULL)
 		return;
 	jitter_line_close(&herd->held);
+	for (int p = 0; p < PROXIES; p++)
+		scan_learned_close(&herd->learned[p]);
 	messages_free(herd->messages);
 	credentials_free(herd->credentials);
 	wheel_free(herd->wheel);
@@ -361,5 +365,6 @@ uint64_t herd_memory(const struct herd *herd)
 	return sizeof(*herd) + share + (uint64_t)herd->shards * sizeof(struct herd_shard) +
 	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth)) +
 	       wheel_memory(herd->wheel) + messages_memory(herd->messages) +
-	       credentials_memory(herd->credentials) + jitter_line_memory();
+	       credentials_memory(herd->credentials) + jitter_line_memory() +
+	       PROXIES * scan_learned_memory(&herd->learned[0]);
 }

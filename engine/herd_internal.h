@@ -14,6 +14,7 @@
 #include "jitter_line.h"
 #include "message.h"
 #include "pacer.h"
+#include "scan_learn.h"
 #include "wheel.h"
 
 #define HERD_JOBS 16
@@ -64,6 +65,7 @@ struct herd {
 	struct jitter_line held; /* datagrams that impairments have held back */
 	struct messages *messages;
 	struct credentials *credentials;
+	struct scan_learned learned[PROXIES]; /* how each answers */
 	struct pacer pacer;
 	uint64_t ramp_last_us;  /* when the ramp's last phone was planned, where there was one */
 	uint64_t ramp_floor_us; /* the ramp's next phone is planned no earlier */

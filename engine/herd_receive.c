@@ -423,7 +423,8 @@ void herd_read(
 	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length)
 {
 	struct sip_message message;
-	enum scan_result result = scan_message(datagram, length, &message);
+	enum scan_result result = scan_learned_message(
+		&herd->learned[proxy], datagram, length, &message);
 	if (result == SCAN_EMPTY) {
 		herd->counters.message_keepalive++;
 		return;

@@ -219,7 +219,8 @@ class Herd:
             self.count(now, to, "accepted_" + kind)
             self.count(now, to, "rrd_us", int((now - begun) * 1e6))
             self.rrd.append((now - begun) * 1e6)
-            self.wave["fail-over" if to == "redundant" else "fail-back"][phone]["back"] = now
+            wave = self.wave["fail-over" if to == "redundant" else "fail-back"][phone]
+            wave["back"], wave["rrd"] = now, now - begun
             self.changes.append((now, None, to))
             self.later(now + PERIOD, self.keepalive, phone, epoch)
 
@@ -309,7 +310,7 @@ def wave_of(herd, name, begin, lasted):
         "outage_ms": distribution([t * 1000 for t in back]),
         "since_answer_ms": distribution([t * 1000 + herd.chance.uniform(0, 60000) for t in back]) if over
         else None,
-        "rrd_us": distribution([(w["back"] - w["register"]) * 1e6 for w in phones if "back" in w]),
+        "rrd_us": distribution([w["rrd"] * 1e6 for w in phones if "back" in w]),
         "back_at_ms": {"p50": when(.5), "p90": when(.9), "p99": when(.99), "p99_9": when(.999),
                        "p100": when(1)},
         "peak": {"second": peak(moved, herd.phones, 1), "tenth": peak(moved, herd.phones, .1)}

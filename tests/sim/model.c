@@ -537,14 +537,16 @@ static void response(struct model *model, const struct datagram *d)
 	trace_datagram(model, d, TRACE_LATE);
 }
 
-void model_receive(struct model *model, const struct datagram *datagram)
+void model_receive(struct model *model, struct datagram *datagram)
 {
+	const uint64_t matched = model->matched;
 	model->judged++;
 	if (datagram->status == 0) {
 		model_disturb(model, datagram->phone, datagram->now_us);
 		return;
 	}
 	response(model, datagram);
+	datagram->matched = model->matched != matched;
 }
 
 void model_disturb(struct model *model, uint32_t phone, uint64_t now_us)

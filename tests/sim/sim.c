@@ -377,12 +377,15 @@ static uint64_t herd_kept_away(const struct herd *herd)
 }
 
 /* The herd has read this; what it has sent since is judged after it. */
-static void judge_received(struct sim *sim, const struct datagram *d, bool sound)
+static void judge_received(struct sim *sim, struct datagram *d, bool sound)
 {
-	if (sound)
-		model_receive(sim->model, d);
-	else
+	if (!sound) {
 		model_disturb(sim->model, d->phone, sim->now_us);
+		return;
+	}
+	model_receive(sim->model, d);
+	if (sim->config.hooks.read)
+		sim->config.hooks.read(sim->config.hooks.context, d);
 }
 
 static void at_phone(struct sim *sim, const struct event *event)

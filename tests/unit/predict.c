@@ -212,6 +212,31 @@ static void nothing_is_known(void **state)
 	assert_false(predict(&herd, WAVE_FAIL_OVER, PROXY_PRIMARY).known);
 }
 
+/* By the book, all have left after 92 s and probe for 60 s more before the first of them does twice. */
+static void an_outage_has_to_be_long(void **state)
+{
+	(void)state;
+	const struct herd_config herd = book();
+	const struct drill_fleet fleet = {.herd = &herd, .redundancy = true};
+	struct drill_wave wave = {.kind = WAVE_FAIL_BACK, .from = PROXY_REDUNDANT};
+	const struct {
+		uint8_t kind;
+		uint64_t silent_ms;
+		bool even;
+	} cases[] = {{WAVE_FAIL_OVER, 0, true}, {WAVE_FAIL_BACK, 211999, false},
+		{WAVE_FAIL_BACK, 212000, true}, {WAVE_RESCUE, 123999, false},
+		{WAVE_RESCUE, 124000, true}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct prediction p;
+		wave.kind = cases[i].kind;
+		wave.silent_ms = cases[i].silent_ms;
+		assert_int_equal(predict_wave(&p, &wave, &fleet), 0);
+		assert_true(p.known);
+		assert_int_equal(p.even, cases[i].even);
+		prediction_free(&p);
+	}
+}
+
 /* Hours, as with no keep-alives and a refresh a day later: the curve stays small, its end and peaks right. */
 static void a_day(void **state)
 {
@@ -236,6 +261,7 @@ int main(void)
 		cmocka_unit_test(as_the_page),
 		cmocka_unit_test(any_timers),
 		cmocka_unit_test(nothing_is_known),
+		cmocka_unit_test(an_outage_has_to_be_long),
 		cmocka_unit_test(a_day),
 	};
 	return cmocka_run_group_tests_name("predict", tests, NULL, NULL);
