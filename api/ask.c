@@ -159,12 +159,28 @@ bool ask_query_end(const struct ask_field *fields, const struct ask_value values
 
 /* --- Bodies --- */
 
+/* What is shown to people later is to steer no terminal. */
+static bool take_text(const struct ask_field *field, const json_t *json, struct ask_value *value,
+	struct problem *problem)
+{
+	const char *text = json_string_value(json);
+	bool good = text != NULL && json_string_length(json) <= field->high;
+	for (size_t i = 0; good && text[i] != '\0'; i++)
+		good = (unsigned char)text[i] >= ' ' && text[i] != 127;
+	*value = (struct ask_value){.given = good, .text = text};
+	return good || problem_set(problem, PROBLEM_BAD_REQUEST,
+			       "%s is a text of at most %u bytes without control characters",
+			       field->name, field->high);
+}
+
 static bool take_json(const struct ask_field *field, const json_t *json, struct ask_value *value,
 	struct problem *problem)
 {
 	if (field->kind == ASK_WORD)
 		return take_word(field, json_is_string(json) ? json_string_value(json) : "",
 			json_string_length(json), value, problem);
+	if (field->kind == ASK_TEXT)
+		return take_text(field, json, value, problem);
 	value->given = true;
 	if (field->kind == ASK_SWITCH) {
 		value->number = json_is_true(json);
@@ -195,20 +211,18 @@ static bool take_object(const struct ask_field *fields, json_t *object, struct a
 }
 
 bool ask_body(const struct ask_field *fields, const char *text, size_t length,
-	struct ask_value values[ASK_FIELDS_MAX], struct problem *problem)
+	struct ask_value values[ASK_FIELDS_MAX], json_t **object, struct problem *problem)
 {
 	json_error_t error;
 	memset(values, 0, ASK_FIELDS_MAX * sizeof(values[0]));
-	json_t *object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-	if (object == NULL)
+	*object = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+	if (*object == NULL)
 		return problem_set(problem, PROBLEM_BAD_REQUEST,
 			"the body is no JSON object, or has a name twice: line %d, column %d",
 			error.line, error.column);
-	const bool good = json_is_object(object) ? take_object(fields, object, values, problem)
-						 : problem_set(problem, PROBLEM_BAD_REQUEST,
-							   "the body is no JSON object");
-	json_decref(object);
-	return good;
+	if (!json_is_object(*object))
+		return problem_set(problem, PROBLEM_BAD_REQUEST, "the body is no JSON object");
+	return take_object(fields, *object, values, problem);
 }
 
 /* --- The document --- */

@@ -16,13 +16,13 @@
 
 #include "problem.h"
 
-#define ASK_FIELDS_MAX 6 /* of a query or a body */
+#define ASK_FIELDS_MAX 16 /* of a query or a body */
 
 enum ask_kind {
 	ASK_NUMBER, /* whole */
 	ASK_WORD,   /* one of `words` */
 	ASK_SWITCH, /* true or false; only in a body */
-	ASK_TEXT,   /* anything up to `high` bytes; only in a query */
+	ASK_TEXT,   /* up to `high` bytes; in a body without control characters */
 };
 
 /* The last of a list has no name. */
@@ -30,7 +30,7 @@ struct ask_field {
 	const char *name, *help;
 	enum ask_kind kind;
 	bool required;
-	uint32_t low, high;       /* NUMBER: its range */
+	uint32_t low, high;       /* NUMBER: its range; TEXT: high bytes at most */
 	uint32_t standard;        /* NUMBER in a query: its value when it is not given */
 	const char *const *words; /* WORD: the last is NULL */
 };
@@ -46,6 +46,7 @@ struct asked {
 	unsigned which;  /* of the path's names */
 	uint32_t number; /* in the path */
 	struct ask_value query[ASK_FIELDS_MAX], body[ASK_FIELDS_MAX];
+	json_t *object; /* the body; its texts are in there */
 };
 
 /* Does the path fit this pattern? Its one {...} stands for one of `count` names, or, where names is
@@ -61,9 +62,10 @@ void ask_query_begin(const struct ask_field *fields, struct ask_value values[ASK
 bool ask_query_end(const struct ask_field *fields, const struct ask_value values[ASK_FIELDS_MAX],
 	struct problem *problem);
 
-/* A body: one JSON object. text need not end in a NUL. */
+/* A body: one JSON object. text need not end in a NUL. Texts among the values are in *object, which the
+ * caller frees (json_decref) when he is done with them, whatever came back. */
 bool ask_body(const struct ask_field *fields, const char *text, size_t length,
-	struct ask_value values[ASK_FIELDS_MAX], struct problem *problem);
+	struct ask_value values[ASK_FIELDS_MAX], json_t **object, struct problem *problem);
 
 /* JSON schema of one field, and of a body of these. */
 json_t *ask_field_schema(const struct ask_field *field);

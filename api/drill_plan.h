@@ -100,6 +100,9 @@ struct drill_wave {
 	uint8_t from, to; /* enum proxy; PROXIES: any */
 	uint32_t step;    /* it begins with this step */
 	uint64_t until_ms;
+	/* FAIL_BACK, RESCUE: for so long `to` has been silent, or both have; 0: it has not been, for it
+	 * refused, or answered some. */
+	uint64_t silent_ms;
 	uint32_t share_ppm;        /* of the phones, by impairment_concerns */
 	char name[DRILL_NAME_MAX]; /* unique in the plan: "fail-over", "fail-back", "flap-3-down" */
 	char text[DRILL_TEXT_MAX];
@@ -152,6 +155,10 @@ extern const char *const drill_field_names[DRILL_FIELDS];
  * "do". 0, or -EINVAL with what is wrong and what may stand there. */
 int drill_request_set(struct drill_request *request, const char *field, const char *value,
 	char reason[DRILL_REASON_MAX]);
+
+/* The same the other way round: what drill_request_set reads. Empty text: no such field. */
+void drill_request_get(
+	const struct drill_request *request, const char *field, char out[DRILL_TEXT_MAX]);
 
 /* What may be asked of this fleet, spelled out: 0, or -EINVAL with the reason of the refusal (no
  * redundancy, no built-in registrar to drain and no hook, a field that this drill does not take, ...). */

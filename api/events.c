@@ -58,6 +58,51 @@ void events_alert(struct events *events, bool warning, const char *text)
 		say(events, "alert", events_tell_alert, &alert);
 }
 
+/* --- Drills --- */
+
+static void on_lines(void *context, const struct mirror_line *line, size_t count)
+{
+	const struct events *events = context;
+	drills_lines(events->picture.drills, line, count);
+}
+
+static void set_mark(struct events *events, const struct drills_news *news)
+{
+	struct events_mark *mark = &events->mark[events->marks++ % EVENTS_MARKS];
+	*mark = (struct events_mark){.drill = news->id,
+		.phase = (uint8_t)news->phase,
+		.proxy = news->proxy,
+		.restores = news->restores,
+		.at_s = picture_at_s(&events->picture),
+		.unix_ms = news->unix_ms};
+	snprintf(mark->name, sizeof(mark->name), "%s", news->plan->name);
+	snprintf(mark->text, sizeof(mark->text), "%s", news->text);
+}
+
+void events_drill(struct events *events, const struct drills_news *news)
+{
+	if (events == NULL)
+		return;
+	set_mark(events, news);
+	if (!events->ended)
+		say(events, "drill", events_tell_drill, news);
+}
+
+uint32_t events_marks(const struct events *events)
+{
+	if (events == NULL)
+		return 0;
+	return events->marks < EVENTS_MARKS ? (uint32_t)events->marks : EVENTS_MARKS;
+}
+
+const struct events_mark *events_mark(const struct events *events, uint32_t index)
+{
+	const uint64_t oldest = events->marks - events_marks(events);
+	return &events->mark[(oldest + index) % EVENTS_MARKS];
+}
+
+/* --- What is told each second --- */
+
 /* The generator's verdict is news when it changes. */
 static void tell_verdict(struct events *events)
 {
@@ -116,7 +161,7 @@ int events_open(struct events **out, const struct picture *picture)
 	struct events *events = calloc(1, sizeof(*events));
 	if (events == NULL)
 		return -ENOMEM;
-	const struct watch_events told = {events, on_delta, on_resync, on_transition};
+	const struct watch_events told = {events, on_delta, on_resync, on_transition, on_lines};
 	events->picture = *picture;
 	events->listener = calloc(EVENTS_LISTENERS_MAX, sizeof(*events->listener));
 	if (events->listener == NULL || !open_stream(events) ||

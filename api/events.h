@@ -11,6 +11,7 @@
 
 #include <microhttpd.h>
 
+#include "drills.h"
 #include "picture.h"
 #include "shape.h"
 #include "watch.h"
@@ -38,6 +39,26 @@ void events_alert(struct events *events, bool warning, const char *text);
 
 /* A proxy answers again, or does not any more. NULL events: nothing. */
 void events_proxy(struct events *events, enum proxy proxy, bool answering);
+
+/* A drill has begun, a step of it has been carried out, it is over. NULL events: nothing. */
+void events_drill(struct events *events, const struct drills_news *news);
+
+/* The same as charts need it, kept for those who come later. */
+#define EVENTS_MARKS 64
+struct events_mark {
+	uint32_t drill;
+	uint8_t phase; /* enum drills_phase */
+	uint8_t proxy; /* enum proxy; PROXIES: none */
+	bool restores;
+	double at_s; /* of the run */
+	uint64_t unix_ms;
+	char name[DRILL_NAME_MAX], text[DRILL_TEXT_MAX];
+};
+/* How many are kept, and one of them, oldest first. NULL events: none. */
+uint32_t events_marks(const struct events *events);
+const struct events_mark *events_mark(const struct events *events, uint32_t index);
+/* "began", "step", "ended", "aborted". */
+const char *events_phase_name(enum drills_phase phase);
 
 /* May one more listen? */
 bool events_have_room(const struct events *events);

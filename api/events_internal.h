@@ -34,6 +34,8 @@ struct events {
 	uint64_t woken;          /* the newest event when those who sleep were last woken */
 	bool limited;            /* the generator's verdict, as it was last told */
 	bool ended;              /* bye has been said */
+	struct events_mark mark[EVENTS_MARKS]; /* a ring */
+	uint64_t marks;                        /* ever set */
 };
 
 static inline uint64_t events_now_us(const struct events *events)
@@ -73,6 +75,7 @@ void events_tell_resync(struct shape *shape, const void *what); /* uint64_t */
 void events_tell_sample(struct shape *shape, const void *what); /* struct watch_transition */
 void events_tell_proxy(struct shape *shape, const void *what);  /* struct events_proxy_state */
 void events_tell_alert(struct shape *shape, const void *what);  /* struct events_alert_text */
+void events_tell_drill(struct shape *shape, const void *what);  /* struct drills_news */
 void events_tell_bye(struct shape *shape, const void *what);    /* char */
 char *events_text(events_describe describe, const void *what);
 bool events_is_limited(const struct picture *picture, char *why, size_t size);

@@ -143,6 +143,34 @@ void events_tell_alert(struct shape *shape, const void *what)
 	shape_count(shape, "unix_ms", "when", events_unix_ms());
 }
 
+const char *events_phase_name(enum drills_phase phase)
+{
+	static const char *const names[] = {[DRILLS_BEGAN] = "began",
+		[DRILLS_STEP] = "step",
+		[DRILLS_ENDED] = "ended",
+		[DRILLS_ABORTED] = "aborted"};
+	return names[phase];
+}
+
+void events_tell_drill(struct shape *shape, const void *what)
+{
+	const struct drills_news *news = what;
+	const struct drill_plan *plan = news->plan;
+	shape_count(shape, "id", "number of the drill", news->id);
+	shape_text(shape, "name", "of the catalogue or of the fleet file",
+		plan != NULL ? plan->name : "");
+	shape_text(shape, "title", "what is done, in a few words", plan != NULL ? plan->title : "");
+	shape_text(shape, "phase", "began, step, ended or aborted", events_phase_name(news->phase));
+	shape_text(shape, "text", "what has been done, or why it was aborted; one line",
+		news->text != NULL ? news->text : "");
+	shape_count(shape, "at_ms", "since the drill began", news->at_ms);
+	shape_count(shape, "unix_ms", "when", news->unix_ms);
+	shape_maybe_text(shape, "proxy", "it is about, primary or redundant; null: neither",
+		news->proxy < PROXIES ? proxy_name((enum proxy)news->proxy) : NULL);
+	shape_switch(shape, "restores", "the step ends something that the drill had begun",
+		news->restores);
+}
+
 void events_tell_bye(struct shape *shape, const void *what)
 {
 	shape_text(shape, "reason", "why nothing follows", what);
@@ -175,6 +203,7 @@ void events_schemas(json_t *schemas, const struct picture *picture)
 	const struct watch_transition transition = {0};
 	const struct events_proxy_state proxy = {0};
 	const struct events_alert_text alert = {0};
+	const struct drills_news news = {.proxy = PROXIES};
 	const uint64_t sequence = 0;
 	const struct {
 		const char *name;
@@ -186,7 +215,8 @@ void events_schemas(json_t *schemas, const struct picture *picture)
 		{"EventResync", events_tell_resync, &sequence},
 		{"EventTransition", events_tell_sample, &transition},
 		{"EventProxy", events_tell_proxy, &proxy},
-		{"EventAlert", events_tell_alert, &alert}, {"EventBye", events_tell_bye, ""}};
+		{"EventAlert", events_tell_alert, &alert}, {"EventDrill", events_tell_drill, &news},
+		{"EventBye", events_tell_bye, ""}};
 	for (size_t i = 0; picture->events != NULL && i < sizeof(all) / sizeof(all[0]); i++) {
 		struct shape shape;
 		shape_open(&shape, true);

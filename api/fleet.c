@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fleet_table.h"
+#include "fleet_plan.h"
 
 #define FIELD(field) offsetof(struct fleet, field), sizeof(((struct fleet *)0)->field)
 #define CODES(count, field)                                                   \
@@ -344,6 +344,10 @@ void fleet_free(struct fleet *fleet)
 {
 	identity_free(fleet->identities);
 	fleet->identities = NULL;
+	free(fleet->drill);
+	fleet->drill = NULL;
+	fleet->drills = 0;
+	explicit_bzero(fleet->hook, sizeof(fleet->hook));
 	explicit_bzero(fleet->target.password, sizeof(fleet->target.password));
 }
 
@@ -479,6 +483,7 @@ json_t *fleet_json(const struct fleet *fleet)
 	/* In force, not as written. */
 	json_object_set_new(json_object_get(root, "redundancy"), "enabled",
 		json_boolean(fleet->redundancy_enabled));
+	fleet_plan_json(fleet, root);
 	return root;
 }
 

@@ -15,7 +15,10 @@
 
 #include "address.h"
 #include "digest.h"
+#include "drill_plan.h"
+#include "gate.h"
 #include "herd.h"
+#include "hook.h"
 #include "identity.h"
 #include "target.h"
 
@@ -43,6 +46,16 @@ enum fleet_origin {
 struct fleet_place {
 	uint32_t line, column; /* 1-based; 0: unknown */
 	uint8_t origin;        /* enum fleet_origin */
+};
+
+#define FLEET_DRILLS_MAX 64
+
+/* A plan of the file's own: drills one behind the other. */
+struct fleet_drill {
+	char name[DRILL_NAME_MAX];
+	uint32_t requests;
+	struct drill_request request[DRILL_REQUESTS_MAX];
+	struct fleet_place place[DRILL_REQUESTS_MAX];
 };
 
 struct fleet {
@@ -90,6 +103,10 @@ struct fleet {
 	char digest[16];            /* md5, sha-256, both */
 	uint32_t registrar_min_expires_s, registrar_max_expires_s;
 	struct fleet_place place[FLEET_KEYS_MAX];
+	struct fleet_drill *drill; /* `drills:`, freed by fleet_free */
+	uint32_t drills, hooks, gates;
+	struct hook hook[HOOKS_MAX]; /* never shown but by their names: they may hold secrets */
+	struct gate gate[GATES_MAX];
 	/* made from the above by fleet_finish */
 	bool redundancy_enabled;
 	bool source_derived[ADDRESS_FAMILIES]; /* source[] was not written but chosen by

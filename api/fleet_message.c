@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fleet_table.h"
+#include "fleet_plan.h"
 
 static void format_message(char *out, size_t size, const struct fleet_where *where,
 	const char *format, va_list arguments)
@@ -245,6 +245,12 @@ void fleet_suggest(const char *path, char *out, size_t size)
 		}
 		if (best <= tolerance(path))
 			return;
+	}
+	for (int i = 0; section[0] == '\0' && i < FLEET_PLAN_SECTIONS; i++) {
+		if (edit_distance(leaf, fleet_plan_sections[i]) > tolerance(leaf))
+			continue;
+		snprintf(out, size, "; did you mean '%s'?", fleet_plan_sections[i]);
+		return;
 	}
 	if (suggest_elsewhere(leaf, 0, out, size) || suggest_sibling(section, leaf, out, size) ||
 		(tolerance(leaf) > 1 && suggest_elsewhere(leaf, 1, out, size)))

@@ -148,6 +148,20 @@ int units_permille(
 	return 0;
 }
 
+int units_ppm(const char *text, uint64_t *out, char reason[UNITS_REASON_MAX])
+{
+	struct decimal value;
+	int error = decimal_parse(text, &value, reason);
+	if (error != 0)
+		return error;
+	bool percent = strcmp(value.rest, "%") == 0;
+	if (!percent && value.rest[0] != '\0')
+		return unknown_ending(value.rest, "only % is understood", reason);
+	if (!decimal_times(&value, percent ? 10000 : 1000000, out))
+		return refuse(reason, "is finer than a millionth");
+	return 0;
+}
+
 int units_rate(const char *text, uint64_t *out, char reason[UNITS_REASON_MAX])
 {
 	if (strcmp(text, "none") == 0 || strcmp(text, "0") == 0) {

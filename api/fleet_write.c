@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fleet_table.h"
+#include "fleet_plan.h"
 
 /* A double-quoted YAML scalar. What is not ASCII is written as \u or \U: some of it would be a line
  * break or forbidden to YAML. The text is UTF-8, as fleet_key_set made sure. */
-static void write_quoted(const char *text, FILE *out)
+void fleet_write_quoted(const char *text, FILE *out)
 {
 	fputc('"', out);
 	while (*text != '\0') {
@@ -57,7 +57,7 @@ static void write_value(const struct fleet_key *key, const char *text, FILE *out
 	case KIND_SOURCE:
 	case KIND_GATEWAY:
 	case KIND_STORE:
-		write_quoted(text, out);
+		fleet_write_quoted(text, out);
 		return;
 	default:
 		fputs(text, out);
@@ -140,6 +140,7 @@ int fleet_write(const struct fleet *fleet, FILE *out)
 		fputc('\n', out);
 		before = key->path;
 	}
+	fleet_plan_write(fleet, out);
 	/* A file without keys is refused as a mistake. */
 	if (before[0] == '\0')
 		fprintf(out, "fleet: \"%s\"\n", fleet->name);
@@ -184,7 +185,7 @@ int fleet_write_users(const struct fleet *fleet, FILE *out)
 }
 
 /* Text that roff takes as it stands. */
-static void write_plain_or_roff(const char *text, bool roff, FILE *out)
+void fleet_write_roff(const char *text, bool roff, FILE *out)
 {
 	for (; *text != '\0'; text++) {
 		if (roff && *text == '\\')
@@ -203,13 +204,13 @@ void fleet_describe_keys(FILE *out, bool roff)
 		const struct fleet_key *key = &fleet_keys[i];
 		fleet_key_range(key, false, range, sizeof(range));
 		fputs(roff ? ".TP\n.B " : "", out);
-		write_plain_or_roff(key->path, roff, out);
+		fleet_write_roff(key->path, roff, out);
 		fputs(roff ? "\n" : ": ", out);
 		snprintf(line, sizeof(line), "%s. %s%s%s%s.", key->help,
 			(char[2]){(char)(range[0] >= 'a' && range[0] <= 'z' ? range[0] - 32
 									    : range[0])},
 			range + 1, key->value[0] != '\0' ? "; default " : "", key->value);
-		write_plain_or_roff(line, roff, out);
+		fleet_write_roff(line, roff, out);
 		if (key->hd400 != NULL || key->mt505 != NULL) {
 			fputs(" Phones call it", out);
 			write_vendor(" ", key->hd400, out);
@@ -221,4 +222,5 @@ void fleet_describe_keys(FILE *out, bool roff)
 		}
 		fputc('\n', out);
 	}
+	fleet_plan_describe(out, roff);
 }

@@ -1,31 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The fleet file: libyaml's events into the table. One document, one mapping, sections as the table
- * has them; anchors, aliases and tags are refused, since what they stand for cannot be read off the
+ * has them, and those of fleet_plan.c; anchors, aliases and tags are refused, since what they stand for cannot be read off the
  * line that an error names.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
-#include "fleet_table.h"
+#include "fleet_plan.h"
+#include "fleet_yaml.h"
 
 #define DEPTH_MAX 32
 #define PATH_MAX_TEXT 128 /* of a dotted key; longer ones are unknown anyway */
 
-struct yaml_reader {
-	yaml_parser_t parser;
-	struct fleet *fleet;
-	struct fleet_messages *messages;
-	const char *path, *text;
-	size_t length;
-	bool stopped; /* nothing more can be read */
-	uint32_t
-		seen[2 * FLEET_KEYS_MAX]; /* line of each key; behind them, by first key, section */
-};
-
-static struct fleet_where where_of(const struct yaml_reader *reader, const yaml_mark_t *mark)
+struct fleet_where fleet_yaml_where(const struct yaml_reader *reader, const yaml_mark_t *mark)
 {
 	return (struct fleet_where){
 		reader->path, (uint32_t)mark->line + 1, (uint32_t)mark->column + 1};
@@ -44,7 +33,7 @@ static void report_broken(struct yaml_reader *reader)
 				mark.line++, mark.column = 0;
 		}
 	}
-	struct fleet_where where = where_of(reader, &mark);
+	struct fleet_where where = fleet_yaml_where(reader, &mark);
 	if (parser->error == YAML_MEMORY_ERROR)
 		fleet_error(reader->messages, &where, "out of memory");
 	else
@@ -64,7 +53,7 @@ static void refuse_marks(struct yaml_reader *reader, const yaml_event_t *event)
 		anchor = event->data.sequence_start.anchor, tag = event->data.sequence_start.tag;
 	else if (event->type == YAML_MAPPING_START_EVENT)
 		anchor = event->data.mapping_start.anchor, tag = event->data.mapping_start.tag;
-	struct fleet_where where = where_of(reader, &event->start_mark);
+	struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
 	if (anchor != NULL || event->type == YAML_ALIAS_EVENT)
 		fleet_error(reader->messages, &where,
 			"anchors and aliases are not supported, write the value out");
@@ -73,8 +62,7 @@ static void refuse_marks(struct yaml_reader *reader, const yaml_event_t *event)
 			"tags are not supported, write the value without one");
 }
 
-/* False when nothing more can be read. Else the caller deletes the event. */
-static bool next_event(struct yaml_reader *reader, yaml_event_t *event)
+bool fleet_yaml_next(struct yaml_reader *reader, yaml_event_t *event)
 {
 	if (reader->stopped)
 		return false;
@@ -86,13 +74,12 @@ static bool next_event(struct yaml_reader *reader, yaml_event_t *event)
 	return true;
 }
 
-/* Read on until the collection that this event opens is closed. Deletes the event. */
-static void skip(struct yaml_reader *reader, yaml_event_t *event)
+void fleet_yaml_skip(struct yaml_reader *reader, yaml_event_t *event)
 {
 	int depth = 0;
 	for (;;) {
 		yaml_event_type_t type = event->type;
-		struct fleet_where where = where_of(reader, &event->start_mark);
+		struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
 		yaml_event_delete(event);
 		if (type == YAML_SEQUENCE_START_EVENT || type == YAML_MAPPING_START_EVENT)
 			depth++;
@@ -104,7 +91,7 @@ static void skip(struct yaml_reader *reader, yaml_event_t *event)
 			fleet_error(reader->messages, &where, "is nested too deeply");
 			reader->stopped = true;
 		}
-		if (!next_event(reader, event))
+		if (!fleet_yaml_next(reader, event))
 			return;
 	}
 }
@@ -114,20 +101,18 @@ static bool is_list_kind(const struct fleet_key *key)
 	return key->kind == KIND_CODES || key->kind == KIND_SOURCE || key->kind == KIND_GATEWAY;
 }
 
-/* True for a plain scalar that YAML takes for nothing. */
-static bool is_null(const yaml_event_t *event)
+bool fleet_yaml_null(const yaml_event_t *event)
 {
 	const char *text = (const char *)event->data.scalar.value;
 	return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
 	       (text[0] == '\0' || strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
 }
 
-/* Text that can be a value; reports why not. */
-static bool usable(struct yaml_reader *reader, const char *path, const yaml_event_t *event)
+bool fleet_yaml_usable(struct yaml_reader *reader, const char *path, const yaml_event_t *event)
 {
-	struct fleet_where where = where_of(reader, &event->start_mark);
+	struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
 	size_t length = event->data.scalar.length;
-	if (is_null(event)) {
+	if (fleet_yaml_null(event)) {
 		fleet_error(reader->messages, &where,
 			"%s: has no value, write one or take the line out", path);
 		return false;
@@ -160,14 +145,14 @@ static void set_items(struct yaml_reader *reader, const struct fleet_key *key, c
 static void read_scalar(struct yaml_reader *reader, const struct fleet_key *key, const char *path,
 	const yaml_event_t *event)
 {
-	struct fleet_where where = where_of(reader, &event->start_mark);
+	struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
 	if (key == NULL) {
-		if (!is_null(event))
+		if (!fleet_yaml_null(event))
 			fleet_error(reader->messages, &where,
 				"%s: is a section, keys go below it, each on its own line", path);
 		return;
 	}
-	if (!usable(reader, path, event))
+	if (!fleet_yaml_usable(reader, path, event))
 		return;
 	struct fleet_item item = {(const char *)event->data.scalar.value, where.line, where.column};
 	set_items(reader, key, path, &item, 1);
@@ -179,9 +164,9 @@ static void read_sequence(struct yaml_reader *reader, const struct fleet_key *ke
 	struct fleet_item items[FLEET_ITEMS_MAX];
 	size_t count = 0;
 	bool good = true;
-	while (next_event(reader, &event[count])) {
+	while (fleet_yaml_next(reader, &event[count])) {
 		yaml_event_t *item = &event[count];
-		struct fleet_where where = where_of(reader, &item->start_mark);
+		struct fleet_where where = fleet_yaml_where(reader, &item->start_mark);
 		if (item->type == YAML_SEQUENCE_END_EVENT) {
 			yaml_event_delete(item);
 			break;
@@ -191,10 +176,10 @@ static void read_sequence(struct yaml_reader *reader, const struct fleet_key *ke
 				fleet_error(reader->messages, &where,
 					"%s: must be a list of single values", path);
 			good = false;
-			skip(reader, item);
+			fleet_yaml_skip(reader, item);
 			continue;
 		}
-		if (count == FLEET_ITEMS_MAX || !usable(reader, path, item)) {
+		if (count == FLEET_ITEMS_MAX || !fleet_yaml_usable(reader, path, item)) {
 			if (count == FLEET_ITEMS_MAX && good)
 				fleet_error(
 					reader->messages, &where, "%s: is too long a list", path);
@@ -216,6 +201,8 @@ static size_t seen_index(const struct fleet_key *key, const char *path)
 {
 	if (key != NULL)
 		return (size_t)(key - fleet_keys);
+	if (fleet_plan_section(path) >= 0)
+		return 2 * FLEET_KEYS_MAX + (size_t)fleet_plan_section(path);
 	size_t length = strlen(path), i = 0;
 	while (strncmp(fleet_keys[i].path, path, length) != 0 || fleet_keys[i].path[length] != '.')
 		i++;
@@ -239,8 +226,12 @@ static void read_mapping(struct yaml_reader *reader, const char *section);
 
 static void read_value(struct yaml_reader *reader, const char *path, yaml_event_t *event)
 {
-	struct fleet_where where = where_of(reader, &event->start_mark);
+	struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
 	const struct fleet_key *key = fleet_key_find(path);
+	if (fleet_plan_section(path) >= 0) {
+		fleet_plan_read(reader, path, event);
+		return;
+	}
 	switch (event->type) {
 	case YAML_SCALAR_EVENT:
 		read_scalar(reader, key, path, event);
@@ -268,7 +259,7 @@ static void read_value(struct yaml_reader *reader, const char *path, yaml_event_
 	else
 		fleet_error(reader->messages, &where, "%s: takes %s, not a %s", path,
 			is_list_kind(key) ? "a value or a list of them" : "one value", kind);
-	skip(reader, event);
+	fleet_yaml_skip(reader, event);
 }
 
 /* The dotted path of a key; false when it was refused with a message. */
@@ -276,7 +267,7 @@ static bool read_key(struct yaml_reader *reader, const char *section, const yaml
 	char path[PATH_MAX_TEXT])
 {
 	char quoted[FLEET_QUOTED_MAX], hint[1024];
-	struct fleet_where where = where_of(reader, &event->start_mark);
+	struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
 	if (event->type != YAML_SCALAR_EVENT) {
 		if (event->type != YAML_ALIAS_EVENT)
 			fleet_error(reader->messages, &where, "a key must be a single word");
@@ -286,7 +277,8 @@ static bool read_key(struct yaml_reader *reader, const char *section, const yaml
 	int length = snprintf(
 		path, PATH_MAX_TEXT, "%s%s%s", section, section[0] != '\0' ? "." : "", name);
 	bool known = length < PATH_MAX_TEXT && strlen(name) == event->data.scalar.length &&
-		     (fleet_key_find(path) != NULL || fleet_is_section(path));
+		     (fleet_key_find(path) != NULL || fleet_is_section(path) ||
+			     fleet_plan_section(path) >= 0);
 	if (!known) {
 		fleet_suggest(path, hint, sizeof(hint));
 		fleet_error(reader->messages, &where, "unknown key %s%s", fleet_quote(path, quoted),
@@ -301,25 +293,25 @@ static void read_mapping(struct yaml_reader *reader, const char *section)
 {
 	yaml_event_t event;
 	char path[PATH_MAX_TEXT];
-	while (next_event(reader, &event)) {
+	while (fleet_yaml_next(reader, &event)) {
 		if (event.type == YAML_MAPPING_END_EVENT) {
 			yaml_event_delete(&event);
 			return;
 		}
 		bool known = read_key(reader, section, &event, path);
-		skip(reader, &event);
-		if (!next_event(reader, &event))
+		fleet_yaml_skip(reader, &event);
+		if (!fleet_yaml_next(reader, &event))
 			return;
 		if (known)
 			read_value(reader, path, &event);
 		else
-			skip(reader, &event);
+			fleet_yaml_skip(reader, &event);
 	}
 }
 
 static void read_root(struct yaml_reader *reader, yaml_event_t *event)
 {
-	struct fleet_where where = where_of(reader, &event->start_mark);
+	struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
 	if (event->type == YAML_MAPPING_START_EVENT) {
 		yaml_event_delete(event);
 		read_mapping(reader, "");
@@ -328,15 +320,15 @@ static void read_root(struct yaml_reader *reader, yaml_event_t *event)
 	if (event->type != YAML_ALIAS_EVENT)
 		fleet_error(reader->messages, &where,
 			"a fleet file is a list of 'key: value' lines, this is something else");
-	skip(reader, event);
+	fleet_yaml_skip(reader, event);
 }
 
 static void read_stream(struct yaml_reader *reader)
 {
 	yaml_event_t event;
 	unsigned documents = 0;
-	while (next_event(reader, &event)) {
-		struct fleet_where where = where_of(reader, &event.start_mark);
+	while (fleet_yaml_next(reader, &event)) {
+		struct fleet_where where = fleet_yaml_where(reader, &event.start_mark);
 		yaml_event_type_t type = event.type;
 		if (type == YAML_STREAM_START_EVENT || type == YAML_DOCUMENT_END_EVENT) {
 			yaml_event_delete(&event);
@@ -382,6 +374,7 @@ int fleet_parse(struct fleet *fleet, const char *path, const char *text, size_t 
 	yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
 	read_stream(&reader);
 	yaml_parser_delete(&reader.parser);
+	fleet_plan_check(fleet, &messages);
 	if (messages.errors == 0)
 		fleet_finish_into(fleet, &messages);
 	return fleet_messages_end(&messages);
@@ -443,6 +436,10 @@ int fleet_set(struct fleet *fleet, const char *assignment, const struct fleet_re
 	if (key == NULL && fleet_is_section(path)) {
 		fleet_error(&messages, &where, "'%s' is a section, name a key in it, %s.KEY=VALUE",
 			path, path);
+		return -EINVAL;
+	}
+	if (key == NULL && fleet_plan_section(path) >= 0) {
+		fleet_error(&messages, &where, "'%s' stands in the fleet file only", path);
 		return -EINVAL;
 	}
 	if (key == NULL) {

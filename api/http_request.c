@@ -221,11 +221,12 @@ void http_request_complete(struct http_request *request)
 {
 	if (request->good && request->route->body != NULL)
 		request->good = ask_body(request->route->body, request->body, request->length,
-			request->asked.body, &request->problem);
+			request->asked.body, &request->asked.object, &request->problem);
 }
 
 void http_request_free(struct http_request *request)
 {
+	json_decref(request->asked.object);
 	free(request->body);
 	free(request);
 }

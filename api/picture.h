@@ -18,6 +18,7 @@
 #define PICTURE_ANSWERED_S 10
 #define PICTURE_TIMELINE_S 900 /* the newest seconds that the API shows */
 
+struct drills;
 struct events;
 struct phones;
 struct steer;
@@ -35,6 +36,7 @@ struct picture {
 	struct wire *wire;         /* once it is open */
 	struct phones *phones;     /* of those who serve: single phones, as they are asked for */
 	struct steer *steer;       /* likewise: what operators have changed */
+	struct drills *drills;     /* outages of this run; NULL: none can be made */
 	const char *link;          /* in use, in words */
 	uint64_t start_us;         /* of the ramp, on the herd's clock */
 	time_t started;

@@ -13,15 +13,20 @@
 
 struct prediction {
 	bool known; /* false: no model for this wave and these rules */
+	/* The outage before it was long enough for what the model is of: probes, or REGISTERs to two
+	 * silent proxies in turn, are spread evenly. */
+	bool even;
 	uint32_t step_ms;
 	uint32_t steps; /* share[i]: at i * step_ms; the last is 1 */
 	double *share;  /* freed by prediction_free */
 	double first_ms, last_ms, mean_ms;
-	double peak_second, peak_100ms; /* busiest window that begins at a whole multiple of itself */
+	double peak_second,
+		peak_100ms; /* busiest window that begins at a whole multiple of itself */
 };
 
 /* -ENOMEM; 0, and `known` says whether there is a model. */
-int predict_wave(struct prediction *out, const struct drill_wave *wave, const struct drill_fleet *fleet);
+int predict_wave(
+	struct prediction *out, const struct drill_wave *wave, const struct drill_fleet *fleet);
 double prediction_at(const struct prediction *prediction, double ms);
 void prediction_free(struct prediction *prediction);
 

@@ -27,6 +27,9 @@ int units_duration(const char *text, uint64_t unit_ms, uint64_t bare_ms, uint64_
 int units_permille(
 	const char *text, bool bare_percent, uint64_t *out, char reason[UNITS_REASON_MAX]);
 
+/* "0.5" or "50%", in millionths: "0.0001%" is 1. */
+int units_ppm(const char *text, uint64_t *out, char reason[UNITS_REASON_MAX]);
+
 /* "2000/s", "2k/s", "0", "none". */
 int units_rate(const char *text, uint64_t *out, char reason[UNITS_REASON_MAX]);
 

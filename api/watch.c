@@ -214,6 +214,8 @@ static size_t take_some(struct watch *watch, unsigned worker)
 			fetch(watch, &line[i + AHEAD]);
 		take_line(watch, &line[i]);
 	}
+	if (n > 0 && watch->events.lines != NULL)
+		watch->events.lines(watch->events.context, line, n);
 	return n;
 }
 

@@ -59,6 +59,8 @@ struct watch_events {
 	/* Too much has changed: look at the map of this sequence or later. */
 	void (*resync)(void *context, uint64_t sequence);
 	void (*transition)(void *context, const struct watch_transition *transition);
+	/* Every line taken, in each phone's order. NULL: nobody wants them. */
+	void (*lines)(void *context, const struct mirror_line *line, size_t count);
 };
 
 struct watch;

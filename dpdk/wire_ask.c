@@ -51,6 +51,7 @@ static void merge_report(struct wire_snapshot *out, const struct report *report)
 	counters_add(&out->herd, &report->herd, herd_counters_count);
 	counters_add(&out->wire, &report->wire, wire_counters_count);
 	for (unsigned p = 0; p < PROXIES; p++) {
+		counters_add(&out->proxy[p], &report->proxy[p], proxy_counters_count);
 		counters_add(&out->registrar[p], &report->registrar[p], registrar_counters_count);
 		out->registered_at[p] += report->registered_at[p];
 		for (unsigned s = 0; s < PHONE_STATES; s++)
@@ -60,6 +61,17 @@ static void merge_report(struct wire_snapshot *out, const struct report *report)
 	out->quiet = out->quiet && report->quiet;
 	if (report->now_us > out->now_us)
 		out->now_us = report->now_us;
+}
+
+/* What has been merged once stays: a worker that lags behind holds the others' steps up, but does not
+ * make those that everybody has closed go away. */
+static void merge_series(struct wire *wire, struct series *out)
+{
+	const struct series *of[WIRE_WORKERS_MAX];
+	for (unsigned w = 0; w < wire->config.workers; w++)
+		of[w] = &wire->last[w].series;
+	series_merge(&wire->series, of, wire->config.workers);
+	*out = wire->series;
 }
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
@@ -82,6 +94,7 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 		if (wire->worker[w]->herd)
 			out->herd_memory += herd_memory(wire->worker[w]->herd);
 	}
+	merge_series(wire, &out->series);
 	if (wire->capture)
 		out->wire.captured = capture_written(wire->capture);
 	telemetry_publish(out);

@@ -26,6 +26,7 @@ struct wire {
 	struct trace_book traces;
 	uint64_t unix_start_us;       /* the wall clock at the herd's time 0 */
 	struct report *last;          /* of each worker: what it reported last */
+	struct series series;         /* of all workers together */
 	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
 	char description[256];
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <sched.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -124,6 +125,8 @@ void worker_report(struct worker *worker, uint64_t now_us)
 		report->herd = *herd_counters(worker->herd);
 		report->population = *herd_population(worker->herd);
 		herd_histograms_copy(&report->histograms, herd_histograms(worker->herd));
+		memcpy(report->proxy, herd_proxy_counters(worker->herd), sizeof(report->proxy));
+		series_copy(&report->series, herd_series(worker->herd));
 		report->quiet = herd_is_quiet(worker->herd);
 	}
 	for (unsigned p = 0; p < PROXIES; p++) {

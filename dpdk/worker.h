@@ -85,6 +85,8 @@ struct report {
 	struct herd_counters herd;
 	struct herd_population population;
 	struct herd_histograms histograms;
+	struct proxy_counters proxy[PROXIES];
+	struct series series;
 	struct registrar_counters registrar[PROXIES];
 	uint32_t registered_at[PROXIES];
 	struct wire_counters wire;

@@ -97,7 +97,11 @@ static inline void counters_add(void *into, const void *from, size_t count)
 	X(silent_redundant, "REGISTER and OPTIONS without an answer of the redundant proxy")      \
 	X(not_sent, "datagrams that were due and found no buffer: the generator was late")        \
 	X(timer_late, "timers that could not be moved forward and fired at their old time")       \
-	X(muted, "datagrams not taken: no lease is sure, or their phone is being left")
+	X(muted, "datagrams not taken: no lease is sure, or their phone is being left")           \
+	X(impaired_sent, "datagrams sent that an impairment of ours has lost")                    \
+	X(impaired_received, "datagrams of a proxy that an impairment of ours has lost")          \
+	X(impaired_delayed, "datagrams of a proxy that an impairment of ours has held back")      \
+	X(impaired_overflow, "datagrams to be held back that found no room and were lost")
 
 COUNTERS_DECLARE(herd_counters, HERD_COUNTERS);
 

@@ -11,6 +11,8 @@
 
 void herd_set_time(struct herd *herd, uint64_t now_us)
 {
+	if (now_us >= herd->step_end_us)
+		herd_end_steps(herd, now_us);
 	herd->now_us = now_us;
 	herd->now_ms = (uint32_t)(now_us / 1000);
 }
@@ -51,6 +53,7 @@ int herd_create(
 	herd->shard = calloc(herd->shards, sizeof(*herd->shard));
 	herd_shards_empty(herd);
 	herd->record = config->mirror != NULL ? config->mirror->record : NULL;
+	herd->step_end_us = SERIES_STEP_US;
 	pacer_set(&herd->pacer, config->ramp_per_s);
 	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
 	herd->phone = take_records(n, &herd->phone_block);
@@ -60,10 +63,14 @@ int herd_create(
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
 	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
 	herd->wheel = wheel_create(herd->timers, 0);
+	bool opened = herd_open_held(herd) == 0;
+	for (int p = 0; p < PROXIES; p++)
+		opened &= scan_learned_open(&herd->learned[p]) == 0;
 	herd->credentials = credentials_create(n, config->identities, config->domain);
 	herd->messages = messages_create(&herd->config);
 	if (herd->shard == NULL || herd->phone == NULL || herd->auth == NULL ||
-		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL) {
+		herd->wheel == NULL || herd->credentials == NULL || herd->messages == NULL ||
+		!opened) {
 		herd_free(herd);
 		return -ENOMEM;
 	}
@@ -89,6 +96,9 @@ void herd_free(struct herd *herd)
 {
 	if (herd == NULL)
 		return;
+	jitter_line_close(&herd->held);
+	for (int p = 0; p < PROXIES; p++)
+		scan_learned_close(&herd->learned[p]);
 	messages_free(herd->messages);
 	credentials_free(herd->credentials);
 	wheel_free(herd->wheel);
@@ -136,6 +146,7 @@ static void fire_register(struct herd *herd, uint32_t local, uint32_t at_ms)
 				.timed = true};
 			phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;
 			herd->counters.register_silent++;
+			herd->asked[phone_active(phone)].register_timeout++;
 			herd_count_finished(herd, phone_active(phone), false);
 			herd_step(herd, local, EVENT_REGISTER_SILENCE, &occasion);
 		} else if (!time_before(at_ms, phone->register_next_ms)) {
@@ -159,10 +170,11 @@ static void fire_keepalive(struct herd *herd, uint32_t local, uint32_t at_ms)
 				.planned_us = deadline_us(herd, phone->keepalive_end_ms),
 				.timed = true};
 			phone->flags &= (uint16_t)~PHONE_KEEPALIVE_PENDING;
+			const enum proxy target = redundancy_keepalive_target(
+				&herd->config.redundancy, phone);
 			herd->counters.options_silent++;
-			herd_count_finished(herd,
-				redundancy_keepalive_target(&herd->config.redundancy, phone),
-				false);
+			herd->asked[target].options_timeout++;
+			herd_count_finished(herd, target, false);
 			herd_step(herd, local, EVENT_KEEPALIVE_SILENCE, &occasion);
 		} else if (!time_before(at_ms, phone->keepalive_next_ms)) {
 			herd_again_options(herd, local);
@@ -226,6 +238,9 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 		done += herd_advance_muted_jobs(herd, budget - done);
 		return done < budget;
 	}
+	/* Before timers: what comes at the moment of a time-out has come in time. */
+	if (herd->held.next_ms <= herd->now_us / 1000)
+		done += herd_advance_held(herd, budget - done);
 	done += herd_advance_jobs(herd, budget - done);
 	done += herd_advance_ramp(herd, budget - done);
 	done += advance_wheel(herd, budget - done);
@@ -252,6 +267,9 @@ bool herd_command(struct herd *herd, const struct herd_command *command, uint64_
 	case HERD_PAUSE:
 		herd_set_paused(herd, command->count != 0);
 		return true;
+	case HERD_IMPAIR:
+		herd_impair(herd, (enum proxy)command->proxy, &command->impairment);
+		return true;
 	case HERD_SET_PROXY:
 		herd->config.proxy[command->proxy].address = command->address;
 		return true;
@@ -270,6 +288,8 @@ uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us)
 		return next_us;
 	if (herd_ramp_next(herd, &start_us))
 		next_us = start_us < next_us ? start_us : next_us;
+	if (herd->held.next_ms <= next_us / 1000)
+		next_us = herd->held.next_ms * 1000;
 	uint64_t visit_us = deadline_us(herd, wheel_now_ms(herd->wheel));
 	if (visit_us >= next_us)
 		return next_us;
@@ -345,5 +365,6 @@ uint64_t herd_memory(const struct herd *herd)
 	return sizeof(*herd) + share + (uint64_t)herd->shards * sizeof(struct herd_shard) +
 	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth)) +
 	       wheel_memory(herd->wheel) + messages_memory(herd->messages) +
-	       credentials_memory(herd->credentials);
+	       credentials_memory(herd->credentials) + jitter_line_memory() +
+	       PROXIES * scan_learned_memory(&herd->learned[0]);
 }

@@ -26,6 +26,11 @@
 #define HERD_KEEPALIVE_CODES_MAX 3 /* codes that count as silence */
 #define HERD_HOST_MAX 256
 
+/* Room for datagrams that impairments hold back: per phone, and of one herd at least and at most. */
+#define HERD_HELD_BYTES 512u
+#define HERD_HELD_BYTES_MIN (256u << 10)
+#define HERD_HELD_BYTES_MAX (256u << 20)
+
 enum keepalive_first { KEEPALIVE_FIRST_PERIOD, KEEPALIVE_FIRST_IMMEDIATE, KEEPALIVE_FIRST_SPREAD };
 
 struct herd_proxy {
@@ -74,6 +79,11 @@ struct herd_config {
 struct herd_output {
 	void *context;
 	uint8_t *(*buffer)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+	/* For who wants to see what an impairment does, else NULL: a buffer for a datagram that it
+	 * loses, and one that it has held back and that is read now. */
+	uint8_t *(*lost)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+	void (*held)(void *context, uint32_t phone, enum proxy proxy, const void *datagram,
+		size_t length);
 };
 
 enum herd_command_kind {
@@ -125,7 +135,8 @@ struct herd_command {
 			    */
 	struct address address; /* SET_PROXY */
 	uint64_t begin_us;      /* ADOPT */
-	struct impairment impairment; /* IMPAIR */
+	/* IMPAIR; POWER_CUT: of the phones only those that its share concerns, 0: all */
+	struct impairment impairment;
 };
 
 /* Shape of the slice now; phones by state and by active proxy. */
@@ -233,7 +244,8 @@ void herd_histograms_copy(struct herd_histograms *copy, const struct herd_histog
 const struct phone *herd_phone(const struct herd *herd, uint32_t index);
 /* The same for people: false when the phone is not in this slice. */
 bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct herd_look *out);
-/* Bytes taken for phones, timers and templates of this slice. */
+/* Bytes taken for phones, timers and templates of this slice. What impairments hold back comes besides,
+ * while and as far as they do: at most HERD_HELD_BYTES per phone. */
 uint64_t herd_memory(const struct herd *herd);
 
 #endif

@@ -2,17 +2,19 @@
 /*
  * The inside of a herd, shared by its files: herd.c (life and time), herd_job.c (commands for many
  * phones), herd_shard.c (whose phones they are, and the ramp), herd_step.c (what a redundancy step asks
- * for), herd_outage.c (how long outages take), herd_record.c (what the mirror is told), herd_send.c
- * (requests), herd_receive.c (datagrams) and herd_look.c (one phone for people). Nobody else includes
- * this.
+ * for), herd_outage.c (how long outages take), herd_impair.c (datagrams lost or late on purpose),
+ * herd_asked.c (what each proxy is asked, and when), herd_record.c (what the mirror is told), herd_send.c (requests), herd_receive.c (datagrams) and
+ * herd_look.c (one phone for people). Nobody else includes this.
  */
 #ifndef SIPHERD_HERD_INTERNAL_H
 #define SIPHERD_HERD_INTERNAL_H
 
 #include "credentials.h"
 #include "herd.h"
+#include "jitter_line.h"
 #include "message.h"
 #include "pacer.h"
+#include "scan_learn.h"
 #include "wheel.h"
 
 #define HERD_JOBS 16
@@ -56,10 +58,14 @@ struct herd {
 	struct phone_auth *auth;
 	void *phone_block, *auth_block; /* what holds them */
 	struct wheel *wheel;
-	uint32_t timers; /* entries the wheel has room for, however they are spread */
-	uint32_t queued; /* phones with a live entry: PHONE_QUEUED */
+	uint32_t timers;  /* entries the wheel has room for, however they are spread */
+	uint32_t queued;  /* phones with a live entry: PHONE_QUEUED */
+	uint8_t impaired; /* bit p: there is an impairment of proxy p */
+	struct impairment impairment[PROXIES];
+	struct jitter_line held; /* datagrams that impairments have held back */
 	struct messages *messages;
 	struct credentials *credentials;
+	struct scan_learned learned[PROXIES]; /* how each answers */
 	struct pacer pacer;
 	uint64_t ramp_last_us;  /* when the ramp's last phone was planned, where there was one */
 	uint64_t ramp_floor_us; /* the ramp's next phone is planned no earlier */
@@ -76,8 +82,12 @@ struct herd {
 	uint32_t jobs, job_next, job_end; /* waiting jobs; local indices of the first: it has come
 					     to, and ends before */
 	struct herd_counters counters;
+	struct proxy_counters asked[PROXIES];
+	uint64_t step_end_us; /* of the step of the series that is being counted */
 	struct herd_population population;
 	struct herd_histograms histograms;
+	struct series series;
+	uint8_t lost[MESSAGE_MAX]; /* what an impairment loses is written here */
 };
 
 /* What an event brings along besides its name. */
@@ -136,7 +146,10 @@ enum draw {
 	DRAW_BOOT,
 	DRAW_FIRST,
 	DRAW_JITTER,
-	DRAW_BACKOFF
+	DRAW_BACKOFF,
+	DRAW_LOSS_SENT,
+	DRAW_LOSS_RECEIVED,
+	DRAW_DELAY
 };
 
 /* A hash of seed, phone, epoch, purpose and n: the same in every run and however phones are sliced.
@@ -201,6 +214,45 @@ void herd_record_recall(struct herd *herd, uint32_t local);
 
 /* herd.c */
 void herd_set_time(struct herd *herd, uint64_t now_us);
+
+/* herd_asked.c */
+/* The first datagram of a registration that begins with it. */
+void herd_count_offered(struct herd *herd, const struct phone *phone);
+/* Its 200 OK, before the phone's state changes. */
+void herd_count_accepted(struct herd *herd, const struct phone *phone, uint32_t rrd_us);
+void herd_count_rejected(struct herd *herd, enum proxy proxy, uint16_t status);
+/* Steps of the series are over. */
+void herd_end_steps(struct herd *herd, uint64_t now_us);
+
+/* herd_impair.c */
+void herd_impair(struct herd *herd, enum proxy proxy, const struct impairment *impairment);
+/* What follows is asked only where there is an impairment of the proxy. `method` is the bit of our own
+ * transaction's method, 0: it is none of ours. */
+bool herd_loses_sent(
+	struct herd *herd, uint32_t phone, enum proxy proxy, uint16_t length, uint8_t method);
+/* True: the herd does not read it, or not now. */
+bool herd_impair_received(
+	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length);
+
+int herd_open_held(struct herd *herd); /* -ENOMEM */
+/* Read what has been held back long enough. */
+uint32_t herd_advance_held(struct herd *herd, uint32_t budget);
+
+/* herd_receive.c: a datagram for a phone that may take it */
+bool herd_may_take(const struct herd *herd, uint32_t phone);
+void herd_read(
+	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length);
+
+/* Where a datagram of n bytes is to be written; NULL: there is no buffer. */
+static inline uint8_t *herd_buffer(
+	struct herd *herd, uint32_t phone, enum proxy proxy, uint16_t n, uint8_t method)
+{
+	if ((herd->impaired >> proxy & 1) == 0 || !herd_loses_sent(herd, phone, proxy, n, method))
+		return herd->output.buffer(herd->output.context, phone, proxy, n);
+	if (herd->output.lost == NULL)
+		return herd->lost;
+	return herd->output.lost(herd->output.context, phone, proxy, n);
+}
 
 /* herd_send.c: begin a transaction, or send its datagram again */
 void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion *occasion);

@@ -124,8 +124,17 @@ static void reregister(struct herd *herd, uint32_t local)
 	herd_step(herd, local, registered ? EVENT_REFRESH_DUE : EVENT_RETRY_DUE, &occasion);
 }
 
+/* A power cut may be of a share of the phones. */
+static bool is_spared(const struct herd *herd, const struct herd_command *job, uint32_t local)
+{
+	return job->kind == HERD_POWER_CUT && job->impairment.share_ppm > 0 &&
+	       !impairment_concerns(&job->impairment, herd_index(herd, local));
+}
+
 static void run_job(struct herd *herd, const struct herd_command *job, uint32_t local)
 {
+	if (is_spared(herd, job, local))
+		return;
 	if (job->kind == HERD_REREGISTER)
 		reregister(herd, local);
 	else if (herd->phone[local].state == PHONE_OFF)

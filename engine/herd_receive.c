@@ -66,6 +66,7 @@ static void options_answered(struct herd *herd, const struct response *response)
 		if (status != herd->config.keepalive_code[i])
 			continue;
 		herd->counters.options_fail_code++;
+		herd->asked[response->proxy].options_timeout++;
 		herd_count_finished(herd, response->proxy, false);
 		herd_step(herd, response->local, EVENT_KEEPALIVE_SILENCE, &occasion);
 		return;
@@ -73,6 +74,7 @@ static void options_answered(struct herd *herd, const struct response *response)
 	if (response->proxy == phone_active(phone))
 		herd_outage_proof(herd, phone);
 	herd->counters.options_answered++;
+	herd->asked[response->proxy].options_answered++;
 	herd_count_finished(herd, response->proxy, true);
 	herd_step(herd, response->local, EVENT_KEEPALIVE_ANSWER, &occasion);
 }
@@ -143,7 +145,9 @@ static void register_ok(struct herd *herd, const struct response *response)
 		return;
 	}
 	herd->counters.register_ok++;
-	record_since(&herd->histograms.registration_us, herd->now_us, phone->register_planned_us);
+	herd_count_accepted(herd, phone,
+		record_since(&herd->histograms.registration_us, herd->now_us,
+			phone->register_planned_us));
 	herd_step(herd, response->local, EVENT_REGISTER_OK, &occasion);
 }
 
@@ -151,14 +155,14 @@ static void register_ok(struct herd *herd, const struct response *response)
 static bool may_try(struct phone *phone, bool stale)
 {
 	if (stale) {
-		if (phone->auth_tries >> 4 >= AUTH_STALE_MAX)
+		if (phone->auth_stale >= AUTH_STALE_MAX)
 			return false;
-		phone->auth_tries += 1 << 4;
+		phone->auth_stale++;
 		return true;
 	}
-	if ((phone->auth_tries & 15) >= AUTH_TRIES)
+	if (phone->auth_counted >= AUTH_TRIES)
 		return false;
-	phone->auth_tries++;
+	phone->auth_counted++;
 	return true;
 }
 
@@ -181,6 +185,7 @@ static void register_challenged(struct herd *herd, const struct response *respon
 	struct occasion occasion = {.planned_us = herd->now_us};
 	bool stale = false;
 	herd->counters.register_challenged++;
+	herd->asked[response->proxy].challenged++;
 	if (take_challenge(herd, response, phone->flags & PHONE_UNREGISTER_AUTH, &stale) &&
 		may_try(phone, stale)) {
 		herd_step(herd, response->local, EVENT_CHALLENGED, &occasion);
@@ -227,6 +232,7 @@ static void register_too_brief(struct herd *herd, const struct response *respons
 static void register_rejected(struct herd *herd, const struct response *response)
 {
 	herd->counters.register_rejected++;
+	herd_count_rejected(herd, response->proxy, response->message->status);
 	register_refused(herd, response);
 }
 
@@ -314,10 +320,12 @@ static void take_response(
 	struct pending pending = pending_of(herd, phone, response.local, response.token.kind);
 	if (response.token.epoch != pending.epoch) {
 		c->response_old_epoch++;
+		herd->asked[proxy].late++;
 		return;
 	}
 	if (!pending.in_flight || response.token.sequence != (pending.cseq & TOKEN_SEQUENCE_MASK)) {
 		c->response_late++;
+		herd->asked[proxy].late++;
 		return;
 	}
 	if (message->method != pending.method ||
@@ -391,8 +399,7 @@ static void take_request(
 		c->request_unanswerable++;
 		return;
 	}
-	uint8_t *out = herd->output.buffer(
-		herd->output.context, index, proxy, (uint16_t)answer.length);
+	uint8_t *out = herd_buffer(herd, index, proxy, (uint16_t)answer.length, 0);
 	if (out == NULL) {
 		c->not_sent++;
 		return;
@@ -403,7 +410,7 @@ static void take_request(
 
 /* A phone that is being left, or a whole herd without a lease, could only answer. Its memory is
  * fetched while the datagram is read. */
-static bool may_take(const struct herd *herd, uint32_t index)
+bool herd_may_take(const struct herd *herd, uint32_t index)
 {
 	const uint32_t local = herd_local(herd, index);
 	__builtin_prefetch(&herd->phone[local], 1);
@@ -412,16 +419,12 @@ static bool may_take(const struct herd *herd, uint32_t index)
 	return herd->shard[index / SHARD_PHONES].state != SHARD_LEAVING && !herd_is_muted(herd);
 }
 
-void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
-	size_t length, uint64_t now_us)
+void herd_read(
+	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length)
 {
 	struct sip_message message;
-	herd_set_time(herd, now_us);
-	if (!may_take(herd, phone)) {
-		herd->counters.muted++;
-		return;
-	}
-	enum scan_result result = scan_message(datagram, length, &message);
+	enum scan_result result = scan_learned_message(
+		&herd->learned[proxy], datagram, length, &message);
 	if (result == SCAN_EMPTY) {
 		herd->counters.message_keepalive++;
 		return;
@@ -436,6 +439,19 @@ void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const vo
 		take_request(herd, phone, proxy, &message);
 }
 
+void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
+	size_t length, uint64_t now_us)
+{
+	herd_set_time(herd, now_us);
+	if (!herd_may_take(herd, phone)) {
+		herd->counters.muted++;
+		return;
+	}
+	if ((herd->impaired >> proxy & 1) == 0 ||
+		!herd_impair_received(herd, phone, proxy, datagram, length))
+		herd_read(herd, phone, proxy, datagram, length);
+}
+
 void herd_unreachable(struct herd *herd, uint32_t index, enum proxy proxy, uint64_t now_us)
 {
 	herd_set_time(herd, now_us);
@@ -443,17 +459,19 @@ void herd_unreachable(struct herd *herd, uint32_t index, enum proxy proxy, uint6
 	struct phone *phone = &herd->phone[local];
 	struct occasion occasion = {.planned_us = now_us};
 	herd->counters.icmp_unreachable++;
-	if (!herd->config.icmp_fails || !may_take(herd, index))
+	if (!herd->config.icmp_fails || !herd_may_take(herd, index))
 		return;
 	if ((phone->flags & PHONE_REGISTER_PENDING) && phone_active(phone) == proxy) {
 		phone->flags &= (uint16_t)~PHONE_REGISTER_PENDING;
 		herd->counters.register_silent++;
+		herd->asked[proxy].register_timeout++;
 		herd_count_finished(herd, proxy, false);
 		herd_step(herd, local, EVENT_REGISTER_SILENCE, &occasion);
 	} else if ((phone->flags & PHONE_KEEPALIVE_PENDING) &&
 		   redundancy_keepalive_target(&herd->config.redundancy, phone) == proxy) {
 		phone->flags &= (uint16_t)~PHONE_KEEPALIVE_PENDING;
 		herd->counters.options_silent++;
+		herd->asked[proxy].options_timeout++;
 		herd_count_finished(herd, proxy, false);
 		herd_step(herd, local, EVENT_KEEPALIVE_SILENCE, &occasion);
 	}

@@ -45,7 +45,7 @@ static bool send_options(struct herd *herd, uint32_t local)
 	struct message_fields fields;
 	messages_phone(herd->messages, index, target, &who);
 	uint16_t length = messages_options_length(herd->messages, &who);
-	uint8_t *out = herd->output.buffer(herd->output.context, index, target, length);
+	uint8_t *out = herd_buffer(herd, index, target, length, IMPAIRMENT_OPTIONS);
 	if (out == NULL) {
 		herd->counters.not_sent++;
 		return false;
@@ -82,7 +82,7 @@ static bool send_registration(struct herd *herd, uint32_t local, const struct re
 	messages_phone(herd->messages, index, r->proxy, &who);
 	uint16_t length = messages_register_length(
 		herd->messages, &who, r->expires_s, authorization_length);
-	uint8_t *out = herd->output.buffer(herd->output.context, index, r->proxy, length);
+	uint8_t *out = herd_buffer(herd, index, r->proxy, length, IMPAIRMENT_REGISTER);
 	if (out == NULL) {
 		herd->counters.not_sent++;
 		return false;
@@ -132,14 +132,18 @@ static void record_lateness(struct herd *herd, const struct occasion *occasion)
 		&herd->histograms.lateness_us, late < UINT32_MAX ? (uint32_t)late : UINT32_MAX);
 }
 
+enum datagram { DATAGRAM_NONE, DATAGRAM_FIRST, DATAGRAM_AGAIN };
+
 /* The first datagram that finds a buffer is the request, and timer E counts from it; those after it
  * are its retransmissions. */
-static void note_datagram(bool out, uint8_t *tries, uint64_t *sent, uint64_t *retransmitted)
+static enum datagram note_datagram(bool out, uint8_t *tries)
 {
-	if (out)
-		++*(*tries == 0 ? sent : retransmitted);
-	if (out || *tries > 0)
+	const bool first = *tries == 0;
+	if (!first || out)
 		++*tries;
+	if (!out)
+		return DATAGRAM_NONE;
+	return first ? DATAGRAM_FIRST : DATAGRAM_AGAIN;
 }
 
 /* Timer E goes on from when it was due; what a stall has made it miss is not sent in a burst. */
@@ -155,11 +159,54 @@ static void again_at(const struct herd *herd, uint32_t *next_ms, uint32_t tries,
 static void keepalive_datagram(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
-	const bool first = phone->keepalive_tries == 0;
-	note_datagram(send_options(herd, local), &phone->keepalive_tries,
-		&herd->counters.options_sent, &herd->counters.options_retransmitted);
-	if (first && phone->keepalive_tries > 0)
-		herd_record_sent(herd, local);
+	struct proxy_counters
+		*asked = &herd->asked[redundancy_keepalive_target(&herd->config.redundancy, phone)];
+	const enum datagram datagram = note_datagram(
+		send_options(herd, local), &phone->keepalive_tries);
+	if (datagram == DATAGRAM_NONE)
+		return;
+	asked->options_datagrams++;
+	if (datagram == DATAGRAM_AGAIN) {
+		herd->counters.options_retransmitted++;
+		asked->options_retransmitted++;
+		return;
+	}
+	herd->counters.options_sent++;
+	asked->options++;
+	herd_record_sent(herd, local);
+}
+
+static void register_datagram(struct herd *herd, uint32_t local)
+{
+	struct phone *phone = &herd->phone[local];
+	struct proxy_counters *asked = &herd->asked[phone_active(phone)];
+	const enum datagram datagram = note_datagram(
+		send_register(herd, local), &phone->register_tries);
+	if (datagram == DATAGRAM_NONE)
+		return;
+	asked->register_datagrams++;
+	if (datagram == DATAGRAM_AGAIN) {
+		herd->counters.register_retransmitted++;
+		asked->register_retransmitted++;
+		return;
+	}
+	herd->counters.register_sent++;
+	if (!phone->continued)
+		herd_count_offered(herd, phone);
+}
+
+static void unregister_datagram(struct herd *herd, uint32_t local)
+{
+	struct phone *phone = &herd->phone[local];
+	const enum datagram datagram = note_datagram(
+		send_unregister(herd, local), &phone->unregister_tries);
+	if (datagram == DATAGRAM_AGAIN)
+		herd->counters.unregister_retransmitted++;
+	if (datagram != DATAGRAM_FIRST)
+		return;
+	herd->counters.unregister_sent++;
+	if (!(phone->flags & PHONE_UNREGISTER_RETRIED))
+		herd->asked[herd_unregister_proxy(phone)].unregister++;
 }
 
 void herd_begin_options(struct herd *herd, uint32_t local, const struct occasion *occasion)
@@ -202,15 +249,13 @@ void herd_begin_register(struct herd *herd, uint32_t local, const struct occasio
 				  transaction_interval_ms(&herd->config.timers, 1, false);
 	phone->register_end_ms = herd->now_ms + herd->config.timers.no_response_ms;
 	record_lateness(herd, occasion);
-	note_datagram(send_register(herd, local), &phone->register_tries,
-		&herd->counters.register_sent, &herd->counters.register_retransmitted);
+	register_datagram(herd, local);
 }
 
 void herd_again_register(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
-	note_datagram(send_register(herd, local), &phone->register_tries,
-		&herd->counters.register_sent, &herd->counters.register_retransmitted);
+	register_datagram(herd, local);
 	again_at(herd, &phone->register_next_ms, phone->register_tries,
 		phone->flags & PHONE_PROVISIONAL);
 }
@@ -232,14 +277,12 @@ void herd_begin_unregister(struct herd *herd, uint32_t local, uint32_t wait_ms)
 	phone->unregister_next_ms = herd->now_ms +
 				    transaction_interval_ms(&herd->config.timers, 1, false);
 	phone->unregister_end_ms = herd->now_ms + wait_ms;
-	note_datagram(send_unregister(herd, local), &phone->unregister_tries,
-		&herd->counters.unregister_sent, &herd->counters.unregister_retransmitted);
+	unregister_datagram(herd, local);
 }
 
 void herd_again_unregister(struct herd *herd, uint32_t local)
 {
 	struct phone *phone = &herd->phone[local];
-	note_datagram(send_unregister(herd, local), &phone->unregister_tries,
-		&herd->counters.unregister_sent, &herd->counters.unregister_retransmitted);
+	unregister_datagram(herd, local);
 	again_at(herd, &phone->unregister_next_ms, phone->unregister_tries, false);
 }

@@ -242,11 +242,15 @@ static void carry_out_switch(struct herd *herd, uint32_t local, enum switch_caus
 static void new_registration(
 	struct phone *phone, enum phone_event event, const struct occasion *occasion)
 {
+	if (event == EVENT_CHALLENGED || event == EVENT_TOO_BRIEF)
+		phone->continued = 1;
 	bool fresh = event == EVENT_BOOT_DUE || event == EVENT_SWITCH_DUE ||
 		     event == EVENT_RETRY_DUE || event == EVENT_REFRESH_DUE;
 	if (!fresh)
 		return;
-	phone->auth_tries = 0;
+	phone->auth_stale = 0;
+	phone->auth_counted = 0;
+	phone->continued = 0;
 	phone->register_planned_us = (uint32_t)occasion->planned_us;
 }
 
@@ -263,10 +267,12 @@ static void follow_outage(struct herd *herd, uint32_t local, enum phone_event ev
 	enum phone_state before, unsigned actions)
 {
 	struct phone *phone = &herd->phone[local];
-	if (event == EVENT_REGISTER_OK)
+	if (event == EVENT_REGISTER_OK) {
 		herd_outage_end(herd, phone, before);
-	else if ((actions & ACTION_STOP_KEEPALIVE) && before == PHONE_REGISTERED)
+		phone->known = 1;
+	} else if ((actions & ACTION_STOP_KEEPALIVE) && before == PHONE_REGISTERED) {
 		herd_outage_begin(phone);
+	}
 }
 
 static void carry_out(struct herd *herd, uint32_t local, enum phone_event event,
@@ -296,6 +302,7 @@ static void carry_out(struct herd *herd, uint32_t local, enum phone_event event,
 		phone->flags |= PHONE_REGISTER_ARMED;
 		phone->register_next_ms = occasion->boot_ms;
 		phone->outage_switch_ms = OUTAGE_NO_SWITCH;
+		phone->known = 0;
 	}
 	if (actions & ACTION_NEW_CALL) {
 		phone->register_cseq = 0;

@@ -24,7 +24,8 @@ enum { IMPAIRMENT_REGISTER = 1 << 0, IMPAIRMENT_OPTIONS = 1 << 1 };
 struct impairment {
 	uint32_t share_ppm; /* of the phones, in millionths; 0: nobody, no impairment */
 	uint32_t loss_ppm;  /* of datagrams, each way; IMPAIRMENT_ALL_PPM: silence */
-	/* What comes from the proxy comes later by the first and uniformly 0..the second, microseconds. */
+	/* What comes from the proxy comes later by the first and uniformly 0..the second, microseconds;
+	 * together no later than IMPAIRMENT_DELAY_MAX_US, and at the next whole millisecond. */
 	uint32_t delay_us, jitter_us;
 	/* Transactions of ours it applies to; 0: all, and the proxy's own requests and our answers. */
 	uint8_t methods;

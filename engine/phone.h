@@ -94,8 +94,10 @@ struct phone {
 		unregister_tries; /* datagrams of each, for timer E */
 	uint8_t misses;           /* consecutive silent keep-alives */
 	uint8_t answers;          /* consecutive answers of the primary while on the redundant */
-	uint8_t auth_tries; /* answers to challenges in this registration: low half counted, high
-			       half stale */
+	uint8_t auth_stale : 4;   /* answers to challenges in this registration: to stale=true, */
+	uint8_t auth_counted : 2; /* and to others */
+	uint8_t continued : 1;    /* the REGISTER in flight follows a challenge or a 423 */
+	uint8_t known : 1;        /* has been registered since power-on */
 	union {
 		uint8_t backoff; /* consecutive failed registrations, for RFC 5626's backoff */
 		uint8_t hold;    /* OFF: enum phone_hold */

@@ -12,7 +12,7 @@
 #include "answer.h"
 #include "delay_line.h"
 #include "location.h"
-#include "scan.h"
+#include "scan_learn.h"
 #include "token.h"
 
 /* The delay line has room for one answer of usual size per binding, within bounds. */
@@ -37,6 +37,7 @@ struct registrar {
 	struct registrar_counters counters;
 	struct location location;
 	struct delay_line delay;
+	struct scan_learned learned;   /* how the phones ask */
 	struct digest_context *digest; /* NULL: no digest */
 	char *realm;                   /* as it stands between quotes */
 	size_t realm_length;
@@ -148,7 +149,8 @@ struct registrar *registrar_create(
 	write_tail(registrar);
 	if (open_digest(registrar) &&
 		location_open(&registrar->location, config->capacity ? config->capacity : 1) == 0 &&
-		delay_line_open(&registrar->delay, delay_bytes(config->capacity)) == 0)
+		delay_line_open(&registrar->delay, delay_bytes(config->capacity)) == 0 &&
+		scan_learned_open(&registrar->learned) == 0)
 		return registrar;
 	registrar_free(registrar);
 	return NULL;
@@ -162,6 +164,7 @@ void registrar_free(struct registrar *registrar)
 	free(registrar->realm);
 	location_close(&registrar->location);
 	delay_line_close(&registrar->delay);
+	scan_learned_close(&registrar->learned);
 	free(registrar);
 }
 
@@ -824,7 +827,8 @@ void registrar_datagram(struct registrar *registrar, const struct endpoint *from
 	}
 	if (registrar->delay.waiting > 0)
 		release_delayed(registrar);
-	if (scan_message(datagram, length, &request) != SCAN_OK || request.status != 0) {
+	if (scan_learned_message(&registrar->learned, datagram, length, &request) != SCAN_OK ||
+		request.status != 0) {
 		registrar->counters.registrar_malformed++;
 		return;
 	}

@@ -73,21 +73,24 @@ struct sip_message {
 	struct span reason;
 	uint32_t cseq;
 	uint32_t expires, min_expires, retry_after, max_forwards; /* header values or SCAN_ABSENT */
-	struct span via[SCAN_VIA_MAX]; /* one value each, comma lists taken apart */
-	struct span via_branch;        /* of the topmost Via, without quotes or LWS */
-	struct span via_host;          /* sent-by host of the topmost, brackets of IPv6 included */
-	uint16_t via_port;             /* sent-by port or 0 */
-	struct span from, to;          /* whole values */
+	struct span via_branch; /* of the topmost Via, without quotes or LWS */
+	struct span via_host;   /* sent-by host of the topmost, brackets of IPv6 included */
+	uint16_t via_port;      /* sent-by port or 0 */
+	struct span from, to;   /* whole values */
 	struct span from_tag, to_tag;
 	struct span to_uri, from_uri; /* addr-spec without angle brackets or header parameters */
 	struct span call_id;
+	uint8_t challenge_proxy; /* bit i: challenge i came as Proxy-Authenticate */
+	struct span require;     /* first Require value */
+	struct span body;
+	struct span via[SCAN_VIA_MAX]; /* one value each, comma lists taken apart */
 	struct span contact[SCAN_CONTACT_MAX];
 	struct span challenge[SCAN_CHALLENGE_MAX]; /* whole header values */
-	uint8_t challenge_proxy; /* bit i: challenge i came as Proxy-Authenticate */
 	struct span credential[SCAN_CREDENTIALS_MAX];
-	struct span require; /* first Require value */
-	struct span body;
 };
+
+/* What a message with one Via takes of it, the other arrays left out. */
+#define SCAN_MESSAGE_SHORT (offsetof(struct sip_message, via) + sizeof(struct span))
 
 /* Scan one datagram. On anything but SCAN_OK the contents of out are unspecified but harmless. */
 enum scan_result scan_message(const void *datagram, size_t length, struct sip_message *out);

@@ -22,7 +22,8 @@
  *   failover  after a switch to the redundant proxy until the phone is registered
  *   failback  after a switch to the primary proxy until the phone is registered
  *
- * A final refusal is followed by a new attempt with the same word.
+ * A final refusal is followed by a new attempt with the same word. A REGISTER with Expires 0 counts as
+ * `unregister` and in nothing else of it.
  */
 #define PROXY_COUNTERS(X)                                                                      \
 	X(offered_initial, "REGISTER begun after power-on")                                    \
@@ -61,6 +62,13 @@ struct series {
 	/* Since the herd's creation until the end of step n at n % SERIES_STEPS, for the newest ones. */
 	struct proxy_counters at[SERIES_STEPS][PROXIES];
 };
+
+/* Make *copy, a copy of an earlier moment or all zero, one of now: only what is new. */
+void series_copy(struct series *copy, const struct series *now);
+
+/* Append to *into, all zero at first, the sums of the steps that all n have closed since. Of one that has
+ * gone so far ahead that it keeps such a step no longer, the oldest one counts that it keeps. */
+void series_merge(struct series *into, const struct series *const from[], unsigned n);
 
 /* The oldest step that is kept. */
 static inline uint64_t series_oldest(const struct series *series)

@@ -3,12 +3,29 @@
 // goes out in the Authorization header, never in an address.
 
 const KEY = 'sipherd.token';
+const KEY_READS = 'sipherd.reads';
 let token = '';
+let readsRefused = false; // without a token
 
 try {
 	token = sessionStorage.getItem(KEY) ?? '';
+	readsRefused = sessionStorage.getItem(KEY_READS) !== null;
 } catch {
 	token = ''; // storage is forbidden here: kept for as long as the page is open
+}
+
+// Looking takes a token here too: a link does not do.
+export function readsNeedToken() {
+	return readsRefused;
+}
+
+function noteRefusal() {
+	readsRefused = true;
+	try {
+		sessionStorage.setItem(KEY_READS, 'token');
+	} catch {
+		// As above.
+	}
 }
 
 export function hasToken() {
@@ -78,6 +95,7 @@ function unreachable(error) {
 export async function ask(path, options = {}) {
 	let answer = await once(path, options);
 	const refused = answer.status === 401 || answer.status === 403;
+	if (answer.status === 401 && (options.method ?? 'GET') === 'GET') noteRefusal();
 	if (refused && (await askForToken(answer.status, options.deliberate === true)))
 		answer = await once(path, options);
 	if (!answer.ok) throw await problemOf(answer);

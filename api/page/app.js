@@ -3,14 +3,18 @@
 import { getBytes, getJson } from './api.js';
 import { Charts } from './charts.js';
 import { byId, make, setTable, setText } from './dom.js';
+import { MarkList } from './chartmarks.js';
+import { DrillConsole } from './drill.js';
 import { EventList } from './eventlist.js';
 import { EventStream } from './events.js';
 import { quantile } from './cells.js';
 import * as figures from './figures.js';
 import { count, microseconds, span, timeOfDay } from './format.js';
+import { LoadControl } from './load.js';
 import { MapView } from './map.js';
 import { Filter, MapState, STATES, decodeDelta, decodeMap, stateMask } from './mapstate.js';
 import { MapSync } from './mapsync.js';
+import { Marks, faultOf, markOf } from './marks.js';
 import { Names } from './names.js';
 import { PhonePanel } from './phone.js';
 import { points, timeOf, timersOf } from './predict.js';
@@ -39,7 +43,8 @@ const state = {
 	why: '', // the connection was lost or refused
 	timers: null,
 	unixStart: 0, // of the run's clock, in seconds
-	signs: [], // of the beginning of waves
+	signs: [], // of the beginning of waves, found by looking
+	fleet: '',
 	direction: 'failover',
 	wave: '', // the one that was chosen by hand: its beginning; empty: the newest
 };
@@ -167,6 +172,7 @@ function showLegend(counts) {
 /* --- Charts --- */
 
 let charts = null;
+const markList = new MarkList((number) => charts.light(number));
 
 function chosenWave(waves) {
 	return waves.find((w) => w.start.toFixed(1) === state.wave) ?? waves[waves.length - 1];
@@ -188,11 +194,12 @@ function listWaves(waves) {
 function showRecovery() {
 	const timers = state.timers;
 	if (!timers) return;
-	const waves = findWaves(state.seconds, timers, state.signs);
+	const waves = findWaves(state.seconds, timers, [...state.signs, ...marks.signs(state.unixStart)]);
 	listWaves(waves);
 	const wave = chosenWave(waves);
 	const curve = wave ? predicted(wave, timers) : null;
-	charts.recovery.show(wave ? wave.points : [], curve ? points(curve) : []);
+	charts.recovery.show(wave ? wave.points : [], curve ? points(curve) : [],
+		wave ? marked().map((mark) => ({ ...mark, x: mark.at_s - wave.start })) : []);
 	setText(byId('recovery-note'), recoveryNote(wave, curve, timers));
 }
 
@@ -208,12 +215,20 @@ function recoveryNote(wave, curve, timers) {
 		`keep-alives spread evenly: half after ${timeOf(curve, 0.5).toFixed(1)} s, all after ${curve.last.toFixed(1)} s.`;
 }
 
-// A proxy fell silent or answers again. exact: told by who did it.
-function sign(proxy, dead, unixMs, exact) {
+// A proxy fell silent or answers again, as was found by looking.
+function sign(proxy, dead, unixMs) {
 	const at = unixMs / 1000 - state.unixStart;
-	const known = state.signs.some((s) => s.proxy === proxy && s.dead === dead && s.exact === exact &&
-		Math.abs(s.at_s - at) < 2);
-	if (!known) state.signs = [...state.signs.slice(-50), { proxy, dead, at_s: at, exact }];
+	const known = state.signs.some((s) => s.proxy === proxy && s.dead === dead && Math.abs(s.at_s - at) < 2);
+	if (!known) state.signs = [...state.signs.slice(-50), { proxy, dead, at_s: at, exact: false }];
+}
+
+// What was done, on the clock of the seconds.
+const marked = () => marks.drawn().map((mark) => ({ ...mark, at_s: mark.unixMs / 1000 - state.unixStart }));
+
+function addMarks(fresh) {
+	if (fresh.filter((mark) => marks.add(mark)).length === 0 || state.counts === null) return;
+	drawTrends();
+	showRecovery();
 }
 
 // They are counted in whole milliseconds.
@@ -261,14 +276,18 @@ function listenToCharts() {
 }
 
 function drawTrends() {
-	charts.switches.show(state.seconds, state.range);
-	charts.requests.show(state.seconds, state.range);
+	const done = marked();
+	charts.switches.show(state.seconds, state.range, done);
+	charts.requests.show(state.seconds, state.range, done);
+	const newest = state.seconds[state.seconds.length - 1]?.at_s ?? 0;
+	markList.show(done.filter((mark) => mark.at_s > newest - state.range));
 }
 
 /* --- What is asked for again and again --- */
 
 async function loadFleet() {
 	const fleet = await getJson('fleet');
+	state.fleet = fleet.name;
 	setText(byId('fleet-name'), fleet.name);
 	document.title = `${fleet.name} \u00b7 sipherd`;
 	setText(byId('mode'), fleet.mode.enabled
@@ -299,7 +318,7 @@ function askAgainAndAgain() {
 		figures.showProxies(proxies, sipherdMs());
 		for (const proxy of proxies) {
 			list.look(proxy);
-			if (proxy.dead_since_unix_ms !== null) sign(proxy.id, true, proxy.dead_since_unix_ms, false);
+			if (proxy.dead_since_unix_ms !== null) sign(proxy.id, true, proxy.dead_since_unix_ms);
 		}
 	});
 	every(2000, async () => {
@@ -309,11 +328,16 @@ function askAgainAndAgain() {
 	});
 	every(3000, async () => figures.showStore(await getJson('store')));
 	every(4000, showPhases);
+	every(5000, () => load.refresh());
+	every(1000, () => drill.look());
 }
 
 /* --- Events --- */
 
 const list = new EventList();
+const marks = new Marks();
+const drill = new DrillConsole({ fleet: () => state.fleet, marked: addMarks });
+const load = new LoadControl(() => map.phones);
 
 async function loadTimeline() {
 	const { seconds } = await getJson(`timeline?seconds=${KEPT_S}`);
@@ -332,6 +356,8 @@ function hello(told) {
 		state.run = told.run;
 		state.seconds = [];
 		state.signs = [];
+		marks.clear();
+		drill.forget();
 		loadFleet().catch(() => {});
 	}
 	if (newRun) list.note(told.unix_ms, 'info', `sipherd ${told.version} runs ${count(told.phones)} phones of ${told.fleet}`);
@@ -362,7 +388,8 @@ function tick(told) {
 		view.repaint();
 	}
 	if (!filter.isOpen) tellMatches();
-	list.showFault(told.unix_ms);
+	drill.tick(told.drill);
+	list.showFault(told.unix_ms, marks.inForce());
 	showAge();
 }
 
@@ -380,11 +407,18 @@ const stream = new EventStream({
 	transition: (told) => list.transition(told),
 	proxy: (told) => {
 		list.proxy(told);
-		if (told.answering) sign(told.proxy, false, told.unix_ms, false);
+		if (told.answering) sign(told.proxy, false, told.unix_ms);
 	},
 	alert: (told) => {
-		const fault = list.alert(told);
-		if (fault) sign(fault.proxy, fault.dead, told.unix_ms, true);
+		list.alert(told);
+		const fault = faultOf(told);
+		if (fault) addMarks([fault]);
+	},
+	drill: (told) => {
+		list.drill(told);
+		addMarks([markOf(told)]);
+		list.showFault(told.unix_ms, marks.inForce());
+		drill.event();
 	},
 	bye: (told) => list.note(sipherdMs(), 'warning', `sipherd says goodbye: ${told.reason}`),
 }, (word, next, why) => {

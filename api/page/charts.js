@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The charts, drawn by Chart.js: what they show comes from outside, here is how.
+import { marksNear, marksPlugin } from './chartmarks.js';
 import { brief, clock, count, milliseconds, percent } from './format.js';
 
 const Chart = window.Chart;
@@ -37,7 +38,8 @@ function options(colour, { x, y, tooltip, legend = {}, more = {} }) {
 				backgroundColor: colour('--tip'), titleColor: colour('--tip-text'),
 				bodyColor: colour('--tip-text'), cornerRadius: 4, padding: 8, displayColors: true,
 				boxWidth: 8, boxHeight: 8, titleFont: { family: FONT, size: 12, weight: '600' },
-				bodyFont: { family: FONT, size: 12 }, callbacks: tooltip,
+				bodyFont: { family: FONT, size: 12 }, footerFont: { family: FONT, size: 12, weight: '600' },
+				footerColor: colour('--tip-text'), callbacks: tooltip,
 			},
 		},
 		scales: { x, y },
@@ -61,10 +63,30 @@ function line(colour, label, name, more = {}) {
 
 const agoText = (x) => (x === 0 ? 'now' : `\u2212${clock(-x)}`);
 
+// A chart with time on its x axis: marks of drills on it, and in its tooltip.
+class Timed {
+	constructor(canvas) {
+		this.canvas = canvas;
+		this.marks = []; // { x, number, kind, text, unixMs }
+		this.lit = 0;
+		this.plugin = marksPlugin(() => this);
+	}
+
+	near(items) {
+		return items.length > 0 ? marksNear(this.marks, this.chart, items[0].element.x) : [];
+	}
+
+	light(number) {
+		this.lit = number;
+		this.chart.draw();
+	}
+}
+
 // Lines over the newest seconds: fields of the time line.
-class Trend {
+class Trend extends Timed {
 	constructor(canvas, lines) {
-		Object.assign(this, { canvas, lines, seconds: [], range: 300 });
+		super(canvas);
+		Object.assign(this, { lines, seconds: [], range: 300, done: [] });
 		this.#make();
 	}
 
@@ -72,16 +94,18 @@ class Trend {
 		const colour = colours();
 		this.chart = new Chart(this.canvas, {
 			type: 'line',
+			plugins: [this.plugin],
 			data: { datasets: this.lines.map(([, label, name]) => line(colour, label, name)) },
 			options: options(colour, {
 				x: axis(colour, { axis: { type: 'linear', min: -this.range, max: 0 },
 					ticks: { stepSize: this.range / 5, callback: agoText } }),
-				y: axis(colour, { axis: { beginAtZero: true, suggestedMax: 10 },
+				y: axis(colour, { axis: { beginAtZero: true, suggestedMax: 10, grace: '12%' },
 					ticks: { maxTicksLimit: 5, precision: 0, callback: brief } }),
 				tooltip: {
 					title: (items) => (items[0].parsed.x > -1 ? 'now'
 						: `${clock(-items[0].parsed.x)} ago`),
 					label: (item) => ` ${item.dataset.label}: ${count(item.parsed.y)} /s`,
+					footer: (items) => this.near(items),
 				},
 			}),
 		});
@@ -90,12 +114,12 @@ class Trend {
 	recolour() {
 		this.chart.destroy();
 		this.#make();
-		this.show(this.seconds, this.range);
+		this.show(this.seconds, this.range, this.done);
 	}
 
-	show(seconds, range) {
-		this.seconds = seconds;
-		this.range = range;
+	// done: marks with at_s, on the clock of the seconds.
+	show(seconds, range, done) {
+		Object.assign(this, { seconds, range, done });
 		const newest = seconds.length > 0 ? seconds[seconds.length - 1].at_s : 0;
 		// A young run fills the chart too: whole minutes, as many as there are.
 		const lived = seconds.length > 0 ? newest - seconds[0].at_s : 0;
@@ -104,6 +128,7 @@ class Trend {
 		this.lines.forEach(([field], i) => {
 			this.chart.data.datasets[i].data = seen.map((s) => ({ x: s.at_s - newest, y: s[field] }));
 		});
+		this.marks = done.map((mark) => ({ ...mark, x: Math.min(0, mark.at_s - newest) }));
 		const { x } = this.chart.options.scales;
 		x.min = -shown;
 		x.ticks.stepSize = shown / (shown % 300 === 0 ? 5 : 4);
@@ -112,9 +137,9 @@ class Trend {
 }
 
 // Phones back in service: what was measured over what is predicted.
-class Recovery {
+class Recovery extends Timed {
 	constructor(canvas) {
-		this.canvas = canvas;
+		super(canvas);
 		this.measured = [];
 		this.predicted = [];
 		this.#make();
@@ -124,6 +149,7 @@ class Recovery {
 		const colour = colours();
 		this.chart = new Chart(this.canvas, {
 			type: 'line',
+			plugins: [this.plugin],
 			data: { datasets: [
 				line(colour, 'measured', '--c-measured', { borderWidth: 2.25, pointStyle: 'line' }),
 				line(colour, 'predicted', '--soft', { borderDash: [4, 3], borderWidth: 1.5, pointStyle: 'line' }),
@@ -131,11 +157,12 @@ class Recovery {
 			options: options(colour, {
 				x: axis(colour, { axis: { type: 'linear', min: 0 },
 					ticks: { maxTicksLimit: 9, callback: (x) => `${x} s` } }),
-				y: axis(colour, { axis: { min: 0, max: 1 },
-					ticks: { stepSize: 0.25, callback: (y) => `${y * 100} %` } }),
+				y: axis(colour, { axis: { min: 0, max: 1.1 },
+					ticks: { stepSize: 0.25, includeBounds: false, callback: (y) => `${y * 100} %` } }),
 				tooltip: {
 					title: (items) => `${items[0].parsed.x.toFixed(1)} s after it began`,
 					label: (item) => ` ${item.dataset.label}: ${percent(item.parsed.y)}`,
+					footer: (items) => this.near(items),
 				},
 				legend: { usePointStyle: true },
 				more: { interaction: { mode: 'nearest', axis: 'x', intersect: false } },
@@ -146,12 +173,12 @@ class Recovery {
 	recolour() {
 		this.chart.destroy();
 		this.#make();
-		this.show(this.measured, this.predicted);
+		this.show(this.measured, this.predicted, this.marks);
 	}
 
-	show(measured, predicted) {
-		this.measured = measured;
-		this.predicted = predicted;
+	// marks: x is seconds of the wave.
+	show(measured, predicted, marks) {
+		Object.assign(this, { measured, predicted, marks });
 		const [first, second] = this.chart.data.datasets;
 		first.data = measured;
 		second.data = predicted;
@@ -225,9 +252,14 @@ export class Charts {
 		]);
 		this.recovery = new Recovery(byId('chart-recovery'));
 		this.phases = new Phases(byId('chart-phases'));
+		this.timed = [this.switches, this.requests, this.recovery];
 		window.addEventListener('sipherd-theme', () => {
-			for (const chart of [this.switches, this.requests, this.recovery, this.phases])
-				chart.recolour();
+			for (const chart of [...this.timed, this.phases]) chart.recolour();
 		});
+	}
+
+	// The mark that somebody looks at; 0: none.
+	light(number) {
+		for (const chart of this.timed) chart.light(number);
 	}
 }

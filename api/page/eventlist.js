@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The list of events, and the fault that it tells of.
+// The list of events, and what is wrong now.
 import { byId, make, setText } from './dom.js';
 import { cause, place, span, timeOfDay } from './format.js';
 
 const KEPT = 200;
-// The words of --fault as a run tells them; "forgot all bindings" is over at once.
-const FAULTS = /^(crashed|drains|loses|ignores|answers REGISTER with|answers \d+ ms late)/;
+const PHASES = { began: 'begins', ended: 'is over', aborted: 'was aborted' };
 
 export class EventList {
 	constructor() {
 		this.list = byId('events');
-		this.faults = new Map(); // proxy: { text, unixMs, told: in an event, not found by looking }
-		this.showFault(0);
+		this.silent = new Map(); // proxy: unixMs since when it does not answer, found by looking
+		this.showFault(0, []);
 		byId('events-phones').addEventListener('change', (event) =>
 			this.list.classList.toggle('no-phones', !event.target.checked));
 	}
 
 	// Another run: what was wrong with the last one is over. Its events stay, they were seen.
 	forgetFaults() {
-		this.faults.clear();
+		this.silent.clear();
 	}
 
 	#add(kind, unixMs, level, ...content) {
@@ -33,24 +32,20 @@ export class EventList {
 		}
 	}
 
-	// { proxy, dead } when it tells of a crash or its end, else null.
 	alert({ level, text, unix_ms: unixMs }) {
 		this.#add('alert', unixMs, level, text);
-		// Faults are told in words, as the terminal tells them: "the primary proxy crashed".
-		const told = /^the (primary|redundant) proxy (.*)/.exec(text);
-		if (told === null) return null;
-		const [, proxy, what] = told;
-		if (what === 'serves again') this.faults.delete(proxy);
-		else if (FAULTS.test(what)) this.faults.set(proxy, { text, unixMs, told: true });
-		return what === 'serves again' || what === 'crashed' ? { proxy, dead: what === 'crashed' } : null;
+	}
+
+	drill({ title, phase, text, restores, unix_ms: unixMs }) {
+		const what = PHASES[phase] ? `drill ${PHASES[phase]}: ${title}` : text;
+		const more = phase !== 'step' && text && text !== title ? `, ${text}` : '';
+		this.#add('drill', unixMs, phase === 'step' && !restores ? 'drill out' : 'drill', what, more);
 	}
 
 	// What /api/v1/proxies says: also of what began before this page was opened.
 	look({ id, dead_since_unix_ms: since }) {
-		const known = this.faults.get(id);
-		if (since === null && known && !known.told) this.faults.delete(id);
-		if (since !== null && !known)
-			this.faults.set(id, { text: `the ${id} proxy does not answer`, unixMs: since, told: false });
+		if (since === null) this.silent.delete(id);
+		else this.silent.set(id, since);
 	}
 
 	proxy({ proxy, answering, unix_ms: unixMs }) {
@@ -70,11 +65,14 @@ export class EventList {
 		this.#add('alert', unixMs, level, text);
 	}
 
-	showFault(nowMs) {
+	// inForce: marks of what was done and not given back.
+	showFault(nowMs, inForce) {
 		const element = byId('fault');
-		const [fault] = [...this.faults.values()].sort((a, b) => b.unixMs - a.unixMs);
-		element.dataset.active = String(fault !== undefined);
-		setText(element, fault === undefined ? 'No fault is active.'
-			: `Fault now: ${fault.text}, for ${span((nowMs - fault.unixMs) / 1000)}.`);
+		const unexplained = [...this.silent].filter(([proxy]) => !inForce.some((mark) => mark.proxy === proxy))
+			.map(([proxy, unixMs]) => ({ text: `the ${proxy} proxy does not answer`, unixMs }));
+		const faults = [...inForce, ...unexplained].sort((a, b) => b.unixMs - a.unixMs)
+			.map(({ text, unixMs }) => `${text}, for ${span((nowMs - unixMs) / 1000)}`);
+		element.dataset.active = String(faults.length > 0);
+		setText(element, faults.length > 0 ? `Fault now: ${faults.join('; ')}.` : 'No fault is active.');
 	}
 }

@@ -3,8 +3,9 @@
 // Pure: timers in, curves out; times in seconds, shares from 0 to 1.
 //
 // Every wave is a mixture of uniform distributions: a phone notices after `low` plus a uniform share
-// of `width`, with probability `weight`. The pause before a switch, uniform in 0..switch_delay, is
-// added to that; both sums have closed forms, nothing is drawn at random.
+// of `width`, with probability `weight`. Pauses before a switch, uniform in 0..switch_delay, are
+// added to that; all sums have closed forms, nothing is drawn at random. The same model in C, for drills:
+// api/predict.c; tests/samples/predict.json holds both to the same numbers.
 
 // From the configuration of GET /api/v1/fleet.
 export function timersOf(configuration) {
@@ -36,12 +37,15 @@ function silentPeriod(timers) {
 	return Math.max(1, Math.ceil(timers.noResponse / timers.period)) * timers.period;
 }
 
-// The proxy of a registered phone crashes at 0: until the phone begins its switch.
-function crashSegments(timers) {
-	if (timers.period === 0)
-		return [{ low: timers.noResponse, width: timers.refresh, weight: 1 }];
+// The proxy of a registered phone crashes at 0: until the phone begins its switch. Refreshes that are spread
+// evenly over their interval come first for few phones, unless keep-alives take longer than a tenth of it.
+function crash(timers, probed) {
+	const { noResponse, period, refresh } = timers;
+	const byRefresh = { low: noResponse, width: refresh, weight: 1 };
+	if (period === 0 || !probed) return { segments: refresh > 0 ? [byRefresh] : [], rival: null };
 	const more = (timers.failThreshold - 1) * silentPeriod(timers);
-	return [{ low: timers.noResponse + more, width: timers.period, weight: 1 }];
+	const segments = [{ low: noResponse + more, width: period, weight: 1 }];
+	return { segments, rival: refresh > 0 && more + period > refresh / 10 ? byRefresh : null };
 }
 
 // The primary returns at 0 after a long outage: until a phone that probes it has enough answers.
@@ -64,48 +68,103 @@ function returnSegments(timers) {
 	return segments;
 }
 
-// Both proxies were dead and phones tried them in turn without a pause; one returns at 0.
+// Both proxies were dead and phones tried them in turn: a time-out, a pause, and again. One returns at 0 and
+// answers the next datagram that it gets.
 function rescueSegments(timers) {
-	const { t1, t2, noResponse } = timers;
+	const { t1, t2, noResponse, switchDelay } = timers;
+	const cycle = 2 * noResponse + switchDelay;
 	const sends = [...sendTimes(t1, t2, noResponse), noResponse];
-	const segments = [{ low: 0, width: noResponse, weight: 0.5 }];
+	// Who tries the other proxy; who is in the pause before this one, and before the other.
+	const segments = [{ low: 0, width: noResponse, weight: noResponse / cycle }];
+	if (switchDelay > 0) {
+		const weight = switchDelay / 2 / cycle;
+		segments.push({ low: 0, width: 0, weight, pauses: 'rest' });
+		segments.push({ low: noResponse, width: switchDelay, weight, pauses: 'rest' });
+	}
 	for (let i = 1; i < sends.length; i++) {
 		const width = sends[i] - sends[i - 1];
-		const low = i === sends.length - 1 ? noResponse : 0;
-		segments.push({ low, width, weight: (0.5 * width) / noResponse });
+		const last = i === sends.length - 1;
+		segments.push({ low: last ? noResponse : 0, width, weight: width / cycle, pauses: last ? 'two' : 'none' });
 	}
 	return segments;
 }
 
-// The integral of a uniform distribution's share, from its beginning to t.
-function area(segment, t) {
-	const x = t - segment.low;
-	if (x <= 0) return 0;
-	if (x >= segment.width) return x - segment.width / 2;
-	return (x * x) / (2 * segment.width);
+// Pauses before a switch, each uniform in 0..delay: one, the sum of two, and what is left of one at an arbitrary
+// moment in it. Their longest and mean in delays, and how many are over after x delays and the integral of that.
+const PAUSES = {
+	none: { longest: 0, mean: 0 },
+	one: { longest: 1, mean: 0.5, over: (x) => x, area: (x) => x ** 2 / 2 },
+	two: {
+		longest: 2,
+		mean: 1,
+		over: (x) => (x < 1 ? x ** 2 / 2 : 1 - (2 - x) ** 2 / 2),
+		area: (x) => (x < 1 ? x ** 3 / 6 : x - 1 + (2 - x) ** 3 / 6),
+	},
+	rest: { longest: 1, mean: 1 / 3, over: (x) => 1 - (1 - x) ** 2, area: (x) => x - 1 / 3 + (1 - x) ** 3 / 3 },
+};
+
+function pausesOf(segment) {
+	return PAUSES[segment.pauses || 'one'];
+}
+
+function over(pauses, delay, t) {
+	if (t <= 0) return 0;
+	return t >= pauses.longest * delay ? 1 : pauses.over(t / delay);
+}
+
+// The integral of that from 0 to t.
+function area(pauses, delay, t) {
+	if (t <= 0) return 0;
+	return t >= pauses.longest * delay ? t - pauses.mean * delay : delay * pauses.area(t / delay);
 }
 
 function shareOf(segment, delay, t) {
-	if (delay > 0) return (area(segment, t) - area(segment, t - delay)) / delay;
-	const x = t - segment.low;
-	if (x <= 0) return 0;
-	return x >= segment.width ? 1 : x / segment.width;
+	const pauses = pausesOf(segment);
+	const since = t - segment.low;
+	if (segment.width === 0) return over(pauses, delay, since);
+	return (area(pauses, delay, since) - area(pauses, delay, since - segment.width)) / segment.width;
+}
+
+// Simpson's rule between the points where the curve bends: exact, it is cubic at most in between.
+function integral(f, from, to, bends) {
+	const cuts = [from, to, ...bends.filter((bend) => bend > from && bend < to)].sort((a, b) => a - b);
+	let sum = 0;
+	for (let i = 1; i < cuts.length; i++) {
+		const [a, b] = [cuts[i - 1], cuts[i]];
+		sum += ((b - a) / 6) * (f(a) + 4 * f((a + b) / 2) + f(b));
+	}
+	return sum;
+}
+
+// Whichever of two uniforms comes first, and the pause behind it.
+function firstOf(one, other, delay) {
+	const bends = [one.low, one.low + one.width, other.low, other.low + other.width];
+	const decided = (t) => 1 - (1 - shareOf(one, 0, t)) * (1 - shareOf(other, 0, t));
+	const first = Math.min(one.low, other.low);
+	const last = Math.min(bends[1], bends[3]) + delay;
+	const share = delay > 0 ? (t) => integral(decided, t - delay, t, bends) / delay : decided;
+	const mean = first + delay / 2 + integral((t) => 1 - decided(t), first, last, bends);
+	return { first, last, mean, share };
 }
 
 // A wave: share(t) of the phones that are through t seconds after it began.
 function wave(segments, delay) {
 	if (segments.length === 0) return null;
 	const first = Math.min(...segments.map((s) => s.low));
-	const last = Math.max(...segments.map((s) => s.low + s.width)) + delay;
-	const mean = segments.reduce((sum, s) => sum + s.weight * (s.low + s.width / 2), delay / 2);
+	const last = Math.max(...segments.map((s) => s.low + s.width + pausesOf(s).longest * delay));
+	const meanOf = (s) => s.low + s.width / 2 + pausesOf(s).mean * delay;
+	const mean = segments.reduce((sum, s) => sum + s.weight * meanOf(s), 0);
 	const share = (t) =>
 		t >= last ? 1 : segments.reduce((sum, s) => sum + s.weight * shareOf(s, delay, t), 0);
 	return { first, last, mean, share };
 }
 
-// Fail-over: until the REGISTER to the other proxy goes out. Null without redundancy.
-export function failOver(timers) {
-	return timers.enabled ? wave(crashSegments(timers), timers.switchDelay) : null;
+// Fail-over: until the REGISTER to the other proxy goes out. Null without redundancy. Asymmetric phones at
+// the redundant proxy do not probe it.
+export function failOver(timers, probed = true) {
+	if (!timers.enabled) return null;
+	const { segments, rival } = crash(timers, probed);
+	return rival ? firstOf(segments[0], rival, timers.switchDelay) : wave(segments, timers.switchDelay);
 }
 
 // Fail-back to a primary that returns: null in symmetric mode, where phones stay.
@@ -114,9 +173,9 @@ export function failBack(timers) {
 	return wave(returnSegments(timers), timers.switchDelay);
 }
 
-// One of two dead proxies returns; phones switch without a pause.
+// One of two dead proxies returns.
 export function rescue(timers) {
-	return timers.enabled ? wave(rescueSegments(timers), 0) : null;
+	return timers.enabled ? wave(rescueSegments(timers), timers.switchDelay) : null;
 }
 
 // The same without the pause: when phones decide to switch, which is what counters count.

@@ -28,6 +28,13 @@ static const struct ask_field body_fields[] = {
 	{.name = "paused", .help = "z", .kind = ASK_SWITCH},
 	{.name = "ramp_per_s", .help = "r", .high = UINT32_MAX, .required = true}, {0}};
 
+/* Of a drill: texts, as in a fleet file. */
+static const struct ask_field drill_fields[] = {
+	{.name = "drill", .help = "d", .kind = ASK_TEXT, .high = 63, .required = true},
+	{.name = "hold", .help = "h", .kind = ASK_TEXT, .high = 8},
+	{.name = "confirm", .help = "c", .kind = ASK_TEXT, .high = 63},
+	{.name = "dry_run", .help = "y", .kind = ASK_SWITCH}, {0}};
+
 /* A message goes into JSON, onto terminals and into logs. */
 static void check_problem(const struct problem *problem)
 {
@@ -56,8 +63,11 @@ static void check_values(const struct ask_field *fields, const struct ask_value 
 			require(v->number < sizeof(words) / sizeof(words[0]) - 1);
 		if (fields[i].kind == ASK_SWITCH)
 			require(v->number <= 1);
-		if (fields[i].kind == ASK_TEXT && v->given)
-			require(strlen(v->text) <= fields[i].high);
+		if (fields[i].kind != ASK_TEXT || !v->given)
+			continue;
+		require(strlen(v->text) <= fields[i].high);
+		for (const char *c = v->text; fields == drill_fields && *c != '\0'; c++)
+			require((unsigned char)*c >= ' ' && *c != 127);
 	}
 }
 
@@ -100,14 +110,16 @@ static void try_query(char *text)
 		check_problem(&problem);
 }
 
-static void try_body(const char *bytes, size_t size)
+static void try_body(const struct ask_field *fields, const char *bytes, size_t size)
 {
 	struct ask_value values[ASK_FIELDS_MAX];
 	struct problem problem;
-	if (ask_body(body_fields, bytes, size, values, &problem))
-		check_values(body_fields, values, false);
+	json_t *object;
+	if (ask_body(fields, bytes, size, values, &object, &problem))
+		check_values(fields, values, false);
 	else
 		check_problem(&problem);
+	json_decref(object);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -120,7 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	try_body((const char *)data, size);
+	try_body(body_fields, (const char *)data, size);
+	try_body(drill_fields, (const char *)data, size);
 	try_path(text);
 	try_query(text);
 	free(text);

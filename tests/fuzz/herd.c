@@ -123,7 +123,7 @@ static void command(struct lab *lab, struct script *script)
 {
 	static const uint8_t kinds[] = {HERD_REBOOT, HERD_POWER_CUT, HERD_REREGISTER,
 		HERD_DISABLE_REDUNDANCY, HERD_STOP, HERD_ADOPT, HERD_RELEASE, HERD_UNREGISTER,
-		HERD_LIMIT, HERD_RAMP, HERD_PAUSE};
+		HERD_LIMIT, HERD_RAMP, HERD_PAUSE, HERD_IMPAIR};
 	struct herd_command c = {.kind = kinds[next_byte(script) % sizeof(kinds)],
 		.first = next_byte(script) % PHONES,
 		.count = PHONES,
@@ -132,6 +132,14 @@ static void command(struct lab *lab, struct script *script)
 		c.count = c.delay_ms % (PHONES + 1);
 	if (c.kind == HERD_RAMP)
 		c.count = c.delay_ms;
+	if (c.kind == HERD_IMPAIR) {
+		c.proxy = c.first % PROXIES;
+		c.impairment = (struct impairment){.share_ppm = IMPAIRMENT_ALL_PPM,
+			.loss_ppm = c.delay_ms << 12,
+			.delay_us = c.delay_ms << 8,
+			.jitter_us = c.delay_ms << 14,
+			.methods = c.delay_ms % 4};
+	}
 	herd_command(lab->herd, &c, lab->now_us);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * libFuzzer target: any datagram through the scanner, every Contact and URI of it through theirs.
- * Spans stay inside the message, and both implementations say the same.
+ * Spans stay inside the message, and both implementations say the same. What learns says the same too, of the
+ * datagram it has learned from and of some that differ from it in one byte.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "../unit/scan_portable.h"
+#include "scan_learn.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -78,6 +80,38 @@ static void check_message(const struct sip_message *m, size_t size)
 	check_uri(m, m->to_uri);
 }
 
+static void check_learned(struct scan_learned *learned, const uint8_t *data, size_t size)
+{
+	static struct sip_message m, other;
+	const enum scan_result result = scan_message(data, size, &other);
+	require_that(scan_learned_message(learned, data, size, &m) == result, "same when learned");
+	if (result != SCAN_OK)
+		return;
+	require_that(memcmp(&m, &other, offsetof(struct sip_message, via)) == 0, "learned message");
+	require_that(memcmp(m.via, other.via, m.vias * sizeof(m.via[0])) == 0, "learned Via");
+	require_that(memcmp(m.contact, other.contact, m.contacts * sizeof(m.contact[0])) == 0,
+		"learned Contact");
+}
+
+/* Bytes spread over the datagram, each replaced by one from elsewhere in it. */
+static void check_variants(const uint8_t *data, size_t size)
+{
+	struct scan_learned learned;
+	uint8_t *copy = malloc(size);
+	if (copy == NULL || scan_learned_open(&learned) != 0)
+		abort();
+	memcpy(copy, data, size);
+	check_learned(&learned, copy, size);
+	check_learned(&learned, copy, size);
+	for (size_t i = size % 7; i < size; i += 1 + size / 24) {
+		copy[i] = data[(i * 31 + size) % size];
+		check_learned(&learned, copy, size);
+		copy[i] = data[i];
+	}
+	scan_learned_close(&learned);
+	free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct sip_message m, other;
@@ -88,5 +122,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	require_that(memcmp(&m, &other, sizeof(m)) == 0, "same message");
 	check_message(&m, size);
+	check_variants(data, size);
 	return 0;
 }

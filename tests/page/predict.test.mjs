@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The prediction against the table of PHONE.md, section 5.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { busiest, failBack, failOver, points, rescue, sendTimes, timeOf, timersOf } from '../../api/page/predict.js';
@@ -122,4 +123,34 @@ test('timers come from the configuration in force', () => {
 		redundancy: { enabled: true, mode: 'asymmetric', switch_delay_ms: 10000 },
 		registration: { expires_s: 3600, refresh_permille: 500 },
 	}), vendor);
+});
+
+test('the same numbers as the model in C', () => {
+	const waves = { 'fail-over': failOver, blind: (timers) => failOver(timers, false), 'fail-back': failBack, rescue };
+	const cases = JSON.parse(readFileSync(new URL('../samples/predict.json', import.meta.url)));
+	assert.ok(cases.length > 30);
+	for (const { name, kind, timers, wave: wanted } of cases) {
+		const wave = waves[kind](timers);
+		const what = `${kind}, ${name}`;
+		assert.equal(wave === null, wanted === null, what);
+		if (!wanted) continue;
+		for (const key of ['first', 'last', 'mean']) near(wave[key], wanted[key], 1e-6, `${what}: ${key}`);
+		for (const [t, share] of wanted.shares) near(wave.share(t), share, 1e-6, `${what} at ${t}`);
+	}
+});
+
+test('refreshes notice first where keep-alives take long', () => {
+	const wave = failOver({ ...book, period: 300 });
+	// The smaller of two uniforms: 150 s less 300 * 300 / (6 * 1800).
+	near(wave.mean, 32 + 150 - 300 ** 2 / 6 / 1800, 1e-9, 'mean');
+	near(wave.share(32 + 150), 1 - (1 - 150 / 300) * (1 - 150 / 1800), 1e-9, 'half a period');
+	assert.equal(failOver(book, false).last, 32 + 1800);
+});
+
+test('with a pause, phones between two dead proxies are also found in it', () => {
+	const wave = rescue(vendor);
+	// Just behind the time-out, then a pause, the other proxy, and a second pause.
+	near(wave.last, 32.5 + 20, 1e-9, 'all');
+	assert.ok(wave.share(4) < rescue(book).share(4));
+	near(rescue({ ...book, switchDelay: 1e-6 }).share(4), rescue(book).share(4), 1e-6, 'a pause of nothing');
 });

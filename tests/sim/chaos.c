@@ -169,6 +169,18 @@ static void random_fault(struct chaos *chaos)
 	sim_faults(chaos->sim, (enum proxy)random_below(random, PROXIES), &faults);
 }
 
+static void random_impairment(struct chaos *chaos)
+{
+	struct random *random = &chaos->random;
+	const struct impairment impairment = {
+		.share_ppm = PICK(random, 0, 300000, IMPAIRMENT_ALL_PPM),
+		.loss_ppm = PICK(random, 0, 100000, 500000, IMPAIRMENT_ALL_PPM),
+		.delay_us = PICK(random, 0, 300, 700000, 3000000),
+		.jitter_us = PICK(random, 0, 1000, 2000000),
+		.methods = (uint8_t)PICK(random, 0, 0, IMPAIRMENT_REGISTER, IMPAIRMENT_OPTIONS)};
+	sim_impair(chaos->sim, (enum proxy)random_below(random, PROXIES), &impairment);
+}
+
 static void random_noise(struct chaos *chaos)
 {
 	static const char *const noise[] = {"", "\r\n\r\n", "SIP/2.0 200 OK\r\n", "hello",
@@ -269,7 +281,7 @@ static void random_action(struct chaos *chaos)
 	struct random *random = &chaos->random;
 	if (chaos->away || random_chance(random, 80000))
 		hand_over(chaos);
-	switch (random_below(random, 14)) {
+	switch (random_below(random, 16)) {
 	case 0:
 	case 1:
 	case 2:
@@ -302,6 +314,10 @@ static void random_action(struct chaos *chaos)
 		for (uint32_t n = 1 + random_below(random, 3); n > 0; n--)
 			random_order(chaos);
 		break;
+	case 13:
+	case 14:
+		random_impairment(chaos);
+		break;
 	default:
 		if (chaos->disabled || !random_chance(random, 250000))
 			break;
@@ -318,8 +334,10 @@ static void heal(struct chaos *chaos)
 	const struct sim_path quick = {.delay_us = 500, .jitter_us = 100};
 	const struct herd_config *herd = &chaos->config.herd;
 	uint64_t expires = herd->expires_s > 60 ? herd->expires_s : 60;
-	for (int p = 0; p < PROXIES; p++)
+	for (int p = 0; p < PROXIES; p++) {
 		sim_faults(chaos->sim, (enum proxy)p, &none);
+		sim_impair(chaos->sim, (enum proxy)p, &(struct impairment){0});
+	}
 	sim_paths(chaos->sim, &quick);
 	if (chaos->away)
 		hand_over(chaos);
@@ -409,7 +427,8 @@ static void everything_happened(void **state)
 		total.register_rejected, total.unregister_done, total.unregister_silent,
 		total.options_fail_code, total.options_skipped, total.response_late,
 		total.response_old_epoch, total.response_foreign, total.message_malformed,
-		total.message_keepalive, total.icmp_unreachable, total.request_invite};
+		total.message_keepalive, total.icmp_unreachable, total.request_invite,
+		total.impaired_sent, total.impaired_received, total.impaired_delayed};
 	for (size_t i = 0; i < sizeof(must) / sizeof(must[0]); i++)
 		if (must[i] == 0)
 			fail_msg("case %zu never happened", i);

@@ -32,6 +32,7 @@ struct datagram {
 	bool credentials;    /* carries an Authorization or Proxy-Authorization */
 	bool stale;          /* carries a challenge with stale=true */
 	bool retransmission; /* set by the model */
+	bool matched;        /* likewise: it answers a request in flight */
 	uint32_t phone;
 	uint32_t cseq;
 	uint32_t expires, retry_after, min_expires; /* header values or DATAGRAM_ABSENT */

@@ -147,7 +147,7 @@ static void print_record(const struct phone *r)
 		"    register next %u end %u cseq %u tries %u; unregister next %u end %u tries %u; "
 		"wheel %u\n",
 		phone_state_name(r->state), proxy_name(phone_active(r)), r->epoch, r->flags,
-		r->misses, r->answers, r->auth_tries, r->keepalive_due_ms, r->keepalive_next_ms,
+		r->misses, r->answers, r->auth_counted, r->keepalive_due_ms, r->keepalive_next_ms,
 		r->keepalive_end_ms, r->keepalive_cseq, r->keepalive_tries, r->register_next_ms,
 		r->register_end_ms, r->register_cseq, r->register_tries, r->unregister_next_ms,
 		r->unregister_end_ms, r->unregister_tries, r->wheel_ms);
@@ -537,14 +537,16 @@ static void response(struct model *model, const struct datagram *d)
 	trace_datagram(model, d, TRACE_LATE);
 }
 
-void model_receive(struct model *model, const struct datagram *datagram)
+void model_receive(struct model *model, struct datagram *datagram)
 {
+	const uint64_t matched = model->matched;
 	model->judged++;
 	if (datagram->status == 0) {
 		model_disturb(model, datagram->phone, datagram->now_us);
 		return;
 	}
 	response(model, datagram);
+	datagram->matched = model->matched != matched;
 }
 
 void model_disturb(struct model *model, uint32_t phone, uint64_t now_us)

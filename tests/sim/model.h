@@ -32,8 +32,8 @@ void model_free(struct model *model);
 
 /* A command is about to be given to all slices. */
 void model_command(struct model *model, const struct herd_command *command, uint64_t now_us);
-/* A datagram is about to be given to the herd. */
-void model_receive(struct model *model, const struct datagram *datagram);
+/* The herd reads this. Says through `matched` whether it answers a request in flight. */
+void model_receive(struct model *model, struct datagram *datagram);
 /* Something that is no SIP message, or a request that is not ours, is about to be given. */
 void model_disturb(struct model *model, uint32_t phone, uint64_t now_us);
 /* ICMP is about to be given. */

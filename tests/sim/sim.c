@@ -19,6 +19,7 @@ struct emission {
 	uint32_t phone, block;
 	uint16_t length;
 	uint8_t proxy;
+	bool lost; /* by an impairment */
 };
 
 struct emissions {
@@ -45,6 +46,7 @@ struct sim {
 	struct queue *queue;
 	struct random random;
 	struct emissions sent, answered;
+	uint32_t held; /* phone that has just read what an impairment held back, or UINT32_MAX */
 	uint64_t now_us;
 	uint32_t traced; /* phone whose datagrams are printed, or UINT32_MAX */
 };
@@ -108,7 +110,7 @@ static uint8_t *emit(struct sim *sim, struct emissions *emissions, uint32_t phon
 	}
 	uint32_t block = queue_block_take(sim->queue);
 	emissions->item[emissions->count++] = (struct emission){
-		witness_look(sim->witness, phone), phone, block, length, proxy};
+		witness_look(sim->witness, phone), phone, block, length, proxy, false};
 	return queue_block(sim->queue, block);
 }
 
@@ -116,6 +118,14 @@ static uint8_t *herd_buffer(void *context, uint32_t phone, enum proxy proxy, uin
 {
 	struct sim *sim = context;
 	return emit(sim, &sim->sent, phone, (uint8_t)proxy, n);
+}
+
+static uint8_t *herd_lost(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
+{
+	struct sim *sim = context;
+	uint8_t *buffer = emit(sim, &sim->sent, phone, (uint8_t)proxy, n);
+	sim->sent.item[sim->sent.count - 1].lost = true;
+	return buffer;
 }
 
 static uint8_t *registrar_buffer(void *context, const struct endpoint *to, uint16_t n)
@@ -128,6 +138,9 @@ static uint8_t *registrar_buffer(void *context, const struct endpoint *to, uint1
 			"the %s registrar answers to nobody", proxy_name(answers->proxy));
 	return emit(answers->sim, &answers->sim->answered, phone, (uint8_t)answers->proxy, n);
 }
+
+static void herd_held(
+	void *context, uint32_t phone, enum proxy proxy, const void *datagram, size_t length);
 
 /* ---- what the model asks ---- */
 
@@ -174,7 +187,8 @@ static void model_look(void *context, uint32_t phone, uint64_t at_us)
 
 static void create_herds(struct sim *sim)
 {
-	struct herd_output output = {sim, herd_buffer};
+	struct herd_output output = {
+		.context = sim, .buffer = herd_buffer, .lost = herd_lost, .held = herd_held};
 	for (uint32_t i = 0; i < sim->config.slices; i++) {
 		struct herd_config config = sim->config.herd;
 		config.first = i;
@@ -218,6 +232,7 @@ struct sim *sim_create(const struct sim_config *config)
 	herd->identities = sim->identities;
 	herd->seed = random_next(&sim->random);
 	herd->secret = random_next(&sim->random);
+	sim->held = UINT32_MAX;
 	set_proxies(sim, herd);
 	sim->queue = queue_create();
 	assert_int_equal(mirror_create(&sim->mirror, herd->fleet_phones, config->slices,
@@ -311,7 +326,10 @@ static void flush_sent(struct sim *sim)
 		witness_sent(sim->witness, &d, e->looked);
 		if (sim->config.hooks.sent)
 			sim->config.hooks.sent(sim->config.hooks.context, &d);
-		travel(sim, e, SIM_OUT);
+		if (e->lost)
+			queue_block_give(sim->queue, e->block);
+		else
+			travel(sim, e, SIM_OUT);
 	}
 	witness_event(sim->witness, UINT32_MAX, sim->now_us);
 	for (uint32_t i = 0; i < sim->sent.count; i++) {
@@ -351,6 +369,25 @@ static void at_proxy(struct sim *sim, const struct event *event)
 	flush_answered(sim);
 }
 
+/* Datagrams that an impairment has kept the herd from reading when they came. */
+static uint64_t herd_kept_away(const struct herd *herd)
+{
+	const struct herd_counters *c = herd_counters(herd);
+	return c->impaired_received + c->impaired_delayed + c->impaired_overflow;
+}
+
+/* The herd has read this; what it has sent since is judged after it. */
+static void judge_received(struct sim *sim, struct datagram *d, bool sound)
+{
+	if (!sound) {
+		model_disturb(sim->model, d->phone, sim->now_us);
+		return;
+	}
+	model_receive(sim->model, d);
+	if (sim->config.hooks.read)
+		sim->config.hooks.read(sim->config.hooks.context, d);
+}
+
 static void at_phone(struct sim *sim, const struct event *event)
 {
 	const uint8_t *text = queue_block(sim->queue, event->block);
@@ -360,12 +397,11 @@ static void at_phone(struct sim *sim, const struct event *event)
 	d.proxy = event->proxy;
 	d.now_us = sim->now_us;
 	print_traced(sim, "received from", &d);
-	if (sound)
-		model_receive(sim->model, &d);
-	else
-		model_disturb(sim->model, event->phone, sim->now_us);
-	herd_datagram(sim->herd[event->phone % sim->config.slices], event->phone, event->proxy,
-		text, event->length, sim->now_us);
+	struct herd *herd = sim->herd[event->phone % sim->config.slices];
+	const uint64_t kept_away = herd_kept_away(herd);
+	herd_datagram(herd, event->phone, event->proxy, text, event->length, sim->now_us);
+	if (herd_kept_away(herd) == kept_away)
+		judge_received(sim, &d, sound);
 	flush_sent(sim);
 	model_verify(sim->model, event->phone, sim->now_us);
 	witness_event(sim->witness, event->phone, sim->now_us);
@@ -390,12 +426,38 @@ static void happen(struct sim *sim, const struct event *event)
 		queue_block_give(sim->queue, event->block);
 }
 
+/* What a herd has done since is judged, of who has read what was held back too. */
+static void flush_advanced(struct sim *sim)
+{
+	flush_sent(sim);
+	if (sim->held == UINT32_MAX)
+		return;
+	model_verify(sim->model, sim->held, sim->now_us);
+	witness_event(sim->witness, sim->held, sim->now_us);
+	sim->held = UINT32_MAX;
+}
+
+static void herd_held(
+	void *context, uint32_t phone, enum proxy proxy, const void *datagram, size_t length)
+{
+	struct sim *sim = context;
+	struct datagram d;
+	flush_advanced(sim);
+	const bool sound = datagram_read(datagram, length, &d);
+	d.phone = phone;
+	d.proxy = (uint8_t)proxy;
+	d.now_us = sim->now_us;
+	print_traced(sim, "received late from", &d);
+	judge_received(sim, &d, sound);
+	sim->held = phone;
+}
+
 static void advance_herds(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->config.slices; i++) {
 		while (!herd_advance(sim->herd[i], sim->now_us, sim->config.budget))
-			flush_sent(sim);
-		flush_sent(sim);
+			flush_advanced(sim);
+		flush_advanced(sim);
 	}
 }
 
@@ -482,6 +544,15 @@ void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, u
 void sim_start(struct sim *sim)
 {
 	sim_command(sim, HERD_START, 0, UINT32_MAX, 0);
+}
+
+void sim_impair(struct sim *sim, enum proxy proxy, const struct impairment *impairment)
+{
+	const struct herd_command command = {
+		.kind = HERD_IMPAIR, .proxy = (uint8_t)proxy, .impairment = *impairment};
+	advance_herds(sim);
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		assert_true(herd_command(sim->herd[i], &command, sim->now_us));
 }
 
 void sim_path(struct sim *sim, enum proxy proxy, enum sim_direction direction,
@@ -577,6 +648,22 @@ void sim_histograms(const struct sim *sim, struct herd_histograms *out)
 	herd_histograms_reset(out);
 	for (uint32_t i = 0; i < sim->config.slices; i++)
 		herd_histograms_merge(out, herd_histograms(sim->herd[i]));
+}
+
+struct proxy_counters sim_proxy_counters(const struct sim *sim, enum proxy proxy)
+{
+	struct proxy_counters sum = {0};
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		counters_add(&sum, &herd_proxy_counters(sim->herd[i])[proxy], proxy_counters_count);
+	return sum;
+}
+
+void sim_series(const struct sim *sim, struct series *out)
+{
+	const struct series *of[SIM_SLICES_MAX];
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		of[i] = herd_series(sim->herd[i]);
+	series_merge(out, of, sim->config.slices);
 }
 
 uint64_t sim_herd_memory(const struct sim *sim)

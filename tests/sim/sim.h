@@ -39,6 +39,8 @@ struct sim_hooks {
 	/* This reached the proxy. True: the script has dealt with it, the registrar does not see
 	 * it; may be NULL. */
 	bool (*arrived)(void *context, struct sim *sim, const struct datagram *datagram);
+	/* A phone has read this (`matched` says whether it waited for it); may be NULL. */
+	void (*read)(void *context, const struct datagram *datagram);
 };
 
 struct sim_config {
@@ -69,6 +71,8 @@ void sim_run_for(struct sim *sim, uint64_t us);
 void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, uint32_t count,
 	uint32_t delay_ms);
 void sim_start(struct sim *sim);
+/* HERD_IMPAIR of all slices. */
+void sim_impair(struct sim *sim, enum proxy proxy, const struct impairment *impairment);
 
 void sim_path(struct sim *sim, enum proxy proxy, enum sim_direction direction,
 	const struct sim_path *path);
@@ -92,6 +96,9 @@ struct herd_counters sim_counters(const struct sim *sim);
 struct herd_population sim_population(const struct sim *sim);
 /* Of all slices. */
 void sim_histograms(const struct sim *sim, struct herd_histograms *out);
+struct proxy_counters sim_proxy_counters(const struct sim *sim, enum proxy proxy);
+/* Append what all slices have closed since; *out is all zero at first. */
+void sim_series(const struct sim *sim, struct series *out);
 uint64_t sim_herd_memory(const struct sim *sim);
 uint64_t sim_own_memory(const struct sim *sim);
 

@@ -74,7 +74,9 @@ static void refused(const struct ask_field *known, const char *text, const char 
 {
 	struct ask_value values[ASK_FIELDS_MAX];
 	struct problem problem;
-	assert_false(ask_body(known, text, strlen(text), values, &problem));
+	json_t *object;
+	assert_false(ask_body(known, text, strlen(text), values, &object, &problem));
+	json_decref(object);
 	assert_int_equal(problem.kind, PROBLEM_BAD_REQUEST);
 	assert_string_equal(problem.detail, detail);
 }
@@ -86,13 +88,16 @@ static void test_bodies(void **state)
 		{.name = "action", .kind = ASK_WORD, .required = true, .words = words}, {0}};
 	struct ask_value values[ASK_FIELDS_MAX];
 	struct problem problem;
+	json_t *object;
 	(void)state;
-	assert_true(ask_body(fields, good, strlen(good), values, &problem));
+	assert_true(ask_body(fields, good, strlen(good), values, &object, &problem));
+	json_decref(object);
 	assert_true(values[0].given && values[1].given && values[2].given);
 	assert_int_equal(values[0].number, 0);
 	assert_int_equal(values[1].number, 7);
 	assert_int_equal(values[2].number, 1);
-	assert_true(ask_body(fields, "{}", 2, values, &problem));
+	assert_true(ask_body(fields, "{}", 2, values, &object, &problem));
+	json_decref(object);
 	assert_false(values[0].given || values[1].given || values[2].given);
 	refused(fields, "{\"limit\": 0}", "limit is a whole number from 1 to 1000");
 	refused(fields, "{\"limit\": 7.0}", "limit is a whole number from 1 to 1000");
@@ -104,6 +109,31 @@ static void test_bodies(void **state)
 	refused(fields, "[]", "the body is no JSON object");
 	refused(fields, "", "the body is no JSON object, or has a name twice: line 1, column 0");
 	refused(needed, "{}", "action is missing in the body");
+}
+
+static void test_texts(void **state)
+{
+	static const char told[] = "hold is a text of at most 4 bytes without control characters";
+	static const struct ask_field texts[] = {
+		{.name = "hold", .help = "a text", .kind = ASK_TEXT, .high = 4}, {0}};
+	static const char good[] = "{\"hold\": \"\\u00e9\\u00e9\"}";
+	struct ask_value values[ASK_FIELDS_MAX];
+	struct problem problem;
+	json_t *object;
+	(void)state;
+	assert_true(ask_body(texts, good, strlen(good), values, &object, &problem));
+	assert_true(values[0].given);
+	assert_string_equal(values[0].text, "\xc3\xa9\xc3\xa9");
+	json_decref(object);
+	refused(texts, "{\"hold\": \"12345\"}", told);
+	refused(texts, "{\"hold\": 60}", told);
+	refused(texts, "{\"hold\": null}", told);
+	refused(texts, "{\"hold\": \"a\\nb\"}", told);
+	refused(texts, "{\"hold\": \"\\u007f\"}", told);
+	json_t *schema = ask_body_schema(texts);
+	json_t *hold = json_object_get(json_object_get(schema, "properties"), "hold");
+	assert_int_equal(json_integer_value(json_object_get(hold, "maxLength")), 4);
+	json_decref(schema);
 }
 
 static void test_schemas(void **state)
@@ -123,6 +153,7 @@ int main(void)
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_queries),
 		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_schemas),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -174,6 +174,94 @@ static void every_key_is_read(void **state)
 	assert_int_equal(fleet.lease_ttl_ms, 4000);
 }
 
+static void plans_hooks_and_gates_are_read(void **state)
+{
+	(void)state;
+	read_sample("samples/every-key.yaml");
+	assert_int_equal(fleet.drills, 2);
+	const struct fleet_drill *drill = &fleet.drill[0];
+	assert_string_equal(drill->name, "friday");
+	assert_int_equal(drill->requests, 3);
+	assert_int_equal(drill->request[0].kind, DRILL_CRASH);
+	assert_int_equal(
+		drill->request[0].given, 1 << DRILL_PROXY | 1 << DRILL_HOLD | 1 << DRILL_SHARE);
+	assert_int_equal(drill->request[0].hold_ms, 120000);
+	assert_int_equal(drill->request[0].share_ppm, 125000);
+	assert_int_equal(drill->request[0].wait_ms, 0);
+	assert_int_equal(drill->request[1].kind, DRILL_BROWN_OUT);
+	assert_int_equal(drill->request[1].proxy, PROXY_REDUNDANT);
+	assert_int_equal(drill->request[1].wait_ms, 60000);
+	assert_int_equal(drill->request[1].jitter_us, 20000);
+	assert_int_equal(drill->request[2].wait_ms, 0);
+	assert_string_equal(drill->request[2].hook, "stop-primary");
+	assert_int_equal(fleet.drill[1].request[0].method, IMPAIRMENT_OPTIONS);
+	assert_int_equal(fleet.hooks, 2);
+	const struct hook *hook = &fleet.hook[0];
+	static const char words[] =
+		"/bin/sh\0/a path/with blanks\0\0\"quoted\" \\ and $HOME\0\xc3\xa9";
+	assert_string_equal(hook->name, "stop-primary");
+	assert_int_equal(hook->run.words, 5);
+	assert_memory_equal(hook->run.bytes, words, sizeof(words));
+	assert_int_equal(hook->undo.words, 1);
+	assert_int_equal(hook->timeout_ms, 1500);
+	assert_string_equal(fleet.hook[1].name, "null");
+	assert_int_equal(fleet.hook[1].timeout_ms, HOOK_TIMEOUT_MS);
+	assert_int_equal(fleet.gates, 4);
+	assert_string_equal(fleet.gate[0].text, "outage_p99<=95s");
+	assert_string_equal(fleet.gate[3].wave, "fail-back");
+}
+
+/* A command may hold a password: only its name may leave the program. */
+static void a_hooks_words_are_not_in_the_json(void **state)
+{
+	(void)state;
+	read_sample("samples/every-key.yaml");
+	json_t *json = fleet_json(&fleet);
+	char *text = json_dumps(json, JSON_COMPACT);
+	assert_non_null(strstr(text, "\"hooks\":[\"stop-primary\",\"null\"]"));
+	assert_non_null(
+		strstr(text, "{\"wait\":\"60s\",\"do\":\"brown-out\",\"proxy\":\"redundant\","
+			     "\"hold\":\"90s\",\"loss\":\"20%\",\"delay\":\"5ms\",\"jitter\":"
+			     "\"20ms\"}"));
+	assert_null(strstr(text, "/bin/sh"));
+	assert_null(strstr(text, "blanks"));
+	free(text);
+	json_decref(json);
+}
+
+static void plans_have_their_limits(void **state)
+{
+	(void)state;
+	static char text[65536];
+	size_t used = 0;
+	for (int i = 0; i <= FLEET_DRILLS_MAX; i++)
+		used += (size_t)sprintf(
+			text + used, "%s  d%d: [ { do: flap } ]\n", i == 0 ? "drills:\n" : "", i);
+	assert_int_equal(parse(text), -EINVAL);
+	assert_string_equal(said.errors, "fleet.yaml:66:3: drills: there may be 64 at most\n");
+	used = 0;
+	for (int i = 0; i <= HOOKS_MAX; i++)
+		used += (size_t)sprintf(text + used,
+			"%s  h%d: { run: [/bin/sh], undo: [/bin/sh] }\n", i == 0 ? "hooks:\n" : "",
+			i);
+	assert_int_equal(parse(text), -EINVAL);
+	assert_string_equal(said.errors, "fleet.yaml:18:3: hooks: there may be 16 at most\n");
+	used = 0;
+	for (int i = 0; i <= GATES_MAX; i++)
+		used += (size_t)sprintf(
+			text + used, "%s  - flaps == 0\n", i == 0 ? "gates:\n" : "");
+	assert_int_equal(parse(text), -EINVAL);
+	assert_string_equal(said.errors, "fleet.yaml:66:5: gates: there may be 64 at most\n");
+	used = 0;
+	for (int i = 0; i <= DRILL_REQUESTS_MAX; i++)
+		used += (size_t)sprintf(
+			text + used, "%s  - { do: flap }\n", i == 0 ? "drills:\n  d:\n" : "");
+	assert_int_equal(parse(text), -EINVAL);
+	assert_string_equal(said.errors, "fleet.yaml:35:5: drills.d: has more than 32 drills\n");
+	assert_int_equal(parse("drills:\nhooks:\ngates:\n"), 0);
+	assert_int_equal(fleet.drills + fleet.hooks + fleet.gates, 0);
+}
+
 static void the_memory_link_needs_nothing(void **state)
 {
 	(void)state;
@@ -339,6 +427,8 @@ static void command_line_errors_name_it(void **state)
 		{"keepalve.period=2s",
 			"--set: unknown key 'keepalve.period'; did you mean 'keepalive.period'?\n"},
 		{"period=2s", "--set: unknown key 'period'; did you mean 'keepalive.period'?\n"},
+		{"hooks.stop.run=/bin/sh",
+			"--set: 'hooks.stop.run' stands in the fleet file only\n"},
 		{"keepalive=2s",
 			"--set: 'keepalive' is a section, name a key in it, keepalive.KEY=VALUE\n"},
 		{"keepalive.period=1h",
@@ -856,6 +946,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_issues_example_is_accepted),
 		cmocka_unit_test(every_key_is_read),
+		cmocka_unit_test(plans_hooks_and_gates_are_read),
+		cmocka_unit_test(a_hooks_words_are_not_in_the_json),
+		cmocka_unit_test(plans_have_their_limits),
 		cmocka_unit_test(the_memory_link_needs_nothing),
 		cmocka_unit_test(users_bring_their_number),
 		cmocka_unit_test(defaults_are_the_tables),

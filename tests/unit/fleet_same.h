@@ -23,6 +23,7 @@ static inline struct fleet *fleet_bare(const struct fleet *fleet)
 	memset(bare->target.user, 0, sizeof(bare->target.user));
 	memset(bare->target.password, 0, sizeof(bare->target.password));
 	bare->identities = NULL;
+	bare->drill = NULL;
 	bare->imported_rows = false;
 	bare->unknown_keys = 0;
 	return bare;
@@ -45,6 +46,18 @@ static inline bool same_identity(const struct fleet *a, const struct fleet *b, u
 	       memcmp(ha1[0], ha1[1], length) == 0;
 }
 
+static inline bool same_drills(const struct fleet *a, const struct fleet *b)
+{
+	for (uint32_t i = 0; a->drills == b->drills && i < a->drills; i++) {
+		const struct fleet_drill *one = &a->drill[i], *other = &b->drill[i];
+		if (memcmp(one->name, other->name, sizeof(one->name)) != 0 ||
+			one->requests != other->requests ||
+			memcmp(one->request, other->request, sizeof(one->request)) != 0)
+			return false;
+	}
+	return a->drills == b->drills;
+}
+
 /* NULL, or the first thing that differs. */
 static inline const char *fleet_difference(const struct fleet *a, const struct fleet *b)
 {
@@ -60,7 +73,9 @@ static inline const char *fleet_difference(const struct fleet *a, const struct f
 	free(bare[0]);
 	free(bare[1]);
 	if (!same)
-		return "a derived value";
+		return "a derived value, a hook or a gate";
+	if (!same_drills(a, b))
+		return "a drill";
 	for (uint32_t i = 0; i < a->phones && i < 3; i++) {
 		if (!same_identity(a, b, i))
 			return "an identity";

@@ -176,6 +176,32 @@ static void a_power_cut_forgets_the_goodbye(void **state)
 	close_yard(&yard);
 }
 
+/* The same phones as an impairment of that share concerns. */
+static void a_power_cut_may_spare_phones(void **state)
+{
+	(void)state;
+	struct yard yard;
+	defaults(&yard, 200);
+	open_yard(&yard);
+	run_to_ms(&yard, 5000, true);
+	const struct herd_command cut = {.kind = HERD_POWER_CUT,
+		.count = 200,
+		.delay_ms = 60000,
+		.impairment = {.share_ppm = 300000}};
+	assert_true(herd_command(yard.herd, &cut, yard.now_us));
+	settle(&yard);
+	uint32_t off = 0;
+	for (uint32_t i = 0; i < 200; i++) {
+		const bool concerned = impairment_concerns(&cut.impairment, i);
+		assert_int_equal(state_of(&yard, i), concerned ? PHONE_BOOT : PHONE_REGISTERED);
+		off += concerned;
+	}
+	assert_in_range(off, 40, 80);
+	run_to_ms(&yard, 70000, true);
+	assert_int_equal(phones_in(&yard, PHONE_REGISTERED), 200);
+	close_yard(&yard);
+}
+
 /* The ramp has not come to it yet, and passes it by. */
 static void a_phone_is_unregistered_before_its_turn(void **state)
 {
@@ -768,6 +794,7 @@ int main(void)
 		cmocka_unit_test(an_unregistered_phone_stays_off),
 		cmocka_unit_test(a_reboot_waits_for_the_goodbye),
 		cmocka_unit_test(a_power_cut_forgets_the_goodbye),
+		cmocka_unit_test(a_power_cut_may_spare_phones),
 		cmocka_unit_test(a_phone_is_unregistered_before_its_turn),
 		cmocka_unit_test(no_goodbye_outlives_redundancy),
 		cmocka_unit_test(phones_above_the_limit_are_off),

@@ -21,7 +21,7 @@
 #define START_MS 1000000ull
 #define UNKNOWN UINT64_MAX
 
-static uint64_t seed;
+static uint64_t seed, published;
 
 static uint32_t random_below(uint32_t n)
 {
@@ -39,6 +39,9 @@ struct client {
 	uint64_t sequence; /* UNKNOWN: needs a map */
 	uint64_t newest;   /* told so far */
 	unsigned deltas, resyncs, transitions;
+	uint16_t *number; /* of each phone's newest line */
+	uint64_t lines;
+	bool gapless;
 	uint64_t now_us, told_us;
 };
 
@@ -88,6 +91,19 @@ static void on_transition(void *context, const struct watch_transition *transiti
 	client->transitions++;
 }
 
+/* Where none is lost and all are of this run, each phone's lines come without a gap. */
+static void on_lines(void *context, const struct mirror_line *line, size_t count)
+{
+	struct client *client = context;
+	for (size_t i = 0; i < count; i++) {
+		const uint16_t number = (uint16_t)line[i].at;
+		if (client->gapless)
+			assert_int_equal(number, (uint16_t)(client->number[line[i].phone] + 1));
+		client->number[line[i].phone] = number;
+	}
+	client->lines += count;
+}
+
 /* The nibbles of the map as it is served, one byte each; its sequence number. */
 static uint64_t unpack_map(struct watch *watch, uint32_t phones, uint8_t *out)
 {
@@ -117,11 +133,13 @@ static uint64_t unpack_map(struct watch *watch, uint32_t phones, uint8_t *out)
 
 static void begin(struct client *client, struct mirror **mirror, uint32_t phones, unsigned workers)
 {
-	const struct watch_events events = {client, on_delta, on_resync, on_transition};
+	const struct watch_events events = {client, on_delta, on_resync, on_transition, on_lines};
 	assert_int_equal(mirror_create(mirror, phones, workers, NULL, true), 0);
 	atomic_store(&(*mirror)->unix_start_us, START_MS * 1000);
-	*client = (struct client){
-		.phones = phones, .state = calloc(phones, 1), .sequence = UNKNOWN};
+	*client = (struct client){.phones = phones,
+		.state = calloc(phones, 1),
+		.sequence = UNKNOWN,
+		.number = calloc(phones, sizeof(uint16_t))};
 	assert_int_equal(watch_open(&client->watch, *mirror, &events), 0);
 }
 
@@ -130,6 +148,7 @@ static void end(struct client *client, struct mirror *mirror)
 	watch_close(client->watch);
 	mirror_free(mirror);
 	free(client->state);
+	free(client->number);
 }
 
 static void tick(struct client *client)
@@ -156,6 +175,7 @@ static void transit(struct mirror *mirror, uint32_t phone)
 	view.cause = (uint8_t)random_below(RECORD_CAUSES);
 	view.transition++;
 	view.since_unix_ms = START_MS + view.transition;
+	published++;
 	mirror_publish(mirror, phone % mirror->workers, phone, &view, before);
 }
 
@@ -238,6 +258,8 @@ static void walk(uint32_t phones, unsigned workers, unsigned ticks, uint32_t bur
 	struct client client;
 	struct mirror *mirror;
 	begin(&client, &mirror, phones, workers);
+	published = 0;
+	client.gapless = burst <= MIRROR_FEED_LINES;
 	for (unsigned i = 0; i < ticks; i++) {
 		if (random_below(8) == 0)
 			drive(mirror, random_below(mirror->shards), random_below(workers),
@@ -253,6 +275,7 @@ static void walk(uint32_t phones, unsigned workers, unsigned ticks, uint32_t bur
 			all_agree(&client, mirror);
 	}
 	all_agree(&client, mirror);
+	assert_int_equal(client.lines + watch_dropped(client.watch), published);
 	if (burst > MIRROR_FEED_LINES * workers)
 		assert_true(watch_dropped(client.watch) > 0);
 	assert_true(client.deltas > 0 && client.transitions > 0);

@@ -40,6 +40,7 @@ loadmodule "jsonrpcs.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
+{modules}
 modparam("ctl", "binrpc", "unix:{ctl}")
 modparam("jsonrpcs", "transport", 2)
 modparam("jsonrpcs", "fifo_name", "{fifo}")
@@ -50,6 +51,7 @@ modparam("usrloc", "timer_interval", 5)
 modparam("registrar", "max_expires", 3600)
 modparam("registrar", "min_expires", {min_expires})
 modparam("registrar", "default_expires", 3600)
+modparam("pv", "shvset", "drain=i:0")
 modparam("auth", "algorithm", "{algorithm}")
 modparam("auth", "nonce_count", 1)
 modparam("auth", "qop", "auth")
@@ -73,6 +75,7 @@ request_route {{
         sl_send_reply("405", "Method Not Allowed");
         exit;
     }}
+{before_register}
     if (!pv_www_authenticate("$td", "pw-$au", "0")) {{
         www_challenge("$td", "1");
         exit;
@@ -87,6 +90,33 @@ request_route {{
 }}
 """
 
+
+# What a proxy does with more REGISTERs than it wants, a second.
+MODULES = {
+    "ratelimit": """loadmodule "ratelimit.so"
+modparam("ratelimit", "timer_interval", 1)
+modparam("ratelimit", "queue", "0:REGISTER")
+modparam("ratelimit", "pipe", "0:TAILDROP:{limit}")
+""",
+    "sleep": 'loadmodule "cfgutils.so"\n',
+}
+# Says nothing to what is beyond the limit; says 503 to it; says 503 to all while `pv.shvSet drain int 1` is
+# in force; takes its time for each, as a slow database does.
+LIMITS = {
+    "none": ((), ""),
+    "drop": (("ratelimit",), "    if (!rl_check()) exit;"),
+    "refuse": (("ratelimit",), """    if (!rl_check()) {{
+        append_to_reply("Retry-After: {retry_after}\\r\\n");
+        sl_send_reply("503", "Service Unavailable");
+        exit;
+    }}"""),
+    "drain": ((), """    if ($shv(drain) == 1) {{
+        append_to_reply("Retry-After: {retry_after}\\r\\n");
+        sl_send_reply("503", "Service Unavailable");
+        exit;
+    }}"""),
+    "slow": (("sleep",), '    usleep("{work_us}");'),
+}
 
 Contact = collections.namedtuple("Contact", "address call_id cseq expires")
 
@@ -104,12 +134,18 @@ class Kamailio:
         self.pid_file = os.path.join(lab.folder, side + ".pid")
         self.configure()
 
-    def configure(self, algorithm="", min_expires=0, children=2):
+    def configure(self, algorithm="", min_expires=0, children=2, behaviour="none", limit=0,
+                  retry_after=2, work_us=0):
+        """behaviour: of LIMITS, with its REGISTERs a second, seconds or microseconds each."""
+        names, before = LIMITS[behaviour]
+        values = {"limit": limit, "retry_after": retry_after, "work_us": work_us}
         addresses = lab_room.ADDRESS[self.side]
         listen = f"listen=udp:{addresses[4]}:5060\nlisten=udp:[{addresses[6]}]:5060"
         with open(self.config, "w") as file:
             file.write(CONFIG.format(listen=listen, domain=DOMAIN, ctl=self.ctl, fifo=self.fifo, folder=self.lab.folder, children=children,
-                                     algorithm=algorithm, min_expires=min_expires))
+                                     algorithm=algorithm, min_expires=min_expires,
+                                     modules="".join(MODULES[name] for name in names).format(**values),
+                                     before_register=before.format(**values)))
 
     # -- life ---------------------------------------------------------------------------------
 

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a plan will send at its peak, told before it begins. */
+#include <math.h>
+
+#include "drill_internal.h"
+#include "predict.h"
+
+struct peak {
+	double second, tenth; /* shares of the phones */
+	bool known;
+};
+
+/* Who moves without a model moves no faster than keep-alives, or REGISTERs that nobody answers, are due. */
+static struct peak bound(const struct drill_fleet *fleet, const struct drill_times *times)
+{
+	const struct herd_config *herd = fleet->herd;
+	const double attempt_ms = herd->timers.no_response_ms + herd->switch_delay_ms / 2.0;
+	double rate = attempt_ms > 0 ? 1000 / attempt_ms : 1;
+	if (times->period_ms > 0)
+		rate = fmax(rate, 1000.0 / herd->keepalive_period_ms);
+	return (struct peak){.second = fmin(rate, 1), .tenth = fmin(rate / 10, 1)};
+}
+
+/* PHONE.md's curve of phones that return is for probes which are spread evenly: all have moved, and probed
+ * for a whole cycle. */
+static bool is_even(const struct drill_wave *wave, const struct drill_times *times)
+{
+	if (wave->kind == WAVE_FAIL_BACK)
+		return wave->silent_ms >= times->over_ms + times->period_ms + times->cycle_ms;
+	if (wave->kind == WAVE_RESCUE)
+		return wave->silent_ms >= times->over_ms + times->seek_ms;
+	return true;
+}
+
+static struct peak power_peak(const struct drill_plan *plan, const struct drill_wave *wave)
+{
+	const double spread_ms = plan->step[wave->step].command.delay_ms;
+	return (struct peak){.second = spread_ms > 1000 ? 1000 / spread_ms : 1,
+		.tenth = spread_ms > 100 ? 100 / spread_ms : 1,
+		.known = true};
+}
+
+static struct peak peak_of(const struct drill_plan *plan, const struct drill_wave *wave,
+	const struct drill_fleet *fleet, const struct drill_times *times)
+{
+	struct peak peak = bound(fleet, times);
+	struct prediction prediction;
+	if (wave->kind == WAVE_POWER)
+		return power_peak(plan, wave);
+	/* Who was not silent is asked again at the next keep-alive or retry. */
+	if (wave->kind == WAVE_WATCH || (wave->kind != WAVE_FAIL_OVER && wave->silent_ms == 0))
+		return peak;
+	if (predict_wave(&prediction, wave, fleet) == 0 && prediction.known)
+		peak = (struct peak){.second = prediction.peak_second,
+			.tenth = prediction.peak_100ms,
+			.known = is_even(wave, times)};
+	prediction_free(&prediction);
+	return peak;
+}
+
+/* Datagrams of a request, each of which is answered with probability 1 - lost. */
+static double datagrams(const struct transaction_timers *timers, double lost)
+{
+	double sum = 0, sent = 1;
+	uint64_t at = 0;
+	for (uint32_t n = 1; at < timers->no_response_ms; n++) {
+		const uint32_t wait = transaction_interval_ms(timers, n, false);
+		sum += sent;
+		sent *= lost;
+		if (wait == 0)
+			break;
+		at += wait;
+	}
+	return sum > 0 ? sum : 1;
+}
+
+/* OPTIONS datagrams per second and phone while this step's outage lasts. */
+static double options_rate(const struct drill_step *step, const struct drill_fleet *fleet,
+	const struct drill_times *times)
+{
+	const struct impairment *impairment = &step->impairment;
+	const double usual = 1000.0 / fleet->herd->keepalive_period_ms;
+	double share = impairment->share_ppm / 1e6, arrives = 1 - impairment->loss_ppm / 1e6;
+	if (step->act == DRILL_ACT_HOOK) {
+		share = 1;
+		arrives = 0;
+	} else if (step->act != DRILL_ACT_IMPAIR ||
+		   (impairment->methods != 0 && !(impairment->methods & IMPAIRMENT_OPTIONS))) {
+		return usual;
+	}
+	/* Where each is sent until it is given up, the next waits for its end. */
+	const double sent = datagrams(&fleet->herd->timers, 1 - arrives * arrives);
+	const double every_ms = arrives > 0 ? fleet->herd->keepalive_period_ms : times->cycle_ms;
+	return (1 - share) * usual + share * fmax(usual, sent * 1000 / every_ms);
+}
+
+void drill_foresee(
+	struct drill_plan *plan, const struct drill_fleet *fleet, const struct drill_times *times)
+{
+	struct drill_forecast *forecast = &plan->forecast;
+	const struct herd_config *herd = fleet->herd;
+	*forecast = (struct drill_forecast){.known = true};
+	for (uint32_t i = 0; i < plan->waves; i++) {
+		const struct drill_wave *wave = &plan->wave[i];
+		const double phones = fleet->phones * (wave->share_ppm / 1e6);
+		const struct peak peak = peak_of(plan, wave, fleet, times);
+		forecast->register_per_100ms = fmax(
+			forecast->register_per_100ms, phones * peak.tenth);
+		if (phones * peak.second <= forecast->register_per_s)
+			continue;
+		forecast->register_per_s = phones * peak.second;
+		forecast->known = peak.known;
+	}
+	for (uint32_t i = 0; i < plan->steps && herd->keepalive_period_ms > 0; i++)
+		forecast->options_datagrams_per_s = fmax(forecast->options_datagrams_per_s,
+			fleet->phones * options_rate(&plan->step[i], fleet, times));
+	if (herd->keepalive_period_ms > 0)
+		forecast->steady_per_s = fleet->phones * 1000.0 / herd->keepalive_period_ms;
+	if (herd->expires_s > 0 && herd->refresh_permille > 0)
+		forecast->steady_per_s += fleet->phones * 1000.0 /
+					  ((double)herd->expires_s * herd->refresh_permille);
+}

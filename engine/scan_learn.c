@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "scan_learn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define LEARN_AVX2 1
+#define WITH_AVX2 __attribute__((target("avx2")))
+#else
+#define LEARN_AVX2 0
+#endif
+
+/*
+ * What a byte can be: each bit stands for rows and columns of the ASCII table, the two halves of a byte,
+ * so that a vector unit finds it by two small tables.
+ */
+enum {
+	DIGIT = 1 << 0,       /* 0-9 */
+	DOT = 1 << 1,         /* . */
+	COLON = 1 << 2,       /* : */
+	HEX_LETTER = 1 << 3,  /* A-F a-f */
+	PUNCTUATION = 1 << 4, /* ! % ' * + - */
+	LETTER_LOW = 1 << 5,  /* A-O a-o */
+	LETTER_HIGH = 1 << 6, /* P-Z p-z */
+	UNDERSCORE = 1 << 7,  /* _ */
+};
+
+/* What may stand in a field: each a part of what the scanner passes over there. */
+#define CLASS_DIGIT DIGIT
+#define CLASS_IPV4 (DIGIT | DOT)
+#define CLASS_IPV6 (DIGIT | DOT | COLON | HEX_LETTER)
+#define CLASS_WORD (DIGIT | DOT | PUNCTUATION | LETTER_LOW | LETTER_HIGH | UNDERSCORE)
+
+static const uint8_t of_row[16] = {[2] = DOT | PUNCTUATION,
+	[3] = DIGIT | COLON,
+	[4] = HEX_LETTER | LETTER_LOW,
+	[5] = LETTER_HIGH | UNDERSCORE,
+	[6] = HEX_LETTER | LETTER_LOW,
+	[7] = LETTER_HIGH};
+static const uint8_t of_column[16] = {
+	[0] = DIGIT | LETTER_HIGH,
+	[1] = DIGIT | HEX_LETTER | PUNCTUATION | LETTER_LOW | LETTER_HIGH,
+	[2 ... 4] = DIGIT | HEX_LETTER | LETTER_LOW | LETTER_HIGH,
+	[5] = DIGIT | HEX_LETTER | PUNCTUATION | LETTER_LOW | LETTER_HIGH,
+	[6] = DIGIT | HEX_LETTER | LETTER_LOW | LETTER_HIGH,
+	[7] = DIGIT | PUNCTUATION | LETTER_LOW | LETTER_HIGH,
+	[8 ... 9] = DIGIT | LETTER_LOW | LETTER_HIGH,
+	[10] = COLON | PUNCTUATION | LETTER_LOW | LETTER_HIGH,
+	[11] = PUNCTUATION | LETTER_LOW,
+	[12] = LETTER_LOW,
+	[13] = PUNCTUATION | LETTER_LOW,
+	[14] = DOT | LETTER_LOW,
+	[15] = LETTER_LOW | UNDERSCORE,
+};
+
+int scan_learned_open(struct scan_learned *learned)
+{
+	*learned = (struct scan_learned){0};
+#if LEARN_AVX2
+	learned->possible = __builtin_cpu_supports("avx2");
+#endif
+	if (!learned->possible)
+		return 0;
+	learned->skeleton = aligned_alloc(
+		SCAN_LEARN_BLOCK, SCAN_SKELETONS * sizeof(*learned->skeleton));
+	if (learned->skeleton == NULL)
+		return -ENOMEM;
+	for (int i = 0; i < SCAN_SKELETONS; i++)
+		learned->skeleton[i] = (struct scan_skeleton){0};
+	return 0;
+}
+
+void scan_learned_close(struct scan_learned *learned)
+{
+	free(learned->skeleton);
+	learned->skeleton = NULL;
+	learned->possible = false;
+}
+
+uint64_t scan_learned_memory(const struct scan_learned *learned)
+{
+	return learned->possible ? SCAN_SKELETONS * sizeof(*learned->skeleton) : 0;
+}
+
+#if LEARN_AVX2
+
+/* --- Learning: rare, and plain --- */
+
+static uint8_t bits_of(uint8_t c)
+{
+	return of_row[c >> 4] & of_column[c & 15];
+}
+
+struct learner {
+	const uint8_t *text;
+	uint8_t need[SCAN_LEARN_BYTES]; /* 0: fixed */
+};
+
+/* Bytes [at, at + length) may vary within a class; false: they are not all of it now. */
+static bool vary(struct learner *l, size_t at, size_t length, uint8_t class)
+{
+	for (size_t i = at; i < at + length; i++) {
+		if (!(bits_of(l->text[i]) & class))
+			return false;
+		l->need[i] = class;
+	}
+	return true;
+}
+
+static bool vary_span(struct learner *l, struct span span, uint8_t class)
+{
+	return vary(l, span.at, span.length, class);
+}
+
+static bool vary_host(struct learner *l, size_t at, size_t length)
+{
+	const bool bracket = length > 2 && l->text[at] == '[';
+	if (bracket)
+		return vary(l, at + 1, length - 2, CLASS_IPV6);
+	for (size_t i = at; i < at + length; i++)
+		if (l->text[i] == ':')
+			return vary(l, at, length, CLASS_IPV6);
+	return vary(l, at, length, CLASS_IPV4);
+}
+
+/* The user between the URI's scheme and its @, of ours and as the proxy repeats it. */
+static bool vary_user(struct learner *l, const struct sip_message *m, struct span uri)
+{
+	struct sip_uri parts;
+	if (!scan_uri(m, uri, &parts))
+		return false;
+	return parts.user.length == 0 || vary_span(l, parts.user, CLASS_WORD);
+}
+
+/* Values of the topmost Via that the proxy fills in: received=, rport=. */
+static bool vary_via(struct learner *l, const struct sip_message *m)
+{
+	static const struct {
+		const char *name;
+		bool host;
+	} filled[] = {{";received=", true}, {";rport=", false}};
+	const char *via = span_text(m, m->via[0]), *end = via + m->via[0].length;
+	for (size_t i = 0; i < sizeof(filled) / sizeof(filled[0]); i++) {
+		const size_t name = strlen(filled[i].name);
+		const char *at = memmem(via, (size_t)(end - via), filled[i].name, name);
+		if (at == NULL)
+			continue;
+		const size_t from = (size_t)(at - m->base) + name;
+		size_t n = 0;
+		while (at + name + n < end && at[name + n] != ';')
+			n++;
+		if (filled[i].host ? !vary_host(l, from, n) : !vary(l, from, n, CLASS_DIGIT))
+			return false;
+	}
+	return vary_span(l, m->via_branch, CLASS_WORD) &&
+	       vary_host(l, m->via_host.at, m->via_host.length);
+}
+
+/* The phone's own address in a request. */
+static bool vary_contact(struct learner *l, const struct sip_message *m)
+{
+	struct sip_contact contact;
+	struct sip_uri parts;
+	if (m->contacts == 0)
+		return true;
+	return scan_contact(m, m->contact[0], &contact) && scan_uri(m, contact.uri, &parts) &&
+	       vary_span(l, parts.user, CLASS_WORD) &&
+	       vary_host(l, parts.host.at, parts.host.length);
+}
+
+/* Digits of the CSeq, which stand right before the method and its blanks. */
+static bool vary_cseq(struct learner *l, const struct sip_message *m, struct scan_skeleton *s)
+{
+	size_t end = m->method_text.at;
+	while (end > 0 && !(bits_of(l->text[end - 1]) & CLASS_DIGIT))
+		end--;
+	size_t at = end;
+	while (at > 0 && (bits_of(l->text[at - 1]) & CLASS_DIGIT))
+		at--;
+	s->cseq_at = (uint16_t)at;
+	s->cseq_digits = (uint16_t)(end - at);
+	/* At least eight are read at once, and ten cannot overflow before they are looked at. */
+	return s->cseq_digits >= 8 && s->cseq_digits <= 10 && vary(l, at, end - at, CLASS_DIGIT);
+}
+
+static bool is_to_be_learned(const struct sip_message *m, size_t length)
+{
+	return m->method == SIP_OPTIONS && length >= SCAN_LEARN_BLOCK &&
+	       length <= SCAN_LEARN_BYTES && m->vias == 1 && m->contacts <= 1 && !m->contact_star &&
+	       m->challenges == 0 && m->credentials == 0;
+}
+
+static void write_block(struct scan_block *block, const struct learner *l, size_t at)
+{
+	for (size_t i = 0; i < SCAN_LEARN_BLOCK; i++) {
+		const uint8_t need = l->need[at + i];
+		block->expect[i] = l->text[at + i];
+		block->fixed[i] = need == 0 ? 255 : 0;
+		block->need[i] = need;
+	}
+}
+
+/* Learning costs as much as several scans: of misses in a row only the first, second, fourth ... teach. */
+static bool is_worth_it(struct scan_skeleton *s, uint64_t recognised)
+{
+	if (recognised - s->useful > s->missed)
+		s->missed = 0;
+	s->useful = recognised;
+	s->missed++;
+	return (s->missed & (s->missed - 1)) == 0;
+}
+
+static void learn(struct scan_learned *learned, const struct sip_message *m, size_t length)
+{
+	struct scan_skeleton *s = &learned->skeleton[length % SCAN_SKELETONS];
+	if (!is_to_be_learned(m, length) || !is_worth_it(s, learned->recognised))
+		return;
+	struct learner l = {.text = (const uint8_t *)m->base};
+	s->length = 0;
+	if (!vary_via(&l, m) || !vary_cseq(&l, m, s) || !vary_span(&l, m->call_id, CLASS_WORD) ||
+		!vary_span(&l, m->from_tag, CLASS_WORD) || !vary_span(&l, m->to_tag, CLASS_WORD) ||
+		!vary_user(&l, m, m->from_uri) || !vary_user(&l, m, m->to_uri) ||
+		!vary_contact(&l, m))
+		return;
+	s->blocks = 0;
+	for (size_t at = 0; at + SCAN_LEARN_BLOCK <= length; at += SCAN_LEARN_BLOCK)
+		write_block(&s->block[s->blocks++], &l, at);
+	if (length % SCAN_LEARN_BLOCK != 0)
+		write_block(&s->block[s->blocks++], &l, length - SCAN_LEARN_BLOCK);
+	s->message = *m;
+	s->length = (uint16_t)length;
+	learned->learned++;
+}
+
+/* --- Recognising --- */
+
+/* Zero where a byte is what the skeleton asks for. */
+WITH_AVX2 static inline __m256i differences(
+	const struct scan_block *block, const uint8_t *at, __m256i rows, __m256i columns)
+{
+	const __m256i half = _mm256_set1_epi8(15);
+	const __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)at);
+	const __m256i expect = _mm256_load_si256((const __m256i *)(const void *)block->expect);
+	const __m256i fixed = _mm256_load_si256((const __m256i *)(const void *)block->fixed);
+	const __m256i need = _mm256_load_si256((const __m256i *)(const void *)block->need);
+	const __m256i bits = _mm256_and_si256(
+		_mm256_shuffle_epi8(columns, _mm256_and_si256(text, half)),
+		_mm256_shuffle_epi8(rows, _mm256_and_si256(_mm256_srli_epi16(text, 4), half)));
+	const __m256i other = _mm256_and_si256(_mm256_xor_si256(text, expect), fixed);
+	const __m256i strange = _mm256_cmpeq_epi8(
+		_mm256_and_si256(bits, need), _mm256_setzero_si256());
+	return _mm256_or_si256(other, _mm256_andnot_si256(fixed, strange));
+}
+
+WITH_AVX2 static bool matches(const struct scan_skeleton *s, const uint8_t *text)
+{
+	const __m256i rows = _mm256_broadcastsi128_si256(
+		_mm_loadu_si128((const __m128i *)(const void *)of_row));
+	const __m256i columns = _mm256_broadcastsi128_si256(
+		_mm_loadu_si128((const __m128i *)(const void *)of_column));
+	const unsigned last = s->blocks - 1u;
+	__m256i found = differences(
+		&s->block[last], text + s->length - SCAN_LEARN_BLOCK, rows, columns);
+	for (unsigned i = 0; i < last; i++)
+		found = _mm256_or_si256(found,
+			differences(&s->block[i], text + i * SCAN_LEARN_BLOCK, rows, columns));
+	return _mm256_testz_si256(found, found);
+}
+
+/* Eight digits at once: pairs, then fours, then all of them. */
+static uint32_t eight_digits(const uint8_t *at)
+{
+	uint64_t v;
+	memcpy(&v, at, sizeof(v));
+	v = (v & 0x0f0f0f0f0f0f0f0full) * 2561 >> 8;
+	v = (v & 0x00ff00ff00ff00ffull) * 6553601 >> 16;
+	return (uint32_t)((v & 0x0000ffff0000ffffull) * 42949672960001ull >> 32);
+}
+
+static uint64_t number_of(const uint8_t *at, unsigned digits)
+{
+	uint64_t high = 0;
+	for (; digits > 8; digits--)
+		high = high * 10 + (*at++ - '0');
+	return high * 100000000u + eight_digits(at);
+}
+
+#endif
+
+enum scan_result scan_learned_message(
+	struct scan_learned *learned, const void *datagram, size_t length, struct sip_message *out)
+{
+#if LEARN_AVX2
+	if (!learned->possible)
+		return scan_message(datagram, length, out);
+	const struct scan_skeleton *s = &learned->skeleton[length % SCAN_SKELETONS];
+	if (length >= SCAN_LEARN_BLOCK && s->length == length && matches(s, datagram)) {
+		const uint64_t cseq = number_of(
+			(const uint8_t *)datagram + s->cseq_at, s->cseq_digits);
+		if (cseq <= INT32_MAX) {
+			memcpy(out, &s->message, SCAN_MESSAGE_SHORT);
+			out->contact[0] = s->message.contact[0];
+			out->base = datagram;
+			out->cseq = (uint32_t)cseq;
+			learned->recognised++;
+			return SCAN_OK;
+		}
+	}
+	const enum scan_result result = scan_message(datagram, length, out);
+	if (result == SCAN_OK)
+		learn(learned, out, length);
+	return result;
+#else
+	(void)learned;
+	return scan_message(datagram, length, out);
+#endif
+}
