@@ -102,6 +102,8 @@ int main(int argc, char **argv)
 		status = run_fleet(&options);
 	else if (options.command == COMMAND_CHECK)
 		status = run_check(&options);
+	else if (options.command == COMMAND_DRILL)
+		status = run_drill(&options);
 	else if (options.command == COMMAND_DEMO)
 		status = run_demo(&options);
 	else if (options.command == COMMAND_REGISTRAR)

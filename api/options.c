@@ -10,25 +10,28 @@
 #include "units.h"
 #include "wire.h"
 
-#define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
-#define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
-#define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
+#define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK) | ON(COMMAND_DRILL))
+#define ON_TIMED (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
+#define ON_LIVE (ON_TIMED | ON(COMMAND_DRILL))
+#define ON_HERD (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_DRILL))
+#define ON_HTTP ON_HERD
+#define ON_REPORT (ON(COMMAND_RUN) | ON(COMMAND_DRILL))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
 #define ON_CLIENT (ON(COMMAND_CTL) | ON(COMMAND_TOP))
 #define ON_OUTPUT (ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT) | ON(COMMAND_REPORT) | ON(COMMAND_CTL))
 #define ON_ALL (ON(COMMANDS) - 1)
-#define COMMANDS_ARE                                                                            \
-	"Commands are run, check, demo, registrar, import, fleet, export, report, probe, ctl, " \
-	"top "                                                                                  \
-	"and help."
+#define COMMANDS_ARE                                                                              \
+	"Commands are run, check, drill, demo, registrar, import, fleet, export, report, probe, " \
+	"ctl, top and help."
 
 #define FOR_MOST_MS (365ull * 86400000)
+#define SETTLE_MOST_MS 86400000
 #define SEED_MOST ((1ull << 53) - 1) /* what every JSON reader takes exactly */
 
 #define FIELD(name) offsetof(struct options, name)
 
 const struct option_row options_rows[] = {
-	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET) | ON_CLIENT, VALUE_MS, FIELD(for_ms),
+	{"for", "TIME", ON_TIMED | ON(COMMAND_FLEET) | ON_CLIENT, VALUE_MS, FIELD(for_ms),
 		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
 	{"keep", NULL, ON(COMMAND_DEMO), VALUE_FLAG, FIELD(keep),
 		"tell the story over and over until --for is over or Ctrl-C, as in a terminal"},
@@ -40,7 +43,7 @@ const struct option_row options_rows[] = {
 	{"set", "KEY=VALUE", ON_STORE | ON(COMMAND_DEMO) | ON(COMMAND_IMPORT), VALUE_LIST,
 		FIELD(set),
 		"a key of the fleet file, such as keepalive.period=2s; wins over the file"},
-	{"workers", "N", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_COUNT, FIELD(workers),
+	{"workers", "N", ON_HERD, VALUE_COUNT, FIELD(workers),
 		"threads that drive the phones, 1-16", 1, WIRE_WORKERS_MAX},
 	{"pcap", "FILE", ON_LIVE, VALUE_TEXT, FIELD(pcap),
 		"write all frames as pcapng, credentials masked"},
@@ -53,12 +56,32 @@ const struct option_row options_rows[] = {
 		"is "
 		"primary, redundant or both and FAULT is crash, drain[=RETRY_AFTER], delay=50ms, "
 		"loss=1%, reject=403, options-silent, register-silent or forget"},
-	{"reboot", "ENTRY", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_LIST, FIELD(reboot),
+	{"reboot", "ENTRY", ON_HERD, VALUE_LIST, FIELD(reboot),
 		"restart phones inside the run: planned:0-999@20s or power-cut:all@20s+10s (spread "
 		"over 10 s)"},
-	{"dns", "SERVERS", ON(COMMAND_RUN) | ON(COMMAND_PROBE), VALUE_TEXT, FIELD(dns),
+	{"dns", "SERVERS", ON_REPORT | ON(COMMAND_PROBE), VALUE_TEXT, FIELD(dns),
 		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
 		"commas; those of /etc/resolv.conf without it"},
+	{"plan", NULL, ON(COMMAND_DRILL), VALUE_FLAG, FIELD(plan),
+		"print what would be done and what would be sent at which peak rate; send nothing"},
+	{"settle", "TIME", ON(COMMAND_DRILL), VALUE_MS, FIELD(settle_ms),
+		"how long all phones must have been registered before the drill begins (5s)", 0,
+		SETTLE_MOST_MS},
+	{"gate", "GOAL", ON_REPORT, VALUE_LIST, FIELD(gate),
+		"a goal beside the fleet file's gates, such as outage_p99<=95s; exit code 1 when "
+		"it is missed"},
+	{"baseline", NULL, ON(COMMAND_DRILL), VALUE_FLAG, FIELD(baseline),
+		"first the same drill against the built-in registrars, in a process of its own "
+		"over the memory link: what this host can do when no proxy is the limit"},
+	{"no-hooks", NULL, ON(COMMAND_DRILL), VALUE_FLAG, FIELD(no_hooks),
+		"make outages on our side of the link where the drill names a hook"},
+	{"report", "FILE.html", ON_REPORT, VALUE_TEXT, FIELD(report),
+		"write the report, one HTML file that needs no other"},
+	{"phones-csv", "FILE", ON(COMMAND_DRILL), VALUE_TEXT, FIELD(phones_csv),
+		"write what each wave did to each phone: phone, user, wave, detect_ms, "
+		"register_ms, back_ms, end"},
+	{"timeline-csv", "FILE", ON_REPORT, VALUE_TEXT, FIELD(timeline_csv),
+		"write what each proxy was asked and answered, in steps of 100 ms"},
 	{"store", "URL", ON_STORE, VALUE_TEXT, FIELD(store),
 		"the store instead of the fleet file's; a URL with a password only in "
 		"SIPHERD_STORE, "
@@ -174,6 +197,12 @@ const struct command_row options_commands[COMMANDS] = {
 	[COMMAND_RUN] = {"run", "FLEET.yaml", "run the fleet until --for is over or Ctrl-C", 1, 1},
 	[COMMAND_CHECK] = {"check", "FLEET.yaml", "check a fleet file and tell what it would do", 1,
 		1},
+	[COMMAND_DRILL] = {"drill", "FLEET.yaml WHAT [FIELD=VALUE...]",
+		"run the fleet, make an outage once all phones are registered, measure every "
+		"phone's way through it, and end. WHAT is a plan of the file's drills or one of "
+		"crash, return, both, drain, flap, brown-out, blind-spot, power-cut, half-dead, "
+		"rolling; primary or redundant alone is proxy=. Ctrl-C restores everything",
+		2, OPTIONS_LIST_MAX, "a fleet file and what to do"},
 	[COMMAND_DEMO] = {"demo", "",
 		"1,000 phones and two built-in registrars in this process; the primary crashes and "
 		"returns. In a terminal over and over, until Ctrl-C",
@@ -431,6 +460,7 @@ int options_parse(struct options *options, int argc, char **argv)
 		.interval_ms = 1000,
 		.timeout_ms = 5000,
 		.screen = 1,
+		.settle_ms = 5000,
 		.warning_ms = OPTIONS_NOT_GIVEN,
 		.critical_ms = OPTIONS_NOT_GIVEN};
 	split_eal(options, &argc, &argv);
