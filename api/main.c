@@ -9,6 +9,7 @@
 #include "ctl.h"
 #include "export.h"
 #include "fleet.h"
+#include "hook.h"
 #include "monitor.h"
 #include "options.h"
 #include "output.h"
@@ -82,6 +83,9 @@ static int import(const struct options *options)
 int main(int argc, char **argv)
 {
 	static struct options options;
+	/* A process that sipherd starts for itself: nothing of the rest is its business. */
+	if (argc == 3 && strcmp(argv[1], "guard-hook") == 0)
+		return hook_guard(argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
 	if (options_parse(&options, argc, argv) != 0) {

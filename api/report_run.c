@@ -407,7 +407,7 @@ void report_generator(struct page *page, const json_t *run)
 		{"no buffer", "wire.not_sent_no_buffer"},
 		{"lost between workers", "wire.redirect_dropped"},
 		{"frames sent", "wire.frames_sent"}, {"frames received", "wire.frames_received"}};
-	element(page, "h2", "chapter", "The generator");
+	element(page, "h2", NULL, "The generator");
 	element(page, "p", NULL, "sipherd %s on %s.", report_text(run, "version"),
 		report_text(run, "link"));
 	put(page, "<div class=\"columns\"><div>\n");

@@ -263,11 +263,6 @@ void waves_line(struct waves *waves, const struct mirror_line *line)
 		see(waves, waves->open[i], line);
 }
 
-void waves_series(struct waves *waves, const struct series *series)
-{
-	wave_series_take(waves, series);
-}
-
 /* --- A wave ends --- */
 
 uint32_t wave_lasted_ms(const struct wave_state *state)

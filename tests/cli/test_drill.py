@@ -182,7 +182,7 @@ class Aborted(Drill):
         self.read_until(process, "first phone registered at the redundant")
         process.send_signal(signal.SIGINT)
         told = time.time()
-        said = self.read_until(process, "the drill was aborted")
+        said = self.read_until(process, "sipherd: the drill was aborted")
         self.assertIn("drill is aborted, all is restored", said)
         self.assertIn(process.wait(timeout=30), (MISSED, GENERATOR))
         run = json.loads(self.read("a.json"))
