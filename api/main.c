@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "bench.h"
 #include "ctl.h"
 #include "export.h"
 #include "fleet.h"
@@ -102,6 +103,8 @@ int main(int argc, char **argv)
 		status = run_fleet(&options);
 	else if (options.command == COMMAND_CHECK)
 		status = run_check(&options);
+	else if (options.command == COMMAND_BENCH)
+		status = run_bench(&options);
 	else if (options.command == COMMAND_DRILL)
 		status = run_drill(&options);
 	else if (options.command == COMMAND_DEMO)

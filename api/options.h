@@ -30,6 +30,7 @@ enum command {
 	COMMAND_RUN,
 	COMMAND_CHECK,
 	COMMAND_DRILL,
+	COMMAND_BENCH,
 	COMMAND_DEMO,
 	COMMAND_REGISTRAR,
 	COMMAND_IMPORT,
@@ -60,6 +61,7 @@ struct options {
 	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */
 	uint64_t min_expires_s, max_expires_s;
 	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms, screen, settle_ms;
+	uint64_t repeats, hold_ms;
 	/* NULL when not given */
 	const char *summary, *pcap, *dns, *output;
 	const char *link, *primary, *redundant, *realm, *digest;
@@ -67,9 +69,10 @@ struct options {
 	const char *store, *state, *fleet, *expect;
 	const char *url, *token_file, *cacert;
 	const char *report, *phones_csv, *timeline_csv;
+	const char *vary, *from, *to, *precision;
 	const char *http, *http_tls_cert, *http_tls_key;
 	bool http_auth;
-	struct option_list set, fault, reboot, http_host, gate;
+	struct option_list set, fault, reboot, http_host, gate, goal;
 	struct option_list
 		arguments; /* fleet file, or phone files; drill: and what, and its fields */
 	int eal_argc;      /* what stood before "--" */
