@@ -216,8 +216,8 @@ void herd_unreachable(struct herd *herd, uint32_t phone, enum proxy proxy, uint6
 
 /*
  * Time went on: fires at most `budget` timers and starts, and reads at most as many datagrams that an
- * impairment held back. Returns true when everything due has been
- * done, false when the budget ran out first.
+ * impairment held back. Returns true when everything due has been done, false when a budget ran out
+ * first.
  */
 bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget);
 
