@@ -248,5 +248,7 @@ const char *word_unit(const char *unit, double value, char out[WORD_MAX])
 		return word_ms(value, out);
 	if (strcmp(unit, "ratio") == 0)
 		return word_share(value, out);
-	return strcmp(unit, "per_s") == 0 ? word_rate(value, out) : word_plain(value, out);
+	if (strcmp(unit, "per_s") == 0)
+		return word_rate(value, out);
+	return value == floor(value) ? word_count(value, out) : word_plain(value, out);
 }

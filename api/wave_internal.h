@@ -99,7 +99,6 @@ bool wave_primary_serves(const struct waves *waves, uint32_t wave);
 /* wave_series.c */
 int wave_series_open(struct waves *waves);
 void wave_series_close(struct waves *waves);
-void wave_series_take(struct waves *waves, const struct series *series);
 /* Of the newest period; not known before there is a whole one. */
 struct wave_bunching wave_bunching_now(const struct wave_series *series);
 json_t *wave_series_json(const struct waves *waves);

@@ -146,8 +146,8 @@ static void set_counts(json_t *out, const struct measured *m)
 	static const uint32_t limit_s[] = {60, 120, 300};
 	uint32_t longer[3] = {0}, back = 0, left = 0, flapping = 0, stranded = 0;
 	uint64_t flaps = 0;
-	const bool homing = wave_is_homing(m->waves) &&
-			    wave_primary_serves(m->waves, m->state->end_us);
+	const uint32_t index = (uint32_t)(m->state - m->waves->wave);
+	const bool homing = wave_is_homing(m->waves) && wave_primary_serves(m->waves, index);
 	for (uint32_t i = 0; i < m->waves->mirror->phones; i++) {
 		const struct wave_phone *phone = &m->state->phone[i];
 		if (!phone->concerned)

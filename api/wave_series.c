@@ -87,7 +87,7 @@ static void begin(struct wave_series *series, const struct series *from)
 		memcpy(series->last, from->at[oldest % SERIES_STEPS], sizeof(series->last));
 }
 
-void wave_series_take(struct waves *waves, const struct series *from)
+void waves_series(struct waves *waves, const struct series *from)
 {
 	struct wave_series *series = &waves->series;
 	struct proxy_counters grown[PROXIES];

@@ -81,6 +81,22 @@ class Reports(Case):
         return root
 
 
+class Samples(Reports):
+    def test_are_such_summaries(self):
+        """What these tests read is what a run writes."""
+        try:
+            import jsonschema
+        except ImportError:
+            self.skipTest("python3-jsonschema is not installed")
+        with open(os.path.join(os.path.dirname(TESTS), "docs", "sipherd.run-1.schema.json"),
+                  encoding="utf-8") as file:
+            validator = jsonschema.Draft202012Validator(json.load(file))
+        for character in sample.CHARACTERS:
+            wrong = [f"{list(e.absolute_path)[:6]} {e.message[:200]}" for e in
+                     validator.iter_errors(run(character))]
+            self.assertEqual(wrong, [])
+
+
 class Page(Reports):
     def test_stands_alone(self):
         for character in sample.CHARACTERS:

@@ -711,8 +711,11 @@ void model_command(struct model *model, const struct herd_command *command, uint
 		first = command->count < phones ? command->count : phones;
 		count = phones - first;
 	}
+	/* A power cut may be of a share of the phones. */
+	const bool all = command->kind != HERD_POWER_CUT || command->impairment.share_ppm == 0;
 	for (uint32_t i = first; i < first + count; i++)
-		command_phone(model, i, command, now_us);
+		if (all || impairment_concerns(&command->impairment, i))
+			command_phone(model, i, command, now_us);
 }
 
 /* ---- what phones send ---- */

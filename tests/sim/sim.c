@@ -236,7 +236,7 @@ struct sim *sim_create(const struct sim_config *config)
 	set_proxies(sim, herd);
 	sim->queue = queue_create();
 	assert_int_equal(mirror_create(&sim->mirror, herd->fleet_phones, config->slices,
-				 config->records, false),
+				 config->records, config->watched),
 		0);
 	atomic_store(&sim->mirror->unix_start_us, UNIX_START_US);
 	herd->mirror = sim->mirror;
@@ -523,22 +523,27 @@ void sim_run_for(struct sim *sim, uint64_t us)
 	sim_run(sim, sim->now_us + us);
 }
 
+void sim_order(struct sim *sim, const struct herd_command *command)
+{
+	/* What is due up to this moment comes before the command. */
+	advance_herds(sim);
+	model_command(sim->model, command, sim->now_us);
+	for (uint32_t i = 0; i < sim->config.slices; i++)
+		assert_true(herd_command(sim->herd[i], command, sim->now_us));
+	advance_herds(sim);
+	if (command->kind != HERD_START)
+		model_sweep(sim->model, sim->now_us);
+}
+
 void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, uint32_t count,
 	uint32_t delay_ms)
 {
-	struct herd_command command = {.kind = (uint8_t)kind,
+	const struct herd_command command = {.kind = (uint8_t)kind,
 		.first = first,
 		.count = count,
 		.delay_ms = delay_ms,
 		.begin_us = sim->now_us};
-	/* What is due up to this moment comes before the command. */
-	advance_herds(sim);
-	model_command(sim->model, &command, sim->now_us);
-	for (uint32_t i = 0; i < sim->config.slices; i++)
-		assert_true(herd_command(sim->herd[i], &command, sim->now_us));
-	advance_herds(sim);
-	if (kind != HERD_START)
-		model_sweep(sim->model, sim->now_us);
+	sim_order(sim, &command);
 }
 
 void sim_start(struct sim *sim)

@@ -39,6 +39,8 @@ struct sim_hooks {
 	/* This reached the proxy. True: the script has dealt with it, the registrar does not see
 	 * it; may be NULL. */
 	bool (*arrived)(void *context, struct sim *sim, const struct datagram *datagram);
+	/* A phone has read this; may be NULL. */
+	void (*received)(void *context, const struct datagram *datagram);
 	/* A phone has read this (`matched` says whether it waited for it); may be NULL. */
 	void (*read)(void *context, const struct datagram *datagram);
 };
@@ -51,6 +53,7 @@ struct sim_config {
 	uint32_t budget; /* of one herd_advance */
 	bool passwords;  /* phones have credentials */
 	bool ipv6;
+	bool watched; /* the mirror has a MIRROR_WATCH */
 	bool jump; /* from event to event instead of every millisecond */
 	/* Of an earlier run, to be gone on with; NULL: new ones. They must outlive the simulator. */
 	struct phone_record *records;
@@ -70,6 +73,7 @@ void sim_run_for(struct sim *sim, uint64_t us);
 
 void sim_command(struct sim *sim, enum herd_command_kind kind, uint32_t first, uint32_t count,
 	uint32_t delay_ms);
+void sim_order(struct sim *sim, const struct herd_command *command); /* the same */
 void sim_start(struct sim *sim);
 /* HERD_IMPAIR of all slices. */
 void sim_impair(struct sim *sim, enum proxy proxy, const struct impairment *impairment);
