@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "check.h"
 
+#include "drills_print.h"
+#include "options.h"
 #include "view.h"
 
 #define SAMPLE_PHONES 20000u
@@ -106,7 +108,7 @@ static void tell_store(FILE *out, const struct fleet *fleet)
 		fleet->fence_strict ? ", strict" : "");
 }
 
-void check_print(FILE *out, const struct fleet *fleet)
+int check_print(FILE *out, const struct fleet *fleet, const struct wire_config *config)
 {
 	char number[32];
 	fprintf(out, "fleet       %s\n", fleet->name);
@@ -140,4 +142,5 @@ void check_print(FILE *out, const struct fleet *fleet)
 	tell_store(out, fleet);
 	tell_load(out, fleet);
 	tell_memory(out, fleet);
+	return drills_check(fleet, config, out) == 0 ? EXIT_DONE : EXIT_USAGE;
 }

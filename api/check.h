@@ -6,7 +6,10 @@
 #include <stdio.h>
 
 #include "fleet.h"
+#include "wire.h"
 
-void check_print(FILE *out, const struct fleet *fleet);
+/* config: of the wire that would be opened. EXIT_DONE; EXIT_USAGE after a message for each of the file's drills that
+ * this fleet refuses. */
+int check_print(FILE *out, const struct fleet *fleet, const struct wire_config *config);
 
 #endif

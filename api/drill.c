@@ -26,21 +26,22 @@ static void end_wave(struct drill *drill, uint32_t wave, uint64_t now_us)
 }
 
 /* How a hook went wrong goes behind whatever else did. */
-static void add_reason(struct drill *drill, const char *hook, const char *reason)
+static void add_reason(struct drill *drill, const char *reason)
 {
 	const size_t used = strlen(drill->reason);
-	snprintf(drill->reason + used, sizeof(drill->reason) - used, "%shook %s: %s",
-		used == 0 ? "" : "; ", hook, reason);
+	snprintf(drill->reason + used, sizeof(drill->reason) - used, "%s%s", used == 0 ? "" : "; ",
+		reason);
 }
 
 static int call_hook(struct drill *drill, const char *name, bool undo)
 {
-	char reason[DRILL_REASON_MAX] = "there are none here";
+	char reason[DRILL_REASON_MAX];
 	int error = -ENOENT;
+	snprintf(reason, sizeof(reason), "there is no hook %s", name);
 	if (drill->actuator.hook != NULL)
 		error = drill->actuator.hook(drill->actuator.context, name, undo, reason);
 	if (error != 0)
-		add_reason(drill, name, reason);
+		add_reason(drill, reason);
 	return error;
 }
 
@@ -63,7 +64,7 @@ static int undo_hook(struct drill *drill, const char *name)
 static int run_hook(struct drill *drill, const char name[DRILL_NAME_MAX])
 {
 	if (drill->hooks_open == HOOKS_OPEN_MAX) {
-		add_reason(drill, name, "too many are in force");
+		add_reason(drill, "too many hooks are in force");
 		return -EBUSY;
 	}
 	const int error = call_hook(drill, name, false);

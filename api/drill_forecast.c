@@ -10,26 +10,29 @@ struct peak {
 	bool known;
 };
 
-/* Who moves without a model moves no faster than keep-alives, or REGISTERs that nobody answers, are due. */
-static struct peak bound(const struct drill_fleet *fleet, const struct drill_times *times)
+/* Who moves without a model moves no faster than keep-alives, or REGISTERs that nobody answers or that
+ * are refused, are due. */
+static struct peak bound(const struct drill_fleet *fleet)
 {
 	const struct herd_config *herd = fleet->herd;
 	const double attempt_ms = herd->timers.no_response_ms + herd->switch_delay_ms / 2.0;
-	double rate = attempt_ms > 0 ? 1000 / attempt_ms : 1;
-	if (times->period_ms > 0)
+	double rate = fmax(1000 / fmax(attempt_ms, 1), 1000 / fmax(herd->retry_ms, 1));
+	if (herd->keepalive_period_ms > 0)
 		rate = fmax(rate, 1000.0 / herd->keepalive_period_ms);
 	return (struct peak){.second = fmin(rate, 1), .tenth = fmin(rate / 10, 1)};
 }
 
-/* PHONE.md's curve of phones that return is for probes which are spread evenly: all have moved, and probed
- * for a whole cycle. */
-static bool is_even(const struct drill_wave *wave, const struct drill_times *times)
+/* Of an outage that is too short for an even spread: phones have left within one period, at least, so that
+ * their requests are that much denser than evenly over a cycle, at most. */
+static double density(const struct drill_wave *wave, const struct drill_fleet *fleet,
+	const struct drill_times *times)
 {
-	if (wave->kind == WAVE_FAIL_BACK)
-		return wave->silent_ms >= times->over_ms + times->period_ms + times->cycle_ms;
+	const struct herd_config *herd = fleet->herd;
+	const double period_ms = fmax((double)times->period_ms, 1);
 	if (wave->kind == WAVE_RESCUE)
-		return wave->silent_ms >= times->over_ms + times->seek_ms;
-	return true;
+		return fmax(
+			1, (2.0 * herd->timers.no_response_ms + herd->switch_delay_ms) / period_ms);
+	return fmax(1, (double)times->cycle_ms / period_ms);
 }
 
 static struct peak power_peak(const struct drill_plan *plan, const struct drill_wave *wave)
@@ -43,17 +46,18 @@ static struct peak power_peak(const struct drill_plan *plan, const struct drill_
 static struct peak peak_of(const struct drill_plan *plan, const struct drill_wave *wave,
 	const struct drill_fleet *fleet, const struct drill_times *times)
 {
-	struct peak peak = bound(fleet, times);
+	struct peak peak = {.second = 1, .tenth = 1};
 	struct prediction prediction;
 	if (wave->kind == WAVE_POWER)
 		return power_peak(plan, wave);
-	/* Who was not silent is asked again at the next keep-alive or retry. */
 	if (wave->kind == WAVE_WATCH || (wave->kind != WAVE_FAIL_OVER && wave->silent_ms == 0))
-		return peak;
-	if (predict_wave(&prediction, wave, fleet) == 0 && prediction.known)
-		peak = (struct peak){.second = prediction.peak_second,
-			.tenth = prediction.peak_100ms,
-			.known = is_even(wave, times)};
+		return bound(fleet);
+	if (predict_wave(&prediction, wave, fleet) == 0 && prediction.known) {
+		const double denser = prediction.even ? 1 : density(wave, fleet, times);
+		peak.second = fmin(prediction.peak_second * denser, 1);
+		peak.tenth = fmin(prediction.peak_100ms * denser, 1);
+		peak.known = prediction.even;
+	}
 	prediction_free(&prediction);
 	return peak;
 }

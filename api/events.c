@@ -60,6 +60,12 @@ void events_alert(struct events *events, bool warning, const char *text)
 
 /* --- Drills --- */
 
+static void on_lines(void *context, const struct mirror_line *line, size_t count)
+{
+	const struct events *events = context;
+	drills_lines(events->picture.drills, line, count);
+}
+
 static void set_mark(struct events *events, const struct drills_news *news)
 {
 	struct events_mark *mark = &events->mark[events->marks++ % EVENTS_MARKS];
@@ -155,7 +161,7 @@ int events_open(struct events **out, const struct picture *picture)
 	struct events *events = calloc(1, sizeof(*events));
 	if (events == NULL)
 		return -ENOMEM;
-	const struct watch_events told = {events, on_delta, on_resync, on_transition, NULL};
+	const struct watch_events told = {events, on_delta, on_resync, on_transition, on_lines};
 	events->picture = *picture;
 	events->listener = calloc(EVENTS_LISTENERS_MAX, sizeof(*events->listener));
 	if (events->listener == NULL || !open_stream(events) ||

@@ -59,29 +59,13 @@ static void fill_row(const struct export *export, uint32_t index, struct row *ro
 	address_format(&address, row->address);
 }
 
-/* RFC 4180: quoted only where it must be. */
-static void write_csv_text(FILE *out, const char *text)
-{
-	if (strpbrk(text, "\",\r\n") == NULL) {
-		fputs(text, out);
-		return;
-	}
-	fputc('"', out);
-	for (; *text != '\0'; text++) {
-		if (*text == '"')
-			fputc('"', out);
-		fputc(*text, out);
-	}
-	fputc('"', out);
-}
-
 static int write_csv(const struct row *row, FILE *out)
 {
 	const struct record_view *v = &row->view;
 	char when[MONITOR_TIME_MAX] = "";
 	bool seen = v->version != 0;
 	fprintf(out, "%u,", row->index);
-	write_csv_text(out, row->user);
+	output_csv_text(out, row->user);
 	fprintf(out, ",%s,%u,%s,%s,%s,%s,", row->address, row->port,
 		monitor_proxy(v->registered, "none"), monitor_proxy(v->last_tried, "never"),
 		seen ? monitor_phase(v->phase) : "never",

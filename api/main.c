@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "bench.h"
 #include "ctl.h"
 #include "export.h"
 #include "fleet.h"
+#include "hook.h"
 #include "monitor.h"
 #include "options.h"
 #include "output.h"
@@ -81,6 +83,9 @@ static int import(const struct options *options)
 int main(int argc, char **argv)
 {
 	static struct options options;
+	/* A process that sipherd starts for itself: nothing of the rest is its business. */
+	if (argc == 3 && strcmp(argv[1], "guard-hook") == 0)
+		return hook_guard(argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);
 	if (options_parse(&options, argc, argv) != 0) {
@@ -98,6 +103,10 @@ int main(int argc, char **argv)
 		status = run_fleet(&options);
 	else if (options.command == COMMAND_CHECK)
 		status = run_check(&options);
+	else if (options.command == COMMAND_BENCH)
+		status = run_bench(&options);
+	else if (options.command == COMMAND_DRILL)
+		status = run_drill(&options);
 	else if (options.command == COMMAND_DEMO)
 		status = run_demo(&options);
 	else if (options.command == COMMAND_REGISTRAR)

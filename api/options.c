@@ -10,37 +10,42 @@
 #include "units.h"
 #include "wire.h"
 
-#define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK))
-#define ON_LIVE (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
-#define ON_HTTP (ON(COMMAND_RUN) | ON(COMMAND_DEMO))
+#define ON_FLEET (ON(COMMAND_RUN) | ON(COMMAND_CHECK) | ON(COMMAND_DRILL))
+#define ON_TIMED (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_REGISTRAR))
+#define ON_LIVE (ON_TIMED | ON(COMMAND_DRILL))
+#define ON_HERD (ON(COMMAND_RUN) | ON(COMMAND_DEMO) | ON(COMMAND_DRILL))
+#define ON_HTTP ON_HERD
+#define ON_REPORT (ON(COMMAND_RUN) | ON(COMMAND_DRILL))
 #define ON_STORE (ON_FLEET | ON(COMMAND_FLEET) | ON(COMMAND_EXPORT))
+#define ON_BENCH ON(COMMAND_BENCH)
 #define ON_CLIENT (ON(COMMAND_CTL) | ON(COMMAND_TOP))
 #define ON_OUTPUT (ON(COMMAND_IMPORT) | ON(COMMAND_EXPORT) | ON(COMMAND_REPORT) | ON(COMMAND_CTL))
 #define ON_ALL (ON(COMMANDS) - 1)
-#define COMMANDS_ARE                                                                            \
-	"Commands are run, check, demo, registrar, import, fleet, export, report, probe, ctl, " \
-	"top "                                                                                  \
-	"and help."
+#define COMMANDS_ARE                                                                              \
+	"Commands are run, check, drill, bench, demo, registrar, import, fleet, export, report, " \
+	"probe, ctl, top and help."
 
 #define FOR_MOST_MS (365ull * 86400000)
+#define SETTLE_MOST_MS 86400000
 #define SEED_MOST ((1ull << 53) - 1) /* what every JSON reader takes exactly */
 
 #define FIELD(name) offsetof(struct options, name)
 
 const struct option_row options_rows[] = {
-	{"for", "TIME", ON_LIVE | ON(COMMAND_FLEET) | ON_CLIENT, VALUE_MS, FIELD(for_ms),
+	{"for", "TIME", ON_TIMED | ON(COMMAND_FLEET) | ON_CLIENT, VALUE_MS, FIELD(for_ms),
 		"stop by itself after this time, such as 30s or 10m", 1, FOR_MOST_MS},
 	{"keep", NULL, ON(COMMAND_DEMO), VALUE_FLAG, FIELD(keep),
 		"tell the story over and over until --for is over or Ctrl-C, as in a terminal"},
-	{"summary", "FILE.json", ON_LIVE, VALUE_TEXT, FIELD(summary),
-		"write the summary as JSON (schema sipherd.run/1); - is standard output"},
+	{"summary", "FILE.json", ON_LIVE | ON_BENCH, VALUE_TEXT, FIELD(summary),
+		"write the summary as JSON (schema sipherd.run/1, bench: sipherd.bench/1); - is "
+		"standard output"},
 	{"seed", "N", ON_LIVE, VALUE_COUNT, FIELD(seed),
 		"of every random choice; printed in the summary so that a run can be repeated", 0,
 		SEED_MOST},
-	{"set", "KEY=VALUE", ON_STORE | ON(COMMAND_DEMO) | ON(COMMAND_IMPORT), VALUE_LIST,
-		FIELD(set),
+	{"set", "KEY=VALUE", ON_STORE | ON_BENCH | ON(COMMAND_DEMO) | ON(COMMAND_IMPORT),
+		VALUE_LIST, FIELD(set),
 		"a key of the fleet file, such as keepalive.period=2s; wins over the file"},
-	{"workers", "N", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_COUNT, FIELD(workers),
+	{"workers", "N", ON_HERD | ON_BENCH, VALUE_COUNT, FIELD(workers),
 		"threads that drive the phones, 1-16", 1, WIRE_WORKERS_MAX},
 	{"pcap", "FILE", ON_LIVE, VALUE_TEXT, FIELD(pcap),
 		"write all frames as pcapng, credentials masked"},
@@ -48,24 +53,66 @@ const struct option_row options_rows[] = {
 		UINT32_MAX - 1},
 	{"pcap-credentials", NULL, ON_LIVE, VALUE_FLAG, FIELD(pcap_credentials),
 		"keep credentials readable in the capture"},
-	{"fault", "ENTRY", ON_LIVE, VALUE_LIST, FIELD(fault),
+	{"fault", "ENTRY", ON_LIVE | ON_BENCH, VALUE_LIST, FIELD(fault),
 		"a fault of the built-in registrars: PROXY:FAULT[=VALUE]@START[-END], where PROXY "
 		"is "
 		"primary, redundant or both and FAULT is crash, drain[=RETRY_AFTER], delay=50ms, "
 		"loss=1%, reject=403, options-silent, register-silent or forget"},
-	{"reboot", "ENTRY", ON(COMMAND_RUN) | ON(COMMAND_DEMO), VALUE_LIST, FIELD(reboot),
+	{"reboot", "ENTRY", ON_HERD, VALUE_LIST, FIELD(reboot),
 		"restart phones inside the run: planned:0-999@20s or power-cut:all@20s+10s (spread "
 		"over 10 s)"},
-	{"dns", "SERVERS", ON(COMMAND_RUN) | ON(COMMAND_PROBE), VALUE_TEXT, FIELD(dns),
+	{"dns", "SERVERS", ON_REPORT | ON_BENCH | ON(COMMAND_PROBE), VALUE_TEXT, FIELD(dns),
 		"name servers for proxies that are host names, ADDRESS[:PORT] separated by "
 		"commas; those of /etc/resolv.conf without it"},
+	{"plan", NULL, ON(COMMAND_DRILL), VALUE_FLAG, FIELD(plan),
+		"print what would be done and what would be sent at which peak rate; send nothing"},
+	{"settle", "TIME", ON(COMMAND_DRILL) | ON_BENCH, VALUE_MS, FIELD(settle_ms),
+		"how long all phones must have been registered before the drill begins (5s)", 0,
+		SETTLE_MOST_MS},
+	{"gate", "GOAL", ON_REPORT, VALUE_LIST, FIELD(gate),
+		"a goal beside the fleet file's gates, such as outage_p99<=95s; exit code 1 when "
+		"it is missed"},
+	{"baseline", NULL, ON(COMMAND_DRILL), VALUE_FLAG, FIELD(baseline),
+		"first the same drill against the built-in registrars, in a process of its own "
+		"over the memory link: what this host can do when no proxy is the limit"},
+	{"no-hooks", NULL, ON(COMMAND_DRILL), VALUE_FLAG, FIELD(no_hooks),
+		"make outages on our side of the link where the drill names a hook"},
+	{"goal", "GOAL", ON_BENCH, VALUE_LIST, FIELD(goal),
+		"what a value must meet, such as outage_p99<=95s; without it the fleet file's "
+		"gates (failover), or goals that are told at the start"},
+	{"vary", "WHAT", ON_BENCH, VALUE_TEXT, FIELD(vary),
+		"what is searched: the most phones, the shortest keep-alive period or, failover "
+		"only, "
+		"the shortest switch-delay; register always searches rates"},
+	{"from", "VALUE", ON_BENCH, VALUE_TEXT, FIELD(from),
+		"the value that is tried first: 10k, 5s, 2000/s; the fleet file's without it"},
+	{"to", "VALUE", ON_BENCH, VALUE_TEXT, FIELD(to), "the hardest value that is tried"},
+	{"repeats", "N", ON_BENCH, VALUE_COUNT, FIELD(repeats),
+		"runs of each value, an odd number; the majority decides (3)", 3, 99},
+	{"precision", "SHARE", ON_BENCH, VALUE_TEXT, FIELD(precision),
+		"how far apart the last value that met the goals and the first that missed them "
+		"may be "
+		"at the end (5%)"},
+	{"hold", "TIME", ON_BENCH, VALUE_MS, FIELD(hold_ms),
+		"how long a rate is held: 10s, of refreshes 30s, which ask for bindings of twice "
+		"that",
+		100, 43200000},
+	{"report", "FILE.html", ON_REPORT, VALUE_TEXT, FIELD(report),
+		"write the report, one HTML file that needs no other"},
+	{"phones-csv", "FILE", ON(COMMAND_DRILL), VALUE_TEXT, FIELD(phones_csv),
+		"write what each wave did to each phone: phone, user, wave, detect_ms, "
+		"register_ms, back_ms, end"},
+	{"timeline-csv", "FILE", ON_REPORT, VALUE_TEXT, FIELD(timeline_csv),
+		"write what each proxy was asked and answered, in steps of 100 ms"},
 	{"store", "URL", ON_STORE, VALUE_TEXT, FIELD(store),
 		"the store instead of the fleet file's; a URL with a password only in "
 		"SIPHERD_STORE, "
 		"which ps does not show"},
-	{"state", "DIR", ON_STORE | ON(COMMAND_DEMO) | ON_CLIENT, VALUE_TEXT, FIELD(state),
+	{"state", "DIR", ON_STORE | ON_BENCH | ON(COMMAND_DEMO) | ON_CLIENT, VALUE_TEXT,
+		FIELD(state),
 		"folder of the image file, the embedded store and the tokens instead of the fleet "
-		"file's; the demo uses a new one without it"},
+		"file's; the demo uses a new one without it. bench: the file that keeps the "
+		"search, from which the same command goes on after an interruption"},
 	{"http", "ADDRESS:PORT", ON_HTTP, VALUE_TEXT, FIELD(http),
 		"where the HTTP API listens, none to go without; 127.0.0.1:8470 without it. "
 		"Other hosts can only be let in with TLS and a token"},
@@ -174,6 +221,21 @@ const struct command_row options_commands[COMMANDS] = {
 	[COMMAND_RUN] = {"run", "FLEET.yaml", "run the fleet until --for is over or Ctrl-C", 1, 1},
 	[COMMAND_CHECK] = {"check", "FLEET.yaml", "check a fleet file and tell what it would do", 1,
 		1},
+	[COMMAND_DRILL] = {"drill", "FLEET.yaml WHAT [FIELD=VALUE...]",
+		"run the fleet, make an outage once all phones are registered, measure every "
+		"phone's way through it, and end. WHAT is a plan of the file's drills or one of "
+		"crash, return, both, drain, flap, brown-out, blind-spot, power-cut, half-dead, "
+		"rolling; primary or redundant alone is proxy=. Ctrl-C restores everything",
+		2, OPTIONS_LIST_MAX, "a fleet file and what to do"},
+	[COMMAND_BENCH] = {"bench", "KIND FLEET.yaml [DRILL...]",
+		"search how much a proxy pair carries. KIND failover: the most phones whose drill, "
+		"crash "
+		"primary or the one that is named as for drill, still meets the goals; register: "
+		"the "
+		"highest rates of registrations and of refreshes (RFC 7502); keepalive: the "
+		"highest "
+		"rate of OPTIONS. Each value is run several times",
+		2, OPTIONS_LIST_MAX, "failover, register or keepalive, or a fleet file,"},
 	[COMMAND_DEMO] = {"demo", "",
 		"1,000 phones and two built-in registrars in this process; the primary crashes and "
 		"returns. In a terminal over and over, until Ctrl-C",
@@ -326,6 +388,9 @@ static int environment_set(struct options *options, const struct option_row *row
 {
 	char name[OPTIONS_NAME_MAX];
 	options_environment_name(row, name);
+	/* That is a folder, of runs. */
+	if (options->command == COMMAND_BENCH && row->field == FIELD(state))
+		return 0;
 	const char *value = options_in_environment(row) ? getenv(name) : NULL;
 	if (value == NULL || value[0] == '\0')
 		return 0;
@@ -431,6 +496,9 @@ int options_parse(struct options *options, int argc, char **argv)
 		.interval_ms = 1000,
 		.timeout_ms = 5000,
 		.screen = 1,
+		.settle_ms = 5000,
+		.repeats = 3,
+		.hold_ms = OPTIONS_NOT_GIVEN,
 		.warning_ms = OPTIONS_NOT_GIVEN,
 		.critical_ms = OPTIONS_NOT_GIVEN};
 	split_eal(options, &argc, &argv);

@@ -18,8 +18,9 @@
 
 enum exit_code {
 	EXIT_DONE = 0,
-	EXIT_DEMO_FAILED = 1, /* only the demo: phones are not where they belong at the end */
-	EXIT_USAGE = 2,       /* command line, fleet file or phone file */
+	EXIT_MISSED =
+		1, /* a goal was missed; a drill was aborted; demo: phones are not where they belong */
+	EXIT_USAGE = 2,     /* command line, fleet file or phone file */
 	EXIT_HOST = 3,      /* this machine, its network or its files; the message has the remedy */
 	EXIT_NO_ANSWER = 4, /* no proxy answered anything */
 	EXIT_GENERATOR = 5, /* sipherd was the limit, not the proxies */
@@ -28,6 +29,8 @@ enum exit_code {
 enum command {
 	COMMAND_RUN,
 	COMMAND_CHECK,
+	COMMAND_DRILL,
+	COMMAND_BENCH,
 	COMMAND_DEMO,
 	COMMAND_REGISTRAR,
 	COMMAND_IMPORT,
@@ -53,21 +56,26 @@ struct options {
 	enum command command;
 	bool help, version, man, verbose, pcap_credentials;
 	bool json, feed, csv, sipp, secrets, keep, prometheus, once;
+	bool plan, baseline, no_hooks;
 	bool store_from_environment; /* where ps does not show it */
 	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */
 	uint64_t min_expires_s, max_expires_s;
-	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms, screen;
+	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms, screen, settle_ms;
+	uint64_t repeats, hold_ms;
 	/* NULL when not given */
 	const char *summary, *pcap, *dns, *output;
 	const char *link, *primary, *redundant, *realm, *digest;
 	const char *user, *password, *users;
 	const char *store, *state, *fleet, *expect;
 	const char *url, *token_file, *cacert;
+	const char *report, *phones_csv, *timeline_csv;
+	const char *vary, *from, *to, *precision;
 	const char *http, *http_tls_cert, *http_tls_key;
 	bool http_auth;
-	struct option_list set, fault, reboot, http_host;
-	struct option_list arguments; /* fleet file or phone files */
-	int eal_argc;                 /* what stood before "--" */
+	struct option_list set, fault, reboot, http_host, gate, goal;
+	struct option_list
+		arguments; /* fleet file, or phone files; drill: and what, and its fields */
+	int eal_argc;      /* what stood before "--" */
 	char **eal_argv;
 	char **copies; /* of environment values that were cut into items */
 	size_t copies_count;

@@ -9,7 +9,8 @@ static const struct {
 	const char *meaning;
 } exits[] = {
 	{EXIT_DONE, "done"},
-	{EXIT_DEMO_FAILED, "demo: phones are not where they belong"},
+	{EXIT_MISSED,
+		"a goal was missed, a drill was aborted; demo: phones are not where they belong"},
 	{EXIT_USAGE, "usage or configuration"},
 	{EXIT_HOST, "this host: the message names the remedy"},
 	{EXIT_NO_ANSWER, "no proxy answered"},

@@ -55,3 +55,18 @@ int output_whole(const char *path, const char *text)
 		unlink(draft);
 	return status;
 }
+
+void output_csv_text(FILE *out, const char *text)
+{
+	if (strpbrk(text, "\",\r\n") == NULL) {
+		fputs(text, out);
+		return;
+	}
+	fputc('"', out);
+	for (; *text != '\0'; text++) {
+		if (*text == '"')
+			fputc('"', out);
+		fputc(*text, out);
+	}
+	fputc('"', out);
+}

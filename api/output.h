@@ -17,4 +17,7 @@ int output_whole(const char *path, const char *text);
 /* The text, then the end of the descriptor. 0 or -errno. */
 int output_text(int fd, const char *text);
 
+/* A field of a CSV, RFC 4180: quoted only where it must be. */
+void output_csv_text(FILE *out, const char *text);
+
 #endif

@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +85,52 @@ static void write_steps(struct page *page, const json_t *drill)
 	put(page, "</div>\n");
 }
 
+/* The busiest of both proxies. */
+static double busiest(const json_t *drill, const char *path)
+{
+	return fmax(report_number(report_at(drill, "proxies.primary"), path),
+		report_number(report_at(drill, "proxies.redundant"), path));
+}
+
+static void write_forecast(struct page *page, const json_t *drill)
+{
+	static const char *const heads[] = {"", "foreseen", "measured"};
+	const json_t *forecast = report_at(drill, "forecast");
+	if (!json_is_object(forecast))
+		return;
+	table_begin(page,
+		report_true(forecast, "known")
+			? "Foreseen before it began, and measured"
+			: "Foreseen before it began (bounds: no model covers it), and measured",
+		heads, 3);
+	table_row(page, "REGISTER in the busiest second");
+	table_cell(page, "%s", word_rate(report_number(forecast, "register_per_s"), WORD));
+	table_cell(page, "%s", word_rate(busiest(drill, "peak_register_per_s"), WORD));
+	table_row(page, "REGISTER in the busiest 100 ms");
+	table_cell(page, "%s", word_plain(report_number(forecast, "register_per_100ms"), WORD));
+	table_cell(page, "%s", word_plain(busiest(drill, "peak_register_per_100ms"), WORD));
+	table_row(page, "OPTIONS datagrams in the busiest second");
+	table_cell(page, "%s", word_rate(report_number(forecast, "options_datagrams_per_s"), WORD));
+	table_cell(page, "%s", word_rate(busiest(drill, "peak_options_per_s"), WORD));
+	table_end(page);
+}
+
+static void write_hooks(struct page *page, const json_t *drill)
+{
+	static const char *const heads[] = {"hook", "exit code", "of its undo"};
+	const json_t *hooks = report_at(drill, "hooks");
+	if (json_array_size(hooks) == 0)
+		return;
+	table_begin(page, "Hooks that were run", heads, 3);
+	for (size_t i = 0; i < json_array_size(hooks) && i < SHOWN_ROWS_MAX; i++) {
+		const json_t *hook = json_array_get(hooks, i);
+		table_row(page, report_text(hook, "name"));
+		table_cell(page, "%s", word_count(report_number(hook, "exit_code"), WORD));
+		table_cell(page, "%s", word_count(report_number(hook, "undo_code"), WORD));
+	}
+	table_end(page);
+}
+
 static void write_drill(struct page *page, const struct drill_view *view)
 {
 	const json_t *waves = report_at(view->drill, "waves");
@@ -93,8 +140,10 @@ static void write_drill(struct page *page, const struct drill_view *view)
 		word_ms(report_number(view->drill, "duration_ms"), WORD),
 		report_text(view->drill, "question"));
 	write_steps(page, view->drill);
+	write_hooks(page, view->drill);
+	write_forecast(page, view->drill);
 	report_herd(page, view);
-	element(page, "h2", "chapter", "How the phones moved");
+	element(page, "h2", NULL, "How the phones moved");
 	report_waves_glance(page, waves);
 	for (size_t i = 0; i < json_array_size(waves) && i < SHOWN_WAVES_MAX; i++)
 		report_wave(page, view, json_array_get(waves, i), (unsigned)i);

@@ -60,6 +60,9 @@ static struct interval interval_of(const json_t *distribution, double q)
 		at_rank(distribution, fmin(all, all * q + room), true)};
 }
 
+/* Less is better, but a lower peak may be that of a proxy that could not take more. */
+enum taste { SAME_SPREAD, LESS_IS_BETTER, NO_TASTE };
+
 static bool quantiles_differ(struct pair distribution, double q)
 {
 	const struct interval a = interval_of(distribution.side[0], q);
@@ -67,11 +70,11 @@ static bool quantiles_differ(struct pair distribution, double q)
 	return a.high < b.low || b.high < a.low;
 }
 
-static bool shares_differ(double a, double of_a, double b, double of_b)
+static enum taste shares_differ(double a, double of_a, double b, double of_b)
 {
 	const double pooled = (a + b) / (of_a + of_b);
 	const double error = sqrt(pooled * (1 - pooled) * (1 / of_a + 1 / of_b));
-	return fabs(a / of_a - b / of_b) > SIGMAS * error;
+	return fabs(a / of_a - b / of_b) > SIGMAS * error ? LESS_IS_BETTER : SAME_SPREAD;
 }
 
 /* --- Rows --- */
@@ -91,18 +94,20 @@ static void difference_cell(struct page *page, double a, double b)
 		table_cell(page, "%+.1f %%", 100 * (b - a) / fabs(a));
 }
 
-/* Of all that is marked here, less is better. */
-static void mark_cell(struct page *page, bool differs, double a, double b)
+static void mark_cell(struct page *page, enum taste taste, double a, double b)
 {
-	if (!differs || isnan(a) || isnan(b))
+	if (taste == SAME_SPREAD || isnan(a) || isnan(b))
 		put(page, "<td></td>");
+	else if (taste == NO_TASTE)
+		put(page, b < a ? "<td class=\"warn\">\xe2\x96\xbc lower</td>"
+				: "<td class=\"warn\">\xe2\x96\xb2 higher</td>");
 	else
 		put(page, b < a ? "<td class=\"good\">\xe2\x96\xbc better</td>"
 				: "<td class=\"bad\">\xe2\x96\xb2 worse</td>");
 }
 
 static void row(struct page *page, const char *name, double a, double b,
-	const char *(*word)(double, char[WORD_MAX]), bool differs)
+	const char *(*word)(double, char[WORD_MAX]), enum taste taste)
 {
 	if (isnan(a) && isnan(b))
 		return;
@@ -110,7 +115,7 @@ static void row(struct page *page, const char *name, double a, double b,
 	table_cell(page, "%s", word(a, WORD));
 	table_cell(page, "%s", word(b, WORD));
 	difference_cell(page, a, b);
-	mark_cell(page, differs, a, b);
+	mark_cell(page, taste, a, b);
 }
 
 static void quantile_rows(struct page *page, struct pair wave, const char *key, const char *name,
@@ -127,7 +132,8 @@ static void quantile_rows(struct page *page, struct pair wave, const char *key, 
 		snprintf(text, sizeof(text), "%s, %s", name, all[i].name);
 		row(page, text, report_number(both.side[0], all[i].key),
 			report_number(both.side[1], all[i].key), word,
-			all[i].q < 1 && quantiles_differ(both, all[i].q));
+			all[i].q < 1 && quantiles_differ(both, all[i].q) ? LESS_IS_BETTER
+									 : SAME_SPREAD);
 	}
 }
 
@@ -150,14 +156,16 @@ static void peak_row(struct page *page, struct pair wave)
 		share[s] = report_number(wave.side[s], "peak.second.share");
 	}
 	row(page, "busiest second, share of phones", share[0], share[1], word_share,
-		shares_differ(per_s[0], per_s[0] / share[0], per_s[1], per_s[1] / share[1]));
+		shares_differ(per_s[0], per_s[0] / share[0], per_s[1], per_s[1] / share[1])
+			? NO_TASTE
+			: SAME_SPREAD);
 }
 
 static void table_wave(struct page *page, struct pair wave)
 {
 	table_begin(page, "This wave in both runs", heads, HEADS);
 	row(page, "phones", report_number(wave.side[0], "phones"),
-		report_number(wave.side[1], "phones"), word_count, false);
+		report_number(wave.side[1], "phones"), word_count, SAME_SPREAD);
 	quantile_rows(page, wave, "outage_ms", "outage", word_ms);
 	quantile_rows(page, wave, "detection_ms", "detection", word_ms);
 	quantile_rows(page, wave, "registration_ms", "registration", word_ms);
@@ -169,7 +177,7 @@ static void table_wave(struct page *page, struct pair wave)
 	share_row(page, wave, "flapping_phones", "flapping phones");
 	peak_row(page, wave);
 	row(page, "off the prediction", report_number(wave.side[0], "predicted.distance"),
-		report_number(wave.side[1], "predicted.distance"), word_share, false);
+		report_number(wave.side[1], "predicted.distance"), word_share, SAME_SPREAD);
 	table_end(page);
 }
 
@@ -272,9 +280,9 @@ static void table_proxy(
 		"retransmissions among REGISTER datagrams");
 	const struct pair both = pair_at(pair_at(drill, "proxies"), proxies[proxy]);
 	row(page, "busiest second of REGISTER", report_number(both.side[0], "peak_register_per_s"),
-		report_number(both.side[1], "peak_register_per_s"), word_rate, false);
+		report_number(both.side[1], "peak_register_per_s"), word_rate, SAME_SPREAD);
 	row(page, "mean RRD", report_number(both.side[0], "rrd_mean_us"),
-		report_number(both.side[1], "rrd_mean_us"), word_us, false);
+		report_number(both.side[1], "rrd_mean_us"), word_us, SAME_SPREAD);
 	table_end(page);
 }
 
@@ -362,9 +370,9 @@ static void config_row(struct page *page, const char *name, const json_t *a, con
 }
 
 /* Keys of A's object that B has otherwise; what only B has, too. */
-static unsigned config_rows(struct page *page, json_t *a, json_t *b, const char *prefix, int depth)
+static void config_rows(
+	struct page *page, json_t *a, json_t *b, const char *prefix, int depth, unsigned *rows)
 {
-	unsigned rows = 0;
 	const char *key;
 	json_t *value;
 	char name[256];
@@ -374,30 +382,32 @@ static unsigned config_rows(struct page *page, json_t *a, json_t *b, const char 
 		if (json_equal(value, other))
 			continue;
 		if (json_is_object(value) && json_is_object(other) && depth < 4)
-			rows += config_rows(page, value, other, name, depth + 1);
-		else if (rows++ < 200)
+			config_rows(page, value, other, name, depth + 1, rows);
+		else if ((*rows)++ < SHOWN_ROWS_MAX)
 			config_row(page, name, value, other);
 	}
 	json_object_foreach (b, key, value) {
 		snprintf(name, sizeof(name), "%.180s%s%.60s", prefix, prefix[0] ? "." : "", key);
-		if (json_object_get(a, key) == NULL && rows++ < 200)
+		if (json_object_get(a, key) == NULL && (*rows)++ < SHOWN_ROWS_MAX)
 			config_row(page, name, NULL, value);
 	}
-	return rows;
 }
 
 static void write_configuration(struct page *page, struct pair run)
 {
 	static const char *const columns[] = {"key of the fleet file", "A", "B"};
 	element(page, "h2", NULL, "What was configured otherwise");
+	if (json_equal(report_at(run.side[0], "fleet"), report_at(run.side[1], "fleet"))) {
+		element(page, "p", NULL, "Nothing: both fleets were configured alike.");
+		return;
+	}
+	unsigned rows = 0;
 	put(page, "<div class=\"words\">\n");
 	table_begin(page, "Keys whose values differ", columns, 3);
-	const unsigned rows = config_rows(page, json_object_get(run.side[0], "fleet"),
-		json_object_get(run.side[1], "fleet"), "", 0);
+	config_rows(page, json_object_get(run.side[0], "fleet"),
+		json_object_get(run.side[1], "fleet"), "", 0, &rows);
 	table_end(page);
 	put(page, "</div>\n");
-	if (rows == 0)
-		element(page, "p", NULL, "Nothing: both fleets were configured alike.");
 }
 
 static void write_findings(struct page *page, struct pair run)

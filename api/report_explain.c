@@ -13,6 +13,8 @@
 
 #define SECONDS_MAX 4096 /* of a wave that are looked at */
 #define AS_PREDICTED 0.02
+/* So far apart, over the square root of the phones, are one in 100 such curves by chance (Kolmogorov). */
+#define BY_CHANCE 1.63
 #define REFUSED_LEAST 0.005 /* shares that are worth a word */
 #define AGAIN_LEAST 0.03
 #define SLOW_US 10000.0
@@ -149,7 +151,7 @@ static void follow(struct facts *f, const struct rates *rates, size_t from, size
 		if (waiting >= fmax(20, accepted / 2) || refused > offered * 0.05)
 			loaded[count++] = accepted;
 	}
-	f->plateau = flat_at(loaded, count);
+	f->plateau = flat_at(loaded, count) * 1000 / ((double)second * rates->step_ms);
 }
 
 static enum proxy busier(const struct rates *rates, size_t from, size_t until)
@@ -347,7 +349,8 @@ static void find_distance(struct findings *all, const json_t *wave)
 	char title[160];
 	if (isnan(distance))
 		return;
-	if (distance <= AS_PREDICTED) {
+	if (distance <=
+		fmax(AS_PREDICTED, BY_CHANCE / sqrt(fmax(1, report_number(wave, "phones"))))) {
 		snprintf(title, sizeof(title), "As predicted, within %s",
 			word_share(distance, WORD));
 		note(all, MOOD_GOOD, title,

@@ -8,6 +8,8 @@
 
 #define TEXT_MAX 2048 /* bytes of one text; longer ones are cut */
 
+#define NBSP "\xc2\xa0" /* a number stays with its unit */
+
 static const char dash[] = "\xe2\x80\x93";
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
@@ -178,17 +180,17 @@ const char *word_ms(double ms, char out[WORD_MAX])
 		return dash;
 	if (size < 1000) {
 		char number[WORD_MAX];
-		snprintf(out, WORD_MAX, "%.40s ms", word_plain(ms, number));
+		snprintf(out, WORD_MAX, "%.40s" NBSP "ms", word_plain(ms, number));
 		return out;
 	}
 	const double seconds = round(size / 1000);
 	if (size < 300000)
-		snprintf(out, WORD_MAX, "%.*f s", size < 9995 ? 2 : 1, ms / 1000);
+		snprintf(out, WORD_MAX, "%.*f" NBSP "s", size < 9995 ? 2 : 1, ms / 1000);
 	else if (seconds < 7200)
-		snprintf(out, WORD_MAX, "%s%.0f min %.0f s", ms < 0 ? "-" : "", floor(seconds / 60),
-			fmod(seconds, 60));
+		snprintf(out, WORD_MAX, "%s%.0f" NBSP "min %.0f" NBSP "s", ms < 0 ? "-" : "",
+			floor(seconds / 60), fmod(seconds, 60));
 	else
-		snprintf(out, WORD_MAX, "%s%.0f h %.0f min", ms < 0 ? "-" : "",
+		snprintf(out, WORD_MAX, "%s%.0f" NBSP "h %.0f" NBSP "min", ms < 0 ? "-" : "",
 			floor(seconds / 3600), floor(fmod(seconds, 3600) / 60));
 	return out;
 }
@@ -197,7 +199,7 @@ const char *word_at(double ms, char out[WORD_MAX])
 {
 	if (isnan(ms) || fabs(ms) >= 300000)
 		return word_ms(ms, out);
-	snprintf(out, WORD_MAX, "%.1f s", ms / 1000);
+	snprintf(out, WORD_MAX, "%.1f" NBSP "s", ms / 1000);
 	return out;
 }
 
@@ -208,7 +210,7 @@ const char *word_us(double us, char out[WORD_MAX])
 		return dash;
 	if (fabs(us) >= 1000)
 		return word_ms(us / 1000, out);
-	snprintf(out, WORD_MAX, "%.40s \xc2\xb5s", word_plain(us, number));
+	snprintf(out, WORD_MAX, "%.40s" NBSP "\xc2\xb5s", word_plain(us, number));
 	return out;
 }
 
@@ -217,7 +219,7 @@ const char *word_share(double share, char out[WORD_MAX])
 	char number[WORD_MAX];
 	if (isnan(share))
 		return dash;
-	snprintf(out, WORD_MAX, "%.40s %%", word_plain(share * 100, number));
+	snprintf(out, WORD_MAX, "%.40s" NBSP "%%", word_plain(share * 100, number));
 	return out;
 }
 
@@ -246,5 +248,7 @@ const char *word_unit(const char *unit, double value, char out[WORD_MAX])
 		return word_ms(value, out);
 	if (strcmp(unit, "ratio") == 0)
 		return word_share(value, out);
-	return strcmp(unit, "per_s") == 0 ? word_rate(value, out) : word_plain(value, out);
+	if (strcmp(unit, "per_s") == 0)
+		return word_rate(value, out);
+	return value == floor(value) ? word_count(value, out) : word_plain(value, out);
 }

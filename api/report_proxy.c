@@ -115,9 +115,14 @@ static void write_title(struct page *page, const struct drill_view *view, enum p
 		element(page, "h3", NULL, "%s", titles[proxy]);
 }
 
+/* Without what neither of them had. */
 static void row(struct page *page, const json_t *all, const char *name, const char *path,
 	const char *(*word)(double, char[WORD_MAX]))
 {
+	if (report_number(report_at(all, proxies[PROXY_PRIMARY]), path) == 0 &&
+		report_number(report_at(all, proxies[PROXY_REDUNDANT]), path) == 0 &&
+		word == word_count)
+		return;
 	table_row(page, name);
 	for (int p = 0; p < PROXIES; p++)
 		table_cell(page, "%s", word(report_number(report_at(all, proxies[p]), path), WORD));
@@ -131,28 +136,28 @@ static void table_totals(struct page *page, const json_t *all)
 		const char *(*word)(double, char[WORD_MAX]);
 	} rows[] = {
 		{"REGISTER offered: initial", "offered.initial", word_count},
-		{"refresh", "offered.refresh", word_count},
-		{"fail-over", "offered.failover", word_count},
-		{"fail-back", "offered.failback", word_count},
+		{"REGISTER offered: refresh", "offered.refresh", word_count},
+		{"REGISTER offered: fail-over", "offered.failover", word_count},
+		{"REGISTER offered: fail-back", "offered.failback", word_count},
 		{"REGISTER accepted: initial", "accepted.initial", word_count},
-		{"refresh", "accepted.refresh", word_count},
-		{"fail-over", "accepted.failover", word_count},
-		{"fail-back", "accepted.failback", word_count},
+		{"REGISTER accepted: refresh", "accepted.refresh", word_count},
+		{"REGISTER accepted: fail-over", "accepted.failover", word_count},
+		{"REGISTER accepted: fail-back", "accepted.failback", word_count},
 		{"challenged (401, 407)", "challenged", word_count},
 		{"busiest second of REGISTER", "peak_register_per_s", word_rate},
 		{"busiest 100 ms of REGISTER", "peak_register_per_100ms", word_count},
 		{"busiest second of OPTIONS", "peak_options_per_s", word_rate},
 		{"retransmissions among REGISTER datagrams", "retransmission_ratio", word_share},
 		{"ineffective attempts (IRA, RFC 6076)", "ira.ratio", word_share},
-		{"never answered", "ira.timeout", word_count},
-		{"408", "ira.408", word_count},
-		{"500", "ira.500", word_count},
-		{"503", "ira.503", word_count},
-		{"504", "ira.504", word_count},
-		{"answered 3xx", "answers.3xx", word_count},
-		{"answered 4xx", "answers.4xx", word_count},
-		{"answered 5xx", "answers.5xx", word_count},
-		{"answered 6xx", "answers.6xx", word_count},
+		{"IRA: never answered", "ira.timeout", word_count},
+		{"IRA: answered 408", "ira.408", word_count},
+		{"IRA: answered 500", "ira.500", word_count},
+		{"IRA: answered 503", "ira.503", word_count},
+		{"IRA: answered 504", "ira.504", word_count},
+		{"all answered 3xx", "answers.3xx", word_count},
+		{"all answered 4xx, challenges aside", "answers.4xx", word_count},
+		{"all answered 5xx", "answers.5xx", word_count},
+		{"all answered 6xx", "answers.6xx", word_count},
 		{"mean RRD", "rrd_mean_us", word_us},
 	};
 	table_begin(page, "What each proxy was asked, and what it answered", heads, 3);

@@ -407,7 +407,7 @@ void report_generator(struct page *page, const json_t *run)
 		{"no buffer", "wire.not_sent_no_buffer"},
 		{"lost between workers", "wire.redirect_dropped"},
 		{"frames sent", "wire.frames_sent"}, {"frames received", "wire.frames_received"}};
-	element(page, "h2", "chapter", "The generator");
+	element(page, "h2", NULL, "The generator");
 	element(page, "p", NULL, "sipherd %s on %s.", report_text(run, "version"),
 		report_text(run, "link"));
 	put(page, "<div class=\"columns\"><div>\n");
@@ -497,27 +497,26 @@ static bool ends_with(const char *text, const char *end)
 /* A field of a request, as the command line takes it. */
 static void say_field(struct page *page, const char *key, const json_t *value)
 {
-	const int name = (int)(strcspn(key, "") - (ends_with(key, "_ms") || ends_with(key, "_us")
-								  ? 3
-							  : ends_with(key, "_ppm") ? 4
-										   : 0));
+	static const char *const units[] = {"_ms", "_s"};
 	const double number = json_number_value(value);
+	const bool share = strcmp(key, "share") == 0 || strcmp(key, "loss") == 0;
 	if (strcmp(key, "do") == 0 || strcmp(key, "wait_ms") == 0)
 		return;
-	if (json_is_string(value))
+	if (json_is_string(value)) {
 		say(page, " %s=%s", key, json_string_value(value));
-	else if (!json_is_number(value))
 		return;
-	else if (ends_with(key, "_ms") && fmod(number, 1000) == 0)
-		say(page, " %.*s=%.0fs", name, key, number / 1000);
-	else if (ends_with(key, "_ms"))
-		say(page, " %.*s=%.0fms", name, key, number);
-	else if (ends_with(key, "_us"))
-		say(page, " %.*s=%gms", name, key, number / 1000);
-	else if (ends_with(key, "_ppm"))
-		say(page, " %.*s=%g%%", name, key, number / 10000);
-	else
-		say(page, " %s=%g", key, number);
+	}
+	if (!json_is_number(value) || (share && number == 1))
+		return;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!ends_with(key, units[i]))
+			continue;
+		const bool whole = i == 0 && fmod(number, 1000) == 0;
+		say(page, " %.*s=%g%s", (int)(strlen(key) - strlen(units[i])), key,
+			whole ? number / 1000 : number, whole ? "s" : units[i] + 1);
+		return;
+	}
+	say(page, " %s=%g%s", key, share ? 100 * number : number, share ? "%" : "");
 }
 
 static void say_drill(struct page *page, const json_t *drill)

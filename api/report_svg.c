@@ -10,6 +10,7 @@
 #include "report_internal.h"
 
 #define TICKS_MAX 16
+#define DENSE 620    /* points of a line that is drawn finer */
 #define WIDE 10000.0 /* of the inner picture, in its own units */
 #define HIGH 1000.0
 
@@ -60,12 +61,17 @@ static struct ticks ticks_even(double low, double high, unsigned most, bool cloc
 	return ticks;
 }
 
+/* Powers of ten, and where they are few, 2 and 5 times each. */
 static struct ticks ticks_log(double low, double high)
 {
+	static const double within[] = {1, 2, 5};
 	struct ticks ticks = {0};
-	for (double power = ceil(log10(low) - 1e-9); power <= log10(high) + 1e-9; power++)
-		if (ticks.count < TICKS_MAX)
-			ticks.at[ticks.count++] = pow(10, power);
+	for (double power = floor(log10(low)); power <= log10(high) + 1e-9; power++)
+		for (unsigned i = 0; i < (high / low < 300 ? 3 : 1); i++) {
+			const double at = pow(10, power) * within[i];
+			if (at >= low && at <= high && ticks.count < TICKS_MAX)
+				ticks.at[ticks.count++] = at;
+		}
 	return ticks;
 }
 
@@ -151,7 +157,8 @@ static void draw_path(
 {
 	const struct points *p = line->points;
 	const bool area = line->kind == LINE_AREA;
-	fprintf(page->out, "<path class=\"%s %s\" d=\"", area ? "area" : "line", line->style);
+	fprintf(page->out, "<path class=\"%s%s %s\" d=\"", area ? "area" : "line",
+		p->count > DENSE ? " dense" : "", line->style);
 	for (uint32_t i = 0; i < p->count; i++) {
 		const double y = round(up(p->at[i].y, most)), x = WIDE * across(chart, p->at[i].x);
 		if (i > 0 && i + 1 < p->count && p->at[i - 1].y == p->at[i].y &&
@@ -226,7 +233,7 @@ void chart_draw(struct page *page, const struct chart *chart)
 	put(page, "</b> <span>");
 	say(page, "%s", chart->unit);
 	put(page, "</span></figcaption>\n");
-	if (chart->lines > 1)
+	if (chart->lines > 1 || strcmp(chart->line[0].name, chart->title) != 0)
 		draw_legend(page, chart);
 	fprintf(page->out,
 		"<svg class=\"chart%s\" role=\"img\" aria-labelledby=\"t%u d%u\">\n<title "

@@ -96,7 +96,7 @@ static void draw_outage(struct page *page, const json_t *wave)
 	if (!(of > 0))
 		return;
 	points_cumulate(&page->points[0], report_at(outage, "cells"), unit.ms, of);
-	chart_line(&chart, "measured", "c-back", LINE_PLAIN, &page->points[0]);
+	chart_line(&chart, chart.title, "c-back", LINE_PLAIN, &page->points[0]);
 	snprintf(chart.description, sizeof(chart.description),
 		"Distribution of the phones' outages. Median %s, 99 %% at most %s, longest %s.",
 		word_ms(report_number(outage, "p50"), WORD),
@@ -119,7 +119,7 @@ static void draw_rrd(struct page *page, const json_t *wave)
 		return;
 	points_histogram(
 		&page->points[0], report_at(rrd, "cells"), 1000, chart.x_low, chart.x_high);
-	chart_line(&chart, "measured", "c-measured", LINE_BARS, &page->points[0]);
+	chart_line(&chart, chart.title, "c-measured", LINE_BARS, &page->points[0]);
 	snprintf(chart.description, sizeof(chart.description),
 		"Histogram of the time from a REGISTER to its 200 OK. Median %s, 99 %% at most %s, "
 		"longest %s.",

@@ -8,7 +8,6 @@
 #include "arguments.h"
 #include "check.h"
 #include "run_internal.h"
-#include "summary.h"
 
 #define TICK_S 0.1
 #define RESOLVE_MS 5000
@@ -59,7 +58,7 @@ static void on_resolve_timeout(struct ev_loop *loop, ev_timer *timer, int events
 	ev_break(loop, EVBREAK_ALL);
 }
 
-static int resolve_names(struct run *run)
+int run_resolve_names(struct run *run)
 {
 	const struct resolver_events events = {run, on_resolved};
 	char reason[160];
@@ -142,10 +141,11 @@ static void follow_share(struct run *run)
 	run->here_told = phones;
 }
 
-static void begin_stop(struct run *run)
+void run_begin_stop(struct run *run)
 {
 	if (run->stop_us != 0)
 		return;
+	run_abort_drill(run);
 	run->at_stop = run->now;
 	run->stop_us = run->now.now_us;
 	if (run->demo && share_socket(&run->share) != NULL)
@@ -162,54 +162,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 		ev_break(loop, EVBREAK_ALL);
 	view_event(&run->view, run_elapsed_s(run),
 		run->signals > 1 ? "stopping at once" : "draining; once more to stop at once");
-	begin_stop(run);
-}
-
-/* Apply what the schedule says has begun or ended by now. */
-static void follow_faults(struct run *run, uint64_t now_ms)
-{
-	bool changed[PROXIES] = {false};
-	char what[160];
-	for (size_t i = 0; i < run->schedule.faults; i++) {
-		const struct schedule_fault *fault = &run->schedule.fault[i];
-		bool begins = !run->began[i] && now_ms >= fault->start_ms;
-		bool ends = !run->ended[i] && now_ms >= fault->end_ms;
-		if (!begins && !ends)
-			continue;
-		run->began[i] |= begins;
-		run->ended[i] |= ends;
-		schedule_describe_fault(fault, what, sizeof(what));
-		for (int p = 0; p < PROXIES; p++) {
-			if (!(fault->proxies & 1u << p))
-				continue;
-			changed[p] = true;
-			if (begins && fault->kind == FAULT_FORGET)
-				wire_forget(run->wire, (enum proxy)p);
-			view_event(&run->view, run_elapsed_s(run), "the %s proxy %s",
-				proxy_name((enum proxy)p), ends ? "serves again" : what);
-		}
-	}
-	for (int p = 0; p < PROXIES; p++) {
-		struct registrar_faults faults;
-		if (!changed[p])
-			continue;
-		schedule_faults_at(&run->schedule, (enum proxy)p, now_ms, &faults);
-		wire_set_faults(run->wire, (enum proxy)p, &faults);
-	}
-}
-
-static void follow_reboots(struct run *run, uint64_t now_ms)
-{
-	char what[160];
-	for (size_t i = 0; i < run->schedule.reboots; i++) {
-		const struct schedule_reboot *reboot = &run->schedule.reboot[i];
-		if (run->rebooted[i] || now_ms < reboot->at_ms)
-			continue;
-		run->rebooted[i] = true;
-		wire_command(run->wire, &reboot->command);
-		schedule_describe_reboot(reboot, what, sizeof(what));
-		view_event(&run->view, run_elapsed_s(run), "%s", what);
-	}
+	run_begin_stop(run);
 }
 
 /* Phones off, then the store told and left, then the end. */
@@ -222,7 +175,7 @@ static void follow_stop(struct run *run)
 		run->leave_us = now_us;
 		share_leave(&run->share);
 	}
-	if (run->leave_us != 0 &&
+	if (run->leave_us != 0 && !run_drills(run) &&
 		(share_is_quiet(&run->share) || now_us - run->leave_us > (uint64_t)(LEAVE_S * 1e6)))
 		ev_break(run->loop, EVBREAK_ALL);
 }
@@ -251,20 +204,22 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	if (second)
 		end_second(run, run_us);
 	events_update(run->events, run->stop_us != 0, second);
+	drills_update(run->drills);
 	http_update(run->http, run->stop_us != 0);
 	if (run->stop_us != 0) {
 		follow_stop(run);
 		return;
 	}
 	run_follow_story(run, run_us / 1000);
-	follow_faults(run, run_us / 1000);
-	follow_reboots(run, run_us / 1000);
+	run_follow_drill(run);
+	run_follow_faults(run, run_us / 1000);
+	run_follow_reboots(run, run_us / 1000);
 	if (run->config.roles & WIRE_HERD)
 		view_update(&run->view, &run->tally, &run->now, run_elapsed_s(run), second);
 	else if (second)
 		view_registrars(&run->view, &run->tally, run->config.proxy[PROXY_REDUNDANT].known);
 	if (run->now.now_us >= run->end_us)
-		begin_stop(run);
+		run_begin_stop(run);
 }
 
 static void watch(struct run *run)
@@ -292,7 +247,8 @@ static int host_error(const struct wire_error *error)
 /* The herd begins: on its own, or with what the store gives it. */
 static int begin(struct run *run)
 {
-	follow_faults(run, 0); /* what is wrong from the start is wrong before the first phone */
+	run_follow_faults(
+		run, 0); /* what is wrong from the start is wrong before the first phone */
 	if (!(run->config.roles & WIRE_HERD))
 		return EXIT_DONE;
 	return share_start(&run->share, run->wire, run->loop, run->config.link.kind != WIRE_MEMORY);
@@ -306,25 +262,50 @@ static struct picture picture_of(struct run *run)
 		.tally = &run->tally,
 		.share = &run->share,
 		.pulse = &run->pulse,
+		.drills = run->drills,
 		.wire = run->wire,
 		.link = run->wire != NULL ? wire_description(run->wire) : "",
 		.start_us = run->start_us,
 		.started = time(NULL)};
 }
 
-/* Events are only made for those who are served. Without memory for them the rest is served. */
-static void start_http(struct run *run)
+/* Somebody may want to know what phones do: who is served, and drills. */
+static bool is_watched(const struct run *run)
+{
+	return http_is_wanted(run->options) || run->drill != NULL;
+}
+
+/* Drills are measured by the transitions that the events take, and told by them: without memory for them
+ * the rest is served. */
+static int open_events(struct run *run)
 {
 	struct picture picture = picture_of(run);
-	if (run->http != NULL && events_open(&run->events, &picture) != 0)
-		fprintf(stderr, "warning: no memory for the HTTP API's events and its map\n");
+	if (run->share.mirror == NULL || !is_watched(run))
+		return 0;
+	int status = run_open_drills(run, &picture);
+	picture.drills = run->drills;
+	return status == 0 ? events_open(&run->events, &picture) : status;
+}
+
+static int start_http(struct run *run)
+{
+	const int status = open_events(run);
+	if (status != 0)
+		fprintf(stderr,
+			"%s: no memory for drills, and for the HTTP API's events and map: %s\n",
+			run->drill != NULL ? "sipherd" : "warning", strerror(-status));
+	if (status != 0 && run->drill != NULL)
+		return EXIT_HOST;
+	struct picture picture = picture_of(run);
 	picture.events = run->events;
 	picture.watch = events_watch(run->events);
 	http_start(run->http, run->loop, &picture);
+	return EXIT_DONE;
 }
 
 static void leave_http(struct run *run)
 {
+	drills_end(run->drills);
 	events_bye(run->events, run->signals > 0 ? "stopped" : "the run is over");
 	http_close(run->http);
 	events_close(run->events);
@@ -338,8 +319,8 @@ static int open_rooms(struct run *run)
 	const struct picture picture = picture_of(run);
 	if (!(run->config.roles & WIRE_HERD))
 		return EXIT_DONE;
-	int status = share_open(&run->share, &run->fleet, run->config.workers,
-		http_is_wanted(run->options), run, on_say);
+	int status = share_open(
+		&run->share, &run->fleet, run->config.workers, is_watched(run), run, on_say);
 	return status == EXIT_DONE ? http_open(&run->http, run->options, &picture) : status;
 }
 
@@ -374,7 +355,9 @@ int run_live(struct run *run)
 	status = begin(run);
 	if (status != EXIT_DONE)
 		return status;
-	start_http(run);
+	status = start_http(run);
+	if (status != EXIT_DONE)
+		return status;
 	watch(run);
 	leave_http(run);
 	share_end(&run->share);
@@ -383,45 +366,11 @@ int run_live(struct run *run)
 	return EXIT_DONE;
 }
 
-int run_finish(struct run *run, const char *command, time_t started)
-{
-	struct summary_verdict verdict;
-	struct summary summary = {.command = command,
-		.fleet = run->config.roles & WIRE_HERD ? &run->fleet : NULL,
-		.seed = run->config.herd.seed,
-		.started = started,
-		.ended = time(NULL),
-		.drained = run->drained,
-		.link = wire_description(run->wire),
-		.proxy = run->config.proxy,
-		.duration_s = (double)(run->stop_us - run->start_us) / 1e6,
-		.roles = run->config.roles,
-		.at_stop = &run->at_stop,
-		.end = &run->now,
-		.tally = &run->tally,
-		.share = &run->share};
-	summary_print(&summary, stdout);
-	if (run->options->summary != NULL) {
-		int status = summary_write(&summary, run->options->summary);
-		if (status != 0) {
-			fprintf(stderr, "sipherd: cannot write %s: %s\n", run->options->summary,
-				strerror(-status));
-			return EXIT_HOST;
-		}
-	}
-	/* Who ends a run by hand has seen enough: the verdict is in the summary. */
-	if (!(run->config.roles & WIRE_HERD) || run->signals > 0)
-		return EXIT_DONE;
-	summary_judge(&summary, &verdict);
-	if (verdict.no_answer)
-		return EXIT_NO_ANSWER;
-	return verdict.generator_limited ? EXIT_GENERATOR : EXIT_DONE;
-}
-
 void run_close(struct run *run)
 {
 	leave_http(run);
 	share_end(&run->share);
+	drills_close(run->drills);
 	if (run->wire != NULL)
 		wire_close(run->wire);
 	share_close(&run->share);
@@ -451,7 +400,7 @@ int run_check(const struct options *options)
 	if (status == EXIT_DONE)
 		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
-		check_print(stdout, &run->fleet);
+		status = check_print(stdout, &run->fleet, &run->config);
 	run_close(run);
 	return status;
 }
@@ -466,7 +415,9 @@ int run_fleet(const struct options *options)
 	if (status == EXIT_DONE)
 		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
-		status = resolve_names(run);
+		status = run_take_gates(run);
+	if (status == EXIT_DONE)
+		status = run_resolve_names(run);
 	if (status == EXIT_DONE)
 		status = run_live(run);
 	if (status == EXIT_DONE)

@@ -12,6 +12,7 @@
 int run_check(const struct options *options);
 int run_fleet(const struct options *options);
 int run_demo(const struct options *options);
+int run_drill(const struct options *options);
 int run_registrar(const struct options *options);
 
 #endif

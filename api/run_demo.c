@@ -70,7 +70,7 @@ static int judge_demo(struct run *run, int status)
 	}
 	fprintf(stderr, "sipherd: demo: only %u of %u phones are back at the primary proxy\n",
 		run->story.home, run->fleet.phones);
-	return EXIT_DEMO_FAILED;
+	return EXIT_MISSED;
 }
 
 static int tell_demo(struct run *run, time_t started)

@@ -5,6 +5,10 @@
  *   run.c            names, the loop and its ticks, from the first packet to the summary
  *   run_configure.c  what is asked for, checked
  *   run_demo.c       the demo and its story
+ *   run_drill.c      a drill from the command line, and what drills tell
+ *   run_baseline.c   the same drill against the built-in registrars, beforehand
+ *   run_finish.c     the summary and what else is written; the exit code
+ *   run_schedule.c   faults of the built-in registrars and reboots
  *   run_registrar.c  the built-in registrars alone
  */
 #ifndef SIPHERD_RUN_INTERNAL_H
@@ -13,6 +17,7 @@
 #include <ev.h>
 #include <time.h>
 
+#include "drills.h"
 #include "events.h"
 #include "fleet.h"
 #include "http.h"
@@ -36,6 +41,23 @@ struct story {
 	uint64_t failed_over; /* switches to the redundant one */
 };
 
+/* `sipherd drill`: it begins once all phones have been registered for a while. */
+enum drill_phase { DRILL_WAITS, DRILL_GOES_ON, DRILL_IS_OVER, DRILL_NEVER_BEGAN };
+
+struct drill_run {
+	struct drills_order order;
+	struct drill_plan plan; /* as it was shown beforehand */
+	enum drill_phase phase;
+	uint32_t id;         /* once it has begun */
+	uint64_t there_us;   /* since when all phones are registered; 0: they are not */
+	uint64_t give_up_us; /* when they ought to be */
+	bool aborted;
+	char reason[DRILL_REASON_MAX]; /* why it was, or never began */
+	FILE *phones;                  /* --phones-csv; NULL: none */
+	json_t *baseline;              /* NULL: none */
+	bool baseline_limited;         /* this host was the limit even there */
+};
+
 /* One run from start to summary. */
 struct run {
 	const struct options *options;
@@ -47,8 +69,11 @@ struct run {
 	struct schedule schedule;
 	struct view view;
 	struct share share;
-	struct http *http;     /* NULL: nothing is served */
-	struct events *events; /* of what is served */
+	struct http *http;                             /* NULL: nothing is served */
+	struct events *events;                         /* of what is served */
+	struct drills *drills;                         /* NULL: nobody watches, or no memory */
+	struct registrar_faults drill_faults[PROXIES]; /* of the drill that runs */
+	struct drill_run *drill;                       /* NULL: another command than drill */
 	struct pulse pulse;
 	struct tally tally;
 	struct wire_snapshot now, at_stop;
@@ -73,9 +98,33 @@ struct run {
 struct run *run_new(const struct options *options);
 void run_close(struct run *run);
 double run_elapsed_s(const struct run *run);
-/* From a configuration to the end of the loop; then the summary, of which the exit code is made. */
+int run_resolve_names(struct run *run);
+/* From a configuration to the end of the loop. */
 int run_live(struct run *run);
+/* Abort what drill there is, take the phones off, end the loop once they are quiet. */
+void run_begin_stop(struct run *run);
+
+/* run_finish.c: the exit code. */
 int run_finish(struct run *run, const char *command, time_t started);
+/* Goals of the command line, beside the fleet file's. EXIT_DONE, or EXIT_USAGE after a message. */
+int run_take_gates(struct run *run);
+
+/* run_schedule.c. What the schedule and the drill say together of one registrar. */
+void run_set_faults(struct run *run, enum proxy proxy);
+/* What has begun or ended by now. */
+void run_follow_faults(struct run *run, uint64_t now_ms);
+void run_follow_reboots(struct run *run, uint64_t now_ms);
+
+/* run_drill.c. 0 or -errno. */
+int run_open_drills(struct run *run, const struct picture *picture);
+/* Is one being carried out? */
+bool run_drills(const struct run *run);
+void run_abort_drill(struct run *run);
+/* Of `sipherd drill`: begin when it is time, end when it is over. */
+void run_follow_drill(struct run *run);
+
+/* run_baseline.c. EXIT_DONE or an exit code, after a message. */
+int run_baseline(struct run *run);
 
 /* run_configure.c. */
 int run_configure_fleet(struct run *run);

@@ -51,6 +51,9 @@ void summary_judge(const struct summary *summary, struct summary_verdict *v)
 	if (end->wire.redirect_dropped > 0)
 		give_reason(v, SUMMARY_REDIRECT_LOST,
 			"%" PRIu64 " frames were lost between workers", end->wire.redirect_dropped);
+	if (summary->baseline_limited)
+		snprintf(v->reason[v->reasons++], sizeof(v->reason[0]),
+			"the same drill against the built-in registrars was limited by this host");
 	v->generator_limited = v->reasons > 0;
 	v->no_answer = tally_planned(end) > 0 && tally_answered(&end->herd) == 0;
 }
@@ -159,7 +162,7 @@ static uint64_t herd_memory_of(const struct summary *summary)
 	return summary->end->herd_memory - (mirror != NULL ? mirror_memory(mirror) : 0);
 }
 
-void summary_print(const struct summary *summary, FILE *out)
+void summary_print(const struct summary *summary, const json_t *root, FILE *out)
 {
 	struct summary_verdict verdict;
 	summary_judge(summary, &verdict);
@@ -175,6 +178,8 @@ void summary_print(const struct summary *summary, FILE *out)
 		(double)herd_memory_of(summary) / 1e6,
 		(double)herd_memory_of(summary) / (double)summary->fleet->phones);
 	share_print(summary->share, out);
+	summary_print_drills(root, out);
+	summary_print_gates(root, out);
 	if (!summary->drained)
 		fprintf(out, "stopped before all phones were quiet\n");
 	if (verdict.no_answer)
@@ -364,7 +369,7 @@ static json_t *json_time(time_t when)
 	return json_string(text);
 }
 
-static json_t *summary_json(const struct summary *summary)
+json_t *summary_json(const struct summary *summary)
 {
 	/* The seed is text: JSON's numbers lose 64-bit integers in many a reader. */
 	char seed[24];
@@ -411,16 +416,9 @@ static int write_whole(const json_t *root, const char *path)
 	return status;
 }
 
-int summary_write(const struct summary *summary, const char *path)
+int summary_write(const json_t *root, const char *path)
 {
-	json_t *root = summary_json(summary);
-	int status = 0;
-	if (root == NULL)
-		return -ENOMEM;
 	if (strcmp(path, "-") != 0)
-		status = write_whole(root, path);
-	else if (json_dumpf(root, stdout, JSON_INDENT(1)) != 0 || putchar('\n') == EOF)
-		status = -EIO;
-	json_decref(root);
-	return status;
+		return write_whole(root, path);
+	return json_dumpf(root, stdout, JSON_INDENT(1)) != 0 || putchar('\n') == EOF ? -EIO : 0;
 }

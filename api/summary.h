@@ -33,6 +33,7 @@ struct summary {
 	const struct wire_snapshot *end;     /* counters when all was over */
 	const struct tally *tally;
 	const struct share *share; /* NULL for registrar */
+	bool baseline_limited; /* this host was the limit of a drill against the built-in registrars */
 };
 
 /* What makes the generator the limit. */
@@ -50,9 +51,17 @@ struct summary_verdict {
 };
 
 void summary_judge(const struct summary *summary, struct summary_verdict *verdict);
-void summary_print(const struct summary *summary, FILE *out);
+
+/* What is known without drills; NULL: out of memory. */
+json_t *summary_json(const struct summary *summary);
+/* For people; root: the same with `drills` and `gates`. */
+void summary_print(const struct summary *summary, const json_t *root, FILE *out);
 
 /* 0 or -errno of writing; a file appears whole or not at all. path "-" is standard output. */
-int summary_write(const struct summary *summary, const char *path);
+int summary_write(const json_t *root, const char *path);
+
+/* summary_drills.c: a section for each drill, a line for each goal. Nothing where there are none. */
+void summary_print_drills(const json_t *root, FILE *out);
+void summary_print_gates(const json_t *root, FILE *out);
 
 #endif

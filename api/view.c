@@ -50,6 +50,20 @@ static void erase(struct view *view)
 	view->drawn = 0;
 }
 
+void view_step(struct view *view, double at_s, const char *text)
+{
+	erase(view);
+	fprintf(view->out, "%7.1f s  * %s\n", at_s, text);
+	fflush(view->out);
+}
+
+void view_drill(struct view *view, const char *text)
+{
+	if (text[0] == '\0' && view->drill[0] != '\0')
+		erase(view); /* the block is a line shorter from now on */
+	snprintf(view->drill, sizeof(view->drill), "%s", text);
+}
+
 void view_event(struct view *view, double at_s, const char *format, ...)
 {
 	char text[EVENT_MAX];
@@ -57,9 +71,7 @@ void view_event(struct view *view, double at_s, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	erase(view);
-	fprintf(view->out, "%7.1f s  * %s\n", at_s, text);
-	fflush(view->out);
+	view_step(view, at_s, text);
 	if (view->heard != NULL)
 		view->heard(view->context, text);
 }
@@ -115,10 +127,11 @@ static void tell_second(struct view *view, const struct tally_second *s)
 	view->said_s = s->at_s;
 	fprintf(view->out,
 		"%7.1f s  primary %-7u redundant %-7u elsewhere %-7u | REGISTER %u/s OPTIONS %u/s "
-		"again %u/s | RTT p50 %.2f p99 %.2f ms%s\n",
+		"again %u/s | RTT p50 %.2f p99 %.2f ms%s%s%s\n",
 		(double)s->at_s, s->registered[PROXY_PRIMARY], s->registered[PROXY_REDUNDANT],
 		s->elsewhere, s->register_sent, s->options_sent, s->retransmitted,
-		s->rtt_p50_us / 1e3, s->rtt_p99_us / 1e3, s->not_sent ? "  NOT SENT" : "");
+		s->rtt_p50_us / 1e3, s->rtt_p99_us / 1e3, s->not_sent ? "  NOT SENT" : "",
+		view->drill[0] ? " | " : "", view->drill);
 	fflush(view->out);
 }
 
@@ -176,6 +189,8 @@ static void draw(struct view *view, const struct tally_second *s, const struct w
 		busiest(now) * 100);
 	if (view->store[0] != '\0')
 		line(view, "  store: %s", view->store);
+	if (view->drill[0] != '\0')
+		line(view, "  drill: %s", view->drill);
 	fflush(view->out);
 }
 

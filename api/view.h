@@ -18,6 +18,7 @@ struct view {
 	bool terminal;
 	uint32_t phones;          /* driven here; may change while it runs */
 	char store[400];          /* how the store is, one line; empty: it is not shown */
+	char drill[320];          /* how far a drill is, likewise */
 	unsigned drawn;           /* lines of the block on the terminal */
 	float said_s;             /* when the last line was written */
 	struct tally_second said; /* what it said */
@@ -30,6 +31,12 @@ void view_open(struct view *view, FILE *out, uint32_t phones, void *context,
 /* Something happened: one line with its time, and without it for who hears of events. */
 void view_event(struct view *view, double at_s, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* The same for a step of a drill, of which who listens elsewhere is told otherwise. */
+void view_step(struct view *view, double at_s, const char *text);
+
+/* How far a drill is, in one line; empty: there is none. */
+void view_drill(struct view *view, const char *text);
 
 /* How many phones are driven here from now on, and how the store is. */
 void view_share(struct view *view, uint32_t phones, const char *store);

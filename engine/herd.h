@@ -27,9 +27,9 @@
 #define HERD_HOST_MAX 256
 
 /* Room for datagrams that impairments hold back: per phone, and of one herd at least and at most. */
-#define HERD_HELD_BYTES 512u
-#define HERD_HELD_BYTES_MIN (256u << 10)
-#define HERD_HELD_BYTES_MAX (256u << 20)
+#define HERD_HELD_BYTES 2048u
+#define HERD_HELD_BYTES_MIN (1u << 20)
+#define HERD_HELD_BYTES_MAX (512u << 20)
 
 enum keepalive_first { KEEPALIVE_FIRST_PERIOD, KEEPALIVE_FIRST_IMMEDIATE, KEEPALIVE_FIRST_SPREAD };
 
@@ -245,7 +245,7 @@ const struct phone *herd_phone(const struct herd *herd, uint32_t index);
 /* The same for people: false when the phone is not in this slice. */
 bool herd_look(const struct herd *herd, uint32_t index, uint64_t now_us, struct herd_look *out);
 /* Bytes taken for phones, timers and templates of this slice. What impairments hold back comes besides,
- * while and as far as they do: at most HERD_HELD_BYTES per phone. */
+ * while and as far as they do. */
 uint64_t herd_memory(const struct herd *herd);
 
 #endif

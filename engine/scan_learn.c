@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #define LEARN_AVX2 1
 #define WITH_AVX2 __attribute__((target("avx2")))
+#define WITH_AVX512 __attribute__((target("avx512f,avx512bw")))
 #else
 #define LEARN_AVX2 0
 #endif
@@ -61,6 +62,7 @@ int scan_learned_open(struct scan_learned *learned)
 	*learned = (struct scan_learned){0};
 #if LEARN_AVX2
 	learned->possible = __builtin_cpu_supports("avx2");
+	learned->wide = learned->possible && __builtin_cpu_supports("avx512bw");
 #endif
 	if (!learned->possible)
 		return 0;
@@ -193,13 +195,22 @@ static bool is_to_be_learned(const struct sip_message *m, size_t length)
 	       m->challenges == 0 && m->credentials == 0;
 }
 
+/* The last block ends with the message, and may overlap the one before. */
+static inline size_t block_at(const struct scan_skeleton *s, unsigned i)
+{
+	return i + 1u < s->blocks ? i * (size_t)SCAN_LEARN_BLOCK
+				  : s->length - (size_t)SCAN_LEARN_BLOCK;
+}
+
 static void write_block(struct scan_block *block, const struct learner *l, size_t at)
 {
+	block->fixed_bits = 0;
 	for (size_t i = 0; i < SCAN_LEARN_BLOCK; i++) {
 		const uint8_t need = l->need[at + i];
 		block->expect[i] = l->text[at + i];
 		block->fixed[i] = need == 0 ? 255 : 0;
 		block->need[i] = need;
+		block->fixed_bits |= (uint64_t)(need == 0) << i;
 	}
 }
 
@@ -225,30 +236,32 @@ static void learn(struct scan_learned *learned, const struct sip_message *m, siz
 		!vary_user(&l, m, m->from_uri) || !vary_user(&l, m, m->to_uri) ||
 		!vary_contact(&l, m))
 		return;
-	s->blocks = 0;
-	for (size_t at = 0; at + SCAN_LEARN_BLOCK <= length; at += SCAN_LEARN_BLOCK)
-		write_block(&s->block[s->blocks++], &l, at);
-	if (length % SCAN_LEARN_BLOCK != 0)
-		write_block(&s->block[s->blocks++], &l, length - SCAN_LEARN_BLOCK);
 	s->message = *m;
 	s->length = (uint16_t)length;
+	s->blocks = (uint16_t)((length + SCAN_LEARN_BLOCK - 1) / SCAN_LEARN_BLOCK);
+	for (unsigned i = 0; i < s->blocks; i++)
+		write_block(&s->block[i], &l, block_at(s, i));
 	learned->learned++;
 }
 
 /* --- Recognising --- */
 
+#define HALF (SCAN_LEARN_BLOCK / 2)
+
 /* Zero where a byte is what the skeleton asks for. */
-WITH_AVX2 static inline __m256i differences(
-	const struct scan_block *block, const uint8_t *at, __m256i rows, __m256i columns)
+WITH_AVX2 static inline __m256i differences(const struct scan_block *block, size_t half,
+	const uint8_t *at, __m256i rows, __m256i columns)
 {
-	const __m256i half = _mm256_set1_epi8(15);
-	const __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)at);
-	const __m256i expect = _mm256_load_si256((const __m256i *)(const void *)block->expect);
-	const __m256i fixed = _mm256_load_si256((const __m256i *)(const void *)block->fixed);
-	const __m256i need = _mm256_load_si256((const __m256i *)(const void *)block->need);
+	const __m256i low = _mm256_set1_epi8(15);
+	const __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)(at + half));
+	const __m256i expect = _mm256_load_si256(
+		(const __m256i *)(const void *)(block->expect + half));
+	const __m256i fixed = _mm256_load_si256(
+		(const __m256i *)(const void *)(block->fixed + half));
+	const __m256i need = _mm256_load_si256((const __m256i *)(const void *)(block->need + half));
 	const __m256i bits = _mm256_and_si256(
-		_mm256_shuffle_epi8(columns, _mm256_and_si256(text, half)),
-		_mm256_shuffle_epi8(rows, _mm256_and_si256(_mm256_srli_epi16(text, 4), half)));
+		_mm256_shuffle_epi8(columns, _mm256_and_si256(text, low)),
+		_mm256_shuffle_epi8(rows, _mm256_and_si256(_mm256_srli_epi16(text, 4), low)));
 	const __m256i other = _mm256_and_si256(_mm256_xor_si256(text, expect), fixed);
 	const __m256i strange = _mm256_cmpeq_epi8(
 		_mm256_and_si256(bits, need), _mm256_setzero_si256());
@@ -261,13 +274,39 @@ WITH_AVX2 static bool matches(const struct scan_skeleton *s, const uint8_t *text
 		_mm_loadu_si128((const __m128i *)(const void *)of_row));
 	const __m256i columns = _mm256_broadcastsi128_si256(
 		_mm_loadu_si128((const __m128i *)(const void *)of_column));
-	const unsigned last = s->blocks - 1u;
-	__m256i found = differences(
-		&s->block[last], text + s->length - SCAN_LEARN_BLOCK, rows, columns);
-	for (unsigned i = 0; i < last; i++)
-		found = _mm256_or_si256(found,
-			differences(&s->block[i], text + i * SCAN_LEARN_BLOCK, rows, columns));
+	__m256i found = _mm256_setzero_si256();
+	for (unsigned i = 0; i < s->blocks; i++) {
+		const uint8_t *at = text + block_at(s, i);
+		found = _mm256_or_si256(
+			found, _mm256_or_si256(differences(&s->block[i], 0, at, rows, columns),
+				       differences(&s->block[i], HALF, at, rows, columns)));
+	}
 	return _mm256_testz_si256(found, found);
+}
+
+/* The same, a whole block at once: in the same run it takes three quarters of the time. */
+WITH_AVX512 static bool matches_wide(const struct scan_skeleton *s, const uint8_t *text)
+{
+	const __m512i low = _mm512_set1_epi8(15);
+	const __m512i rows = _mm512_broadcast_i32x4(
+		_mm_loadu_si128((const __m128i *)(const void *)of_row));
+	const __m512i columns = _mm512_broadcast_i32x4(
+		_mm_loadu_si128((const __m128i *)(const void *)of_column));
+	uint64_t found = 0;
+	for (unsigned i = 0; i < s->blocks; i++) {
+		const struct scan_block *block = &s->block[i];
+		const __m512i at = _mm512_loadu_si512(text + block_at(s, i));
+		found |= _mm512_mask_cmpneq_epi8_mask(
+			block->fixed_bits, at, _mm512_load_si512(block->expect));
+		if (~block->fixed_bits == 0)
+			continue;
+		const __m512i bits = _mm512_and_si512(
+			_mm512_shuffle_epi8(columns, _mm512_and_si512(at, low)),
+			_mm512_shuffle_epi8(rows, _mm512_and_si512(_mm512_srli_epi16(at, 4), low)));
+		found |= _mm512_mask_testn_epi8_mask(
+			~block->fixed_bits, bits, _mm512_load_si512(block->need));
+	}
+	return found == 0;
 }
 
 /* Eight digits at once: pairs, then fours, then all of them. */
@@ -297,7 +336,8 @@ enum scan_result scan_learned_message(
 	if (!learned->possible)
 		return scan_message(datagram, length, out);
 	const struct scan_skeleton *s = &learned->skeleton[length % SCAN_SKELETONS];
-	if (length >= SCAN_LEARN_BLOCK && s->length == length && matches(s, datagram)) {
+	if (length >= SCAN_LEARN_BLOCK && s->length == length &&
+		(learned->wide ? matches_wide(s, datagram) : matches(s, datagram))) {
 		const uint64_t cseq = number_of(
 			(const uint8_t *)datagram + s->cseq_at, s->cseq_digits);
 		if (cseq <= INT32_MAX) {

@@ -8,7 +8,7 @@
  * belongs to a branch, a host, a user, a tag, a Call-ID or a CSeq number, and must be a byte that may stand
  * there. All are looked at, so that what comes out is what scan_message says of the same datagram; whatever
  * does not match is given to that. Who never repeats himself is learned from less and less often.
- * Needs AVX2: elsewhere everything is scanned.
+ * Needs AVX2: elsewhere everything is scanned. Tests may clear `wide`.
  */
 #ifndef SIPHERD_SCAN_LEARN_H
 #define SIPHERD_SCAN_LEARN_H
@@ -16,7 +16,7 @@
 #include "scan.h"
 
 #define SCAN_LEARN_BYTES 640 /* longer messages are not learned */
-#define SCAN_LEARN_BLOCK 32
+#define SCAN_LEARN_BLOCK 64
 #define SCAN_LEARN_BLOCKS (SCAN_LEARN_BYTES / SCAN_LEARN_BLOCK)
 #define SCAN_SKELETONS 16 /* of one peer, by length: phones' addresses differ in theirs */
 
@@ -24,6 +24,7 @@ struct scan_block {
 	_Alignas(SCAN_LEARN_BLOCK) uint8_t expect[SCAN_LEARN_BLOCK];
 	uint8_t fixed[SCAN_LEARN_BLOCK]; /* 255 where `expect` counts, else 0 */
 	uint8_t need[SCAN_LEARN_BLOCK];  /* the class that a byte must be of, else 0 */
+	uint64_t fixed_bits;             /* `fixed`, a bit for each byte */
 };
 
 struct scan_skeleton {
@@ -37,7 +38,7 @@ struct scan_skeleton {
 };
 
 struct scan_learned {
-	bool possible;                  /* this machine has what it takes */
+	bool possible, wide;            /* this machine has AVX2, and AVX-512BW besides */
 	uint64_t recognised, learned;   /* answers that matched; skeletons made */
 	struct scan_skeleton *skeleton; /* [SCAN_SKELETONS] */
 };

@@ -11,7 +11,7 @@ SIPHERD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "build/api/siph
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Exit codes of the manual. A slow machine may turn 0 into 5, and says so.
-DONE, USAGE, HOST, NO_ANSWER, GENERATOR = 0, 2, 3, 4, 5
+DONE, MISSED, USAGE, HOST, NO_ANSWER, GENERATOR = 0, 1, 2, 3, 4, 5
 
 ALL_THERE = "all 50 phones registered at the primary"
 FLEET = """phones: 50

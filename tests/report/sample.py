@@ -259,7 +259,7 @@ def predicted(kind):
 
 def curve_of(times, of, end):
     times, points, i = sorted(times), [], 0
-    step = max(0.1, round(end / 500, 1))
+    step = max(0.1, round(end / 480, 1))
     for n in range(int(end / step) + 1):
         while i < len(times) and times[i] <= n * step:
             i += 1
@@ -382,7 +382,7 @@ def drill_of(herd):
         "question": "how fast and how evenly does the herd move, does the survivor hold",
         "outcome": "completed", "reason": None, "begin_unix_ms": BEGIN_UNIX_MS, "begin_s": 30.0 + BEFORE,
         "duration_ms": int((HOLD + SETTLE) * 1000), "phones": herd.phones, "incomplete": False,
-        "request": [{"do": "crash", "proxy": "primary", "hold_ms": int(HOLD * 1000),
+        "request": [{"do": "crash", "wait_ms": 0, "proxy": "primary", "share": 1, "hold_ms": int(HOLD * 1000),
                      "settle_ms": int(SETTLE * 1000)}],
         "steps": [
             {"at_ms": 0, "act": "impair", "proxy": "primary", "restores": False,

@@ -99,10 +99,45 @@ static void silence_is_a_crash(void **state)
 	assert_true(traffic[CRASHED].count > 5000);
 }
 
+/* Loss, delay and jitter follow from the seed: however phones are sliced and time is told. */
+static struct traffic brown_out(const struct run *run)
+{
+	struct traffic traffic;
+	struct sim *sim = begin(run, &traffic);
+	sim_impair(sim, PROXY_PRIMARY,
+		&(struct impairment){.share_ppm = 700000,
+			.loss_ppm = 400000,
+			.delay_us = 150000,
+			.jitter_us = 700000});
+	sim_run(sim, 190 * SIM_SECOND);
+	const struct herd_counters c = sim_counters(sim);
+	assert_true(c.impaired_sent > PHONES / 4 && c.impaired_received > PHONES / 4);
+	assert_true(c.impaired_delayed > PHONES / 4);
+	assert_int_equal(c.impaired_overflow, 0);
+	sim_impair(sim, PROXY_PRIMARY, &(struct impairment){0});
+	sim_run(sim, 300 * SIM_SECOND);
+	end(sim);
+	return traffic;
+}
+
+static void a_brown_out_follows_from_the_seed(void **state)
+{
+	(void)state;
+	const struct run runs[] = {
+		{1, 4096, false}, {1, 4096, false}, {3, 1, false}, {16, 64, true}};
+	const struct traffic first = brown_out(&runs[0]);
+	for (int i = 1; i < 4; i++) {
+		const struct traffic other = brown_out(&runs[i]);
+		assert_int_equal(other.count, first.count);
+		assert_true(other.hash == first.hash);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(silence_is_a_crash),
+		cmocka_unit_test(a_brown_out_follows_from_the_seed),
 	};
 	return cmocka_run_group_tests_name("impairment", tests, NULL, NULL);
 }

@@ -263,7 +263,7 @@ static void a_hook_that_fails_aborts(void **state)
 	world.hooks_fail = true;
 	begin_hook();
 	assert_int_equal(drill.state, DRILL_ABORTED);
-	assert_string_equal(drill.reason, "hook stop: no luck");
+	assert_string_equal(drill.reason, "no luck");
 	assert_string_equal(world.log, "[0 0] ");
 	assert_int_equal(world.hooks_undone, 0);
 	assert_int_equal(world.steps, 0);
@@ -277,12 +277,12 @@ static void an_undo_that_fails_is_not_tried_again(void **state)
 	begin_hook();
 	drill_advance(&drill, 12000000);
 	assert_int_equal(drill.state, DRILL_ABORTED);
-	assert_string_equal(drill.reason, "hook stop: no luck");
+	assert_string_equal(drill.reason, "no luck");
 	assert_int_equal(world.hooks_undone, 1);
 	world = (struct world){.abort_at = UINT32_MAX, .undos_fail = true};
 	begin_hook();
 	drill_abort(&drill, "Ctrl-C", 1);
-	assert_string_equal(drill.reason, "Ctrl-C; hook stop: no luck");
+	assert_string_equal(drill.reason, "Ctrl-C; no luck");
 	assert_int_equal(world.hooks_undone, 1);
 }
 
@@ -296,7 +296,7 @@ static void without_hooks_there_is_no_outage_by_one(void **state)
 	drill_begin(&drill, &plan, &bare, 0);
 	drill_advance(&drill, 0);
 	assert_int_equal(drill.state, DRILL_ABORTED);
-	assert_string_equal(drill.reason, "hook stop: there are none here");
+	assert_string_equal(drill.reason, "there is no hook stop");
 	assert_restored();
 }
 

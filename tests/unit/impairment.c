@@ -274,21 +274,20 @@ static void what_finds_no_room_is_lost(void **state)
 	(void)state;
 	static char padding[3000];
 	struct yard yard;
-	defaults(&yard, 200);
-	yard.config.ramp_per_s = 0;
+	defaults(&yard, PHONES_MAX);
 	open_yard(&yard);
 	settle(&yard);
 	const struct herd_counters *c = herd_counters(yard.herd);
 	impair(&yard, PROXY_PRIMARY, (struct impairment){.share_ppm = ALL, .delay_us = 1000000});
 	snprintf(padding, sizeof(padding), "X: %02000d\r\n", 0);
-	for (uint32_t i = 0; i < 200; i++) {
+	for (uint32_t i = 0; i < PHONES_MAX; i++) {
 		const struct sent sent = yard.sent[i];
 		answer(&yard, &sent, 200, padding);
 	}
 	assert_true(c->impaired_overflow > 0);
-	assert_int_equal(c->impaired_delayed + c->impaired_overflow, 200);
+	assert_int_equal(c->impaired_delayed + c->impaired_overflow, PHONES_MAX);
 	/* Of 2,000 bytes and a little more each takes five pieces of 512. */
-	assert_int_equal(c->impaired_delayed, HERD_HELD_BYTES_MIN / (5 * 512));
+	assert_int_equal(c->impaired_delayed, (uint64_t)HERD_HELD_BYTES * PHONES_MAX / (5 * 512));
 	stall_to_ms(&yard, 1000);
 	assert_int_equal(registered_at(&yard, PROXY_PRIMARY), c->impaired_delayed);
 	/* There is room again. */

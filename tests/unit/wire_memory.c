@@ -77,6 +77,98 @@ static void two_workers_ipv6(void)
 	crash_and_return(2, ADDRESS_IPV6);
 }
 
+/* Steps never go back, and the newest says no more than what is counted by now. */
+static void check_series(struct stage *stage, uint64_t *checked)
+{
+	static struct proxy_counters last[PROXIES];
+	const struct wire_snapshot *snapshot = &stage->snapshot;
+	const struct series *series = &snapshot->series;
+	stage_check(series->steps >= *checked, "steps went away");
+	stage_check(series->steps * SERIES_STEP_US <= snapshot->now_us, "a step ended too early");
+	for (; *checked < series->steps; ++*checked) {
+		if (*checked < series_oldest(series))
+			continue;
+		const struct proxy_counters *at = series->at[*checked % SERIES_STEPS];
+		for (unsigned i = 0; i < PROXIES * proxy_counters_count; i++)
+			stage_check(((const uint64_t *)at)[i] >= ((const uint64_t *)last)[i],
+				"a step counts backwards");
+		memcpy(last, at, sizeof(last));
+	}
+	for (unsigned i = 0; i < PROXIES * proxy_counters_count; i++)
+		stage_check(((const uint64_t *)last)[i] <= ((const uint64_t *)snapshot->proxy)[i],
+			"a step counts what has not been");
+}
+
+static void watch_until_registered(struct stage *stage, enum proxy proxy, uint64_t *checked)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+	const time_t end = time(NULL) + STAGE_PATIENCE_S;
+	do {
+		nanosleep(&pause, NULL);
+		wire_snapshot(stage->wire, &stage->snapshot);
+		check_series(stage, checked);
+		if (stage->snapshot.population.phones[PHONE_REGISTERED][proxy] == STAGE_PHONES)
+			return;
+	} while (time(NULL) < end);
+	stage_check(false, "phones did not get there");
+}
+
+/* After all has been stopped: the last step comes to be what was counted in all. */
+static void watch_until_told(struct stage *stage, uint64_t *checked)
+{
+	const struct series *series = &stage->snapshot.series;
+	const time_t end = time(NULL) + STAGE_PATIENCE_S;
+	do {
+		wire_snapshot(stage->wire, &stage->snapshot);
+		check_series(stage, checked);
+		if (!memcmp(series->at[(series->steps - 1) % SERIES_STEPS], stage->snapshot.proxy,
+			    sizeof(stage->snapshot.proxy)))
+			return;
+	} while (time(NULL) < end);
+	stage_check(false, "the series never tells of the end");
+}
+
+/* An outage of our own making moves the phones of all workers, and the series of all tells of it. */
+static void impaired_by_ourselves(void)
+{
+	static struct stage stage;
+	struct herd_command command = {.kind = HERD_IMPAIR, .proxy = PROXY_PRIMARY};
+	uint64_t checked = 0;
+	stage_set_up(&stage, 2, ADDRESS_IPV4);
+	stage_start(&stage);
+	watch_until_registered(&stage, PROXY_PRIMARY, &checked);
+	command.impairment = (struct impairment){
+		.share_ppm = IMPAIRMENT_ALL_PPM, .loss_ppm = IMPAIRMENT_ALL_PPM};
+	wire_command(stage.wire, &command);
+	watch_until_registered(&stage, PROXY_REDUNDANT, &checked);
+	command.impairment = (struct impairment){
+		.share_ppm = IMPAIRMENT_ALL_PPM, .delay_us = 1000, .jitter_us = 30000};
+	wire_command(stage.wire, &command);
+	watch_until_registered(&stage, PROXY_PRIMARY, &checked);
+	wire_command(stage.wire, &(const struct herd_command){.kind = HERD_STOP});
+	stage_wait_quiet(&stage);
+	watch_until_told(&stage, &checked);
+	const struct herd_counters *herd = &stage.snapshot.herd;
+	struct proxy_counters sum = stage.snapshot.proxy[PROXY_PRIMARY];
+	stage_check(sum.accepted_initial >= STAGE_PHONES, "initial registrations");
+	stage_check(sum.accepted_failback >= STAGE_PHONES, "registrations failing back");
+	counters_add(&sum, &stage.snapshot.proxy[PROXY_REDUNDANT], proxy_counters_count);
+	stage_check(sum.accepted_initial + sum.accepted_refresh + sum.accepted_failover +
+				    sum.accepted_failback ==
+			    herd->register_ok,
+		"registrations of any kind");
+	stage_check(sum.options_answered == herd->options_answered, "keep-alives answered");
+	stage_check(sum.options_timeout == herd->options_silent, "keep-alives never answered");
+	stage_check(sum.register_timeout == herd->register_silent, "REGISTERs never answered");
+	stage_check(sum.challenged == herd->register_challenged, "challenges");
+	stage_check(sum.rrd_us == stage.snapshot.histograms.registration_us.sum, "delays");
+	stage_check(herd->impaired_sent >= STAGE_PHONES, "nothing was lost");
+	stage_check(herd->impaired_delayed >= STAGE_PHONES, "nothing was held back");
+	check_wire(&stage.snapshot);
+	wire_close(stage.wire);
+	identity_free(stage.identities);
+}
+
 /* The primary moves to another address while phones use it: its new MAC is asked for, its new
  * address used. An address of the other family is refused and changes nothing. */
 static void proxy_moves(void)
@@ -273,6 +365,12 @@ static void crash_and_return_over_ipv6(void **state)
 	stage_in_child(two_workers_ipv6);
 }
 
+static void an_outage_of_our_own_with_two_workers(void **state)
+{
+	(void)state;
+	stage_in_child(impaired_by_ourselves);
+}
+
 static void a_proxy_moves(void **state)
 {
 	(void)state;
@@ -361,6 +459,7 @@ int main(void)
 		cmocka_unit_test(crash_and_return_with_one_worker),
 		cmocka_unit_test(crash_and_return_with_two_workers),
 		cmocka_unit_test(crash_and_return_over_ipv6),
+		cmocka_unit_test(an_outage_of_our_own_with_two_workers),
 		cmocka_unit_test(a_proxy_moves),
 		cmocka_unit_test(one_phone_is_captured),
 		cmocka_unit_test(a_shard_is_elsewhere),
