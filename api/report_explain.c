@@ -151,7 +151,7 @@ static void follow(struct facts *f, const struct rates *rates, size_t from, size
 		if (waiting >= fmax(20, accepted / 2) || refused > offered * 0.05)
 			loaded[count++] = accepted;
 	}
-	f->plateau = flat_at(loaded, count);
+	f->plateau = flat_at(loaded, count) * 1000 / ((double)second * rates->step_ms);
 }
 
 static enum proxy busier(const struct rates *rates, size_t from, size_t until)

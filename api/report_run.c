@@ -224,6 +224,8 @@ void report_herd(struct page *page, const struct drill_view *view)
 		.x_high = lasted_ms / unit.ms};
 	if (isnan(begin_s) || isnan(lasted_ms))
 		return;
+	const double first = report_number(json_array_get(timeline, 0), "at_s") - begin_s;
+	chart.x_low = fmin(0, fmax(chart.x_low, first * 1000 / unit.ms));
 	read_line(
 		&page->points[0], timeline, "registered_primary", begin_s, &chart, unit.ms / 1000);
 	read_line(&page->points[1], timeline, "registered_redundant", begin_s, &chart,
@@ -292,7 +294,7 @@ static void draw_histogram(struct page *page, const json_t *histogram, const cha
 		.unit = "share of all",
 		.x_label = "milliseconds, logarithmic",
 		.x_log = true,
-		.x_low = fmax(least, 10) / 1000 * 0.8,
+		.x_low = fmax(least, 1) / 1000 * 0.8,
 		.x_high = fmax(most, 1000) / 1000 * 1.25,
 		.format = CHART_SHARE};
 	if (isnan(least) || isnan(most))
@@ -497,27 +499,26 @@ static bool ends_with(const char *text, const char *end)
 /* A field of a request, as the command line takes it. */
 static void say_field(struct page *page, const char *key, const json_t *value)
 {
-	const int name = (int)(strcspn(key, "") - (ends_with(key, "_ms") || ends_with(key, "_us")
-								  ? 3
-							  : ends_with(key, "_ppm") ? 4
-										   : 0));
+	static const char *const units[] = {"_ms", "_s"};
 	const double number = json_number_value(value);
+	const bool share = strcmp(key, "share") == 0 || strcmp(key, "loss") == 0;
 	if (strcmp(key, "do") == 0 || strcmp(key, "wait_ms") == 0)
 		return;
-	if (json_is_string(value))
+	if (json_is_string(value)) {
 		say(page, " %s=%s", key, json_string_value(value));
-	else if (!json_is_number(value))
 		return;
-	else if (ends_with(key, "_ms") && fmod(number, 1000) == 0)
-		say(page, " %.*s=%.0fs", name, key, number / 1000);
-	else if (ends_with(key, "_ms"))
-		say(page, " %.*s=%.0fms", name, key, number);
-	else if (ends_with(key, "_us"))
-		say(page, " %.*s=%gms", name, key, number / 1000);
-	else if (ends_with(key, "_ppm"))
-		say(page, " %.*s=%g%%", name, key, number / 10000);
-	else
-		say(page, " %s=%g", key, number);
+	}
+	if (!json_is_number(value) || (share && number == 1))
+		return;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!ends_with(key, units[i]))
+			continue;
+		const bool whole = i == 0 && fmod(number, 1000) == 0;
+		say(page, " %.*s=%g%s", (int)(strlen(key) - strlen(units[i])), key,
+			whole ? number / 1000 : number, whole ? "s" : units[i] + 1);
+		return;
+	}
+	say(page, " %s=%g%s", key, share ? 100 * number : number, share ? "%" : "");
 }
 
 static void say_drill(struct page *page, const json_t *drill)

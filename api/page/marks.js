@@ -53,19 +53,19 @@ export class Marks {
 			.map((mark, i) => ({ ...mark, kind: kindOf(mark), number: i + 1 }));
 	}
 
-	// What was begun and not given back, the newest last.
+	// What was begun and not given back, by its times. Of two things that are wrong with a proxy the older one
+	// is given back first, as drills do.
 	inForce() {
-		const open = new Map(); // drill and proxy: mark
+		let open = [];
 		for (const mark of this.list) {
-			const key = `${mark.drill} ${mark.proxy}`;
-			if (mark.phase === 'step' && !mark.restores) {
-				open.delete(key);
-				open.set(key, mark);
-			} else if (mark.phase === 'step') open.delete(key);
-			else if (mark.phase !== 'began')
-				for (const other of [...open.keys()]) if (other.startsWith(`${mark.drill} `)) open.delete(other);
+			const { drill, phase, proxy, restores } = mark;
+			if (phase === 'step' && !restores) open.push(mark);
+			else if (phase === 'step') {
+				const first = open.findIndex((m) => m.drill === drill && m.proxy === proxy);
+				if (first >= 0) open.splice(first, 1);
+			} else if (phase !== 'began') open = open.filter((m) => m.drill !== drill);
 		}
-		return [...open.values()];
+		return open;
 	}
 
 	// When a proxy went and came, for waves.

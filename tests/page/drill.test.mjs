@@ -56,6 +56,8 @@ test('what is in force is what was begun and not given back', () => {
 	assert.deepEqual(open(out, step(1, 20, 'redundant', false), step(1, 30, 'primary', true)), ['redundant gone']);
 	assert.deepEqual(open(out, told(1, 'aborted', 20)), []);
 	assert.deepEqual(open(out, told(1, 'ended', 20)), []);
+	// Drained, then silent, then drained no longer: still silent.
+	assert.deepEqual(open(step(1, 10, 'primary', false, 'drains'), out, step(1, 10, 'primary', true)), ['primary gone']);
 	// The end of one drill, or of a fault of the schedule, is not that of another.
 	assert.deepEqual(open(step(12, 10, 'primary', false), told(1, 'ended', 20)), ['primary gone']);
 	assert.deepEqual(open(out, faultOf({ text: 'the primary proxy serves again', unix_ms: 20000 })), ['primary gone']);
