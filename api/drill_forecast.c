@@ -46,12 +46,12 @@ static struct peak power_peak(const struct drill_plan *plan, const struct drill_
 static struct peak peak_of(const struct drill_plan *plan, const struct drill_wave *wave,
 	const struct drill_fleet *fleet, const struct drill_times *times)
 {
-	struct peak peak = {.second = 1, .tenth = 1};
+	struct peak peak = bound(fleet);
 	struct prediction prediction;
 	if (wave->kind == WAVE_POWER)
 		return power_peak(plan, wave);
 	if (wave->kind == WAVE_WATCH || (wave->kind != WAVE_FAIL_OVER && wave->silent_ms == 0))
-		return bound(fleet);
+		return peak;
 	if (predict_wave(&prediction, wave, fleet) == 0 && prediction.known) {
 		const double denser = prediction.even ? 1 : density(wave, fleet, times);
 		peak.second = fmin(prediction.peak_second * denser, 1);

@@ -153,6 +153,7 @@ static void rescued_are_all_before_the_other_returns(void **state)
 	assert_string_equal(waves(), "outage watch ** 0.0-209.6, rescue rescue *p 209.6-272.4, "
 				     "return watch pp 272.4-343.4");
 	assert_made("both proxy=redundant");
+	assert_string_equal(plan.title, "both, the redundant returns first");
 	assert_string_equal(waves(), "outage watch ** 0.0-209.6, rescue rescue *r 209.6-392.4, "
 				     "fail-back back rp 392.4-439.7");
 }
