@@ -299,6 +299,12 @@ static void the_forecast_is_phone_mds(void **state)
 	assert_made("crash");
 	assert_false(plan.forecast.known);
 	assert_in_range(plan.forecast.register_per_s, 1700, 1780);
+	/* A fifth is lost each way, 36 % of the answers, then of those of the next: 1 + 0.36 + ... */
+	assert_made("brown-out loss=20%");
+	assert_float_equal(plan.forecast.options_datagrams_per_s, 10000 / 60.0 / (1 - 0.36), 0.1);
+	/* Timer E has sent it again after 0.5 and 1.5 s when the answer comes. */
+	assert_made("brown-out delay=2s");
+	assert_float_equal(plan.forecast.options_datagrams_per_s, 3 * 10000 / 60.0, 1e-6);
 	assert_made("half-dead method=register hold=1m");
 	assert_float_equal(plan.forecast.options_datagrams_per_s, 10000 / 60.0, 1e-6);
 }
