@@ -153,6 +153,7 @@ static void rescued_are_all_before_the_other_returns(void **state)
 	assert_string_equal(waves(), "outage watch ** 0.0-209.6, rescue rescue *p 209.6-272.4, "
 				     "return watch pp 272.4-343.4");
 	assert_made("both proxy=redundant");
+	assert_string_equal(plan.title, "both, the redundant returns first");
 	assert_string_equal(waves(), "outage watch ** 0.0-209.6, rescue rescue *r 209.6-392.4, "
 				     "fail-back back rp 392.4-439.7");
 }
@@ -298,6 +299,12 @@ static void the_forecast_is_phone_mds(void **state)
 	assert_made("crash");
 	assert_false(plan.forecast.known);
 	assert_in_range(plan.forecast.register_per_s, 1700, 1780);
+	/* A fifth is lost each way, 36 % of the answers, then of those of the next: 1 + 0.36 + ... */
+	assert_made("brown-out loss=20%");
+	assert_float_equal(plan.forecast.options_datagrams_per_s, 10000 / 60.0 / (1 - 0.36), 0.1);
+	/* Timer E has sent it again after 0.5 and 1.5 s when the answer comes. */
+	assert_made("brown-out delay=2s");
+	assert_float_equal(plan.forecast.options_datagrams_per_s, 3 * 10000 / 60.0, 1e-6);
 	assert_made("half-dead method=register hold=1m");
 	assert_float_equal(plan.forecast.options_datagrams_per_s, 10000 / 60.0, 1e-6);
 }
