@@ -458,7 +458,7 @@ static void plan_rolling(struct pen *pen)
 	const struct drill_request *r = pen->request;
 	const enum proxy first = (enum proxy)r->proxy;
 	const bool back = drill_fails_back(pen->fleet, first);
-	roll(pen, first, drill_margin_ms(back ? pen->times->back_ms : pen->times->period_ms));
+	roll(pen, first, drill_margin_ms(back ? pen->times->soon_ms : pen->times->period_ms));
 	roll(pen, drill_other(first), r->settle_ms);
 }
 
