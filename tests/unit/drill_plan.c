@@ -473,7 +473,7 @@ static void every_plan_is_whole(void **state)
 	unsigned made = 0, kinds = 0;
 	print_message("seed %llu\n", (unsigned long long)seed);
 	random_state = seed;
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 1200; i++) {
 		struct drill_request requests[4];
 		const uint32_t count = below(4) == 0 ? 1 + below(4) : 1;
 		draw_fleet();
@@ -492,7 +492,7 @@ static void every_plan_is_whole(void **state)
 		assert_true(plan.forecast.register_per_s <= fleet.phones);
 		assert_true(plan.forecast.register_per_100ms <= plan.forecast.register_per_s);
 	}
-	assert_true(made > 500);
+	assert_true(made > 200);
 	assert_int_equal(kinds, (1u << DRILL_KINDS) - 1);
 }
 
