@@ -169,10 +169,12 @@ static void a_drain_is_the_registrars_or_a_hooks(void **state)
 	assert_false(plan.step[1].faults.draining);
 	herd.keepalive_code[0] = 503;
 	herd.keepalive_codes = 1;
+	assert_made("drain settle=1m");
+	assert_string_equal(waves(), "drain over pr 0.0-82.0, drained back rp 82.0-142.0");
 	fleet.registrars = false;
 	assert_made("drain hook=firewall settle=1m");
 	assert_string_equal(steps(), "hook @0.0 p, undo- @82.0 p, end @142.0 p");
-	assert_string_equal(waves(), "drain over pr 0.0-82.0, drained back rp 82.0-142.0");
+	assert_string_equal(waves(), "drain watch pp 0.0-82.0, drained back rp 82.0-142.0");
 	assert_int_equal(plan.wave[1].silent_ms, 0);
 	assert_string_equal(plan.step[0].hook, "firewall");
 	assert_string_equal(plan.step[1].hook, "firewall");
