@@ -83,7 +83,7 @@ static bool unknown(const struct ask_field *fields, const char *where, const cha
 	char known[NAMES_MAX] = "nothing";
 	const size_t length = strlen(name);
 	const bool tellable = length > 0 && length <= 40 && strspn(name, plain) == length;
-	if (fields != NULL)
+	if (fields != NULL && fields[0].name != NULL)
 		list_fields(fields, known);
 	return problem_set(problem, PROBLEM_BAD_REQUEST, "%s%s%s is unknown: this %s takes %s",
 		tellable ? "'" : "", tellable ? name : "a name", tellable ? "'" : "", where, known);

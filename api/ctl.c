@@ -18,35 +18,26 @@
 #define PAGE_MOST 1000
 #define RAMP_MOST 10000000
 
-struct ctl {
-	const struct options *options;
-	struct client *client;
-	const char *const *word; /* behind the command's */
-	size_t words;
-	uint32_t phone;
-};
-
-struct verb {
+struct ctl_verb {
 	const char *name;
 	const char *path;   /* with %u for the phone */
 	const char *body;   /* of a change; NULL: it reads */
 	size_t least, most; /* words behind it, the phone not counted */
 	bool phone;         /* the first word is a phone */
-	int (*run)(struct ctl *ctl, const struct verb *verb);
+	int (*run)(struct ctl *ctl, const struct ctl_verb *verb);
 	void (*print)(const json_t *value); /* NULL: the tree */
 };
 
 /* --- Asking --- */
 
-static const char *method_of(const struct verb *verb)
+static const char *method_of(const struct ctl_verb *verb)
 {
 	if (verb->body == NULL)
 		return "GET";
 	return strcmp(verb->path, "/api/v1/load") == 0 ? "PATCH" : "POST";
 }
 
-/* What the server said, as JSON; NULL after a message with *status set. */
-static json_t *ask(
+json_t *ctl_ask(
 	struct ctl *ctl, const char *method, const char *path, const char *body, int *status)
 {
 	struct client_answer answer;
@@ -66,28 +57,33 @@ static json_t *ask(
 	return value;
 }
 
-static int show(struct ctl *ctl, const struct verb *verb, const char *path, const char *body)
+void ctl_show(const struct ctl *ctl, json_t *value, void (*print)(const json_t *value))
 {
-	int status;
-	json_t *value = ask(ctl, method_of(verb), path, body, &status);
-	if (value == NULL)
-		return status;
 	if (ctl->options->json)
 		ctl_print_json(value, JSON_INDENT(2));
 	else
-		(verb->print != NULL ? verb->print : ctl_print_tree)(value);
+		print(value);
 	json_decref(value);
+}
+
+static int show(struct ctl *ctl, const struct ctl_verb *verb, const char *path, const char *body)
+{
+	int status;
+	json_t *value = ctl_ask(ctl, method_of(verb), path, body, &status);
+	if (value == NULL)
+		return status;
+	ctl_show(ctl, value, verb->print != NULL ? verb->print : ctl_print_tree);
 	return status;
 }
 
-static int run_simple(struct ctl *ctl, const struct verb *verb)
+static int run_simple(struct ctl *ctl, const struct ctl_verb *verb)
 {
 	char path[128];
 	snprintf(path, sizeof(path), verb->path, ctl->phone);
 	return show(ctl, verb, path, verb->body);
 }
 
-static int bad_word(const char *word, const char *remedy)
+int ctl_bad_word(const char *word, const char *remedy)
 {
 	fprintf(stderr, "sipherd: ctl does not know '%s'. %s\n", word, remedy);
 	return EXIT_USAGE;
@@ -95,7 +91,7 @@ static int bad_word(const char *word, const char *remedy)
 
 /* --- Files --- */
 
-static int save(const struct ctl *ctl, const struct client_answer *answer)
+int ctl_save(const struct ctl *ctl, const struct client_answer *answer)
 {
 	FILE *out = stdout;
 	const char *path = ctl->options->output;
@@ -108,7 +104,7 @@ static int save(const struct ctl *ctl, const struct client_answer *answer)
 	return good ? EXIT_DONE : output_failed(path != NULL ? path : "standard output", errno);
 }
 
-static int run_capture(struct ctl *ctl, const struct verb *verb)
+static int run_capture(struct ctl *ctl, const struct ctl_verb *verb)
 {
 	char path[128];
 	struct client_answer answer;
@@ -120,21 +116,22 @@ static int run_capture(struct ctl *ctl, const struct verb *verb)
 	client_ask(ctl->client, "GET", path, NULL, &answer);
 	int status = client_exit(&answer);
 	if (status == EXIT_DONE)
-		status = save(ctl, &answer);
+		status = ctl_save(ctl, &answer);
 	client_answer_free(&answer);
 	return status;
 }
 
 /* Any path. JSON is shown as it is asked for, all else as it is; a terminal gets no control codes. */
-static int run_get(struct ctl *ctl, const struct verb *verb)
+static int run_get(struct ctl *ctl, const struct ctl_verb *verb)
 {
 	struct client_answer answer;
 	const char *path = ctl->word[0];
 	(void)verb;
 	if (path[0] != '/' || path[strcspn(path, " #\\")] != '\0' || strlen(path) > CLIENT_PATH_MAX)
-		return bad_word(path, "A path begins with a slash, such as /api/v1/fleet, and is "
-				      "no longer than 2,000 "
-				      "characters.");
+		return ctl_bad_word(path,
+			"A path begins with a slash, such as /api/v1/fleet, and is "
+			"no longer than 2,000 "
+			"characters.");
 	client_ask(ctl->client, "GET", path, NULL, &answer);
 	int status = client_exit(&answer);
 	json_t *value = status == EXIT_DONE && answer.json && ctl->options->output == NULL
@@ -147,7 +144,7 @@ static int run_get(struct ctl *ctl, const struct verb *verb)
 	else if (status == EXIT_DONE && answer.length > 0) {
 		if (ctl->options->output == NULL && isatty(STDOUT_FILENO))
 			client_clean(answer.text, answer.length, true);
-		status = save(ctl, &answer);
+		status = ctl_save(ctl, &answer);
 	}
 	json_decref(value);
 	client_answer_free(&answer);
@@ -184,7 +181,7 @@ static bool take_filter(struct filter *filter, const char *word)
 /* NULL after a message with *status set. */
 static json_t *ask_page(struct ctl *ctl, const char *path, int *status)
 {
-	json_t *page = ask(ctl, "GET", path, NULL, status);
+	json_t *page = ctl_ask(ctl, "GET", path, NULL, status);
 	if (page == NULL || json_is_array(json_object_get(page, "phones")))
 		return page;
 	fprintf(stderr, "sipherd: %s%s: its answer has no phones\n", client_url(ctl->client), path);
@@ -228,15 +225,15 @@ static json_t *all_pages(struct ctl *ctl, struct filter *filter, int *status)
 	return all;
 }
 
-static int run_phones(struct ctl *ctl, const struct verb *verb)
+static int run_phones(struct ctl *ctl, const struct ctl_verb *verb)
 {
 	struct filter filter = {.limit = 100};
 	int status = EXIT_HOST;
 	(void)verb;
 	for (size_t i = 0; i < ctl->words; i++)
 		if (!take_filter(&filter, ctl->word[i]))
-			return bad_word(ctl->word[i], "Phones are chosen by state=STATE, "
-						      "proxy=PROXY, limit=N, cursor=N.");
+			return ctl_bad_word(ctl->word[i], "Phones are chosen by state=STATE, "
+							  "proxy=PROXY, limit=N, cursor=N.");
 	json_t *all = all_pages(ctl, &filter, &status);
 	if (all == NULL)
 		return status;
@@ -264,14 +261,14 @@ static bool take_load(json_t *load, const char *word)
 	return false;
 }
 
-static int run_set(struct ctl *ctl, const struct verb *verb)
+static int run_set(struct ctl *ctl, const struct ctl_verb *verb)
 {
 	json_t *load = json_object();
 	for (size_t i = 0; i < ctl->words; i++) {
 		if (take_load(load, ctl->word[i]))
 			continue;
 		json_decref(load);
-		return bad_word(ctl->word[i], "What is set is phones=N and ramp=N/s.");
+		return ctl_bad_word(ctl->word[i], "What is set is phones=N and ramp=N/s.");
 	}
 	char *body = json_dumps(load, JSON_COMPACT);
 	int status = show(ctl, verb, verb->path, body);
@@ -336,7 +333,7 @@ static uint64_t clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static int run_events(struct ctl *ctl, const struct verb *verb)
+static int run_events(struct ctl *ctl, const struct ctl_verb *verb)
 {
 	struct following *f = calloc(1, sizeof(*f));
 	if (f == NULL)
@@ -370,7 +367,7 @@ static int run_events(struct ctl *ctl, const struct verb *verb)
 		.name = word, .path = "/api/v1/" word, .run = run_simple \
 	}
 
-static const struct verb verbs[] = {
+static const struct ctl_verb verbs[] = {
 	READ("fleet"),
 	READ("proxies"),
 	READ("generator"),
@@ -400,10 +397,16 @@ static const struct verb verbs[] = {
 	{.name = "resume", .path = "/api/v1/load", .body = "{\"paused\":false}", .run = run_simple},
 	{.name = "set", .path = "/api/v1/load", .body = "", .least = 1, .most = 2, .run = run_set},
 	{.name = "events", .path = "/api/v1/events", .run = run_events},
+	{.name = "drills", .path = "/api/v1/drills", .run = run_simple, .print = ctl_print_drills},
+	{.name = "plan", .least = 1, .most = CTL_WORDS_MAX, .run = ctl_plan},
+	{.name = "drill", .least = 1, .most = CTL_WORDS_MAX, .run = ctl_drill},
+	{.name = "abort", .most = 1, .run = ctl_abort},
+	{.name = "result", .least = 1, .most = 1, .run = ctl_result},
+	{.name = "report", .least = 1, .most = 1, .run = ctl_report},
 	{.name = "get", .least = 1, .most = 1, .run = run_get},
 };
 
-static const struct verb *verb_find(const char *name)
+static const struct ctl_verb *verb_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (strcmp(verbs[i].name, name) == 0)
@@ -411,7 +414,7 @@ static const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-static int take_words(struct ctl *ctl, const struct verb *verb)
+static int take_words(struct ctl *ctl, const struct ctl_verb *verb)
 {
 	const struct option_list *list = &ctl->options->arguments;
 	size_t used = 1;
@@ -428,7 +431,7 @@ static int take_words(struct ctl *ctl, const struct verb *verb)
 	ctl->words = list->count - used;
 	if (ctl->words >= verb->least && ctl->words <= verb->most)
 		return EXIT_DONE;
-	return bad_word(ctl->words > verb->most ? ctl->word[verb->most] : "",
+	return ctl_bad_word(ctl->words > verb->most ? ctl->word[verb->most] : "",
 		"See 'sipherd help ctl' for what goes behind the command.");
 }
 
@@ -436,11 +439,16 @@ int run_ctl(const struct options *options)
 {
 	struct ctl ctl = {.options = options};
 	const char *name = options->arguments.item[0];
-	const struct verb *verb = verb_find(name);
+	const struct ctl_verb *verb = verb_find(name);
 	if (verb == NULL)
-		return bad_word(name, "See 'sipherd help ctl'.");
-	if (options->output != NULL && verb->run != run_capture && verb->run != run_get) {
-		fprintf(stderr, "sipherd: -o goes with ctl pcap and ctl get.\n");
+		return ctl_bad_word(name, "See 'sipherd help ctl'.");
+	if (options->output != NULL && verb->run != run_capture && verb->run != run_get &&
+		verb->run != ctl_report) {
+		fprintf(stderr, "sipherd: -o goes with ctl pcap, ctl report and ctl get.\n");
+		return EXIT_USAGE;
+	}
+	if (options->yes && verb->run != ctl_drill) {
+		fprintf(stderr, "sipherd: --yes goes with ctl drill.\n");
 		return EXIT_USAGE;
 	}
 	int status = take_words(&ctl, verb);

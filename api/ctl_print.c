@@ -22,7 +22,7 @@ static const char *clock_text(json_int_t unix_ms, char out[32])
 	return out;
 }
 
-static void print_clean(const char *text)
+void ctl_print_clean(const char *text)
 {
 	char *copy = strdup(text);
 	if (copy != NULL)
@@ -33,7 +33,7 @@ static void print_clean(const char *text)
 static void print_scalar(const json_t *value)
 {
 	if (json_is_string(value))
-		print_clean(json_string_value(value));
+		ctl_print_clean(json_string_value(value));
 	else if (json_is_integer(value))
 		printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	else if (json_is_real(value))
@@ -48,7 +48,7 @@ static void print_name(const char *name, int indent, bool alone)
 {
 	int length = (int)strlen(name);
 	printf("%*s", indent, "");
-	print_clean(name);
+	ctl_print_clean(name);
 	if (alone)
 		putchar('\n');
 	else
@@ -135,7 +135,7 @@ void ctl_print_json(const json_t *value, size_t flags)
 
 /* --- Phones --- */
 
-static const char *text_of(const json_t *object, const char *name)
+const char *ctl_text(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
 	return text != NULL ? text : "-";
@@ -144,7 +144,7 @@ static const char *text_of(const json_t *object, const char *name)
 static void print_cell(const char *text, int width)
 {
 	int length = (int)strlen(text);
-	print_clean(text);
+	ctl_print_clean(text);
 	printf("%*s", length < width ? width - length + 1 : 1, "");
 }
 
@@ -155,9 +155,9 @@ static void print_row(const json_t *phone)
 	snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT,
 		json_integer_value(json_object_get(phone, "phone")));
 	print_cell(text, 8);
-	print_cell(text_of(phone, "user"), 16);
-	print_cell(text_of(phone, "state"), 12);
-	print_cell(text_of(phone, "proxy"), 10);
+	print_cell(ctl_text(phone, "user"), 16);
+	print_cell(ctl_text(phone, "state"), 12);
+	print_cell(ctl_text(phone, "proxy"), 10);
 	print_cell(json_is_true(json_object_get(phone, "registered")) ? "yes" : "no", 10);
 	snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT,
 		json_integer_value(json_object_get(phone, "misses")));
@@ -167,7 +167,7 @@ static void print_row(const json_t *phone)
 	else
 		snprintf(text, sizeof(text), "-");
 	print_cell(text, 8);
-	print_clean(text_of(phone, "cause"));
+	ctl_print_clean(ctl_text(phone, "cause"));
 	putchar('\n');
 }
 
@@ -188,7 +188,7 @@ void ctl_print_phones(const json_t *page, bool heading)
 
 static void print_side(const json_t *side)
 {
-	print_clean(text_of(side, "proxy"));
+	ctl_print_clean(ctl_text(side, "proxy"));
 	fputs(json_is_true(json_object_get(side, "registered")) ? " registered" : "", stdout);
 }
 
@@ -201,9 +201,9 @@ static void print_transition(const json_t *transition)
 	fputs(" -> ", stdout);
 	print_side(json_object_get(transition, "to"));
 	fputs(", ", stdout);
-	print_clean(text_of(transition, "phase"));
+	ctl_print_clean(ctl_text(transition, "phase"));
 	fputs(": ", stdout);
-	print_clean(text_of(transition, "cause"));
+	ctl_print_clean(ctl_text(transition, "cause"));
 	putchar('\n');
 }
 
@@ -227,12 +227,12 @@ static void print_message(const json_t *message)
 {
 	char clock[32];
 	const json_int_t us = json_integer_value(json_object_get(message, "unix_us"));
-	const bool sent = strcmp(text_of(message, "direction"), "sent") == 0;
+	const bool sent = strcmp(ctl_text(message, "direction"), "sent") == 0;
 	printf("%s%03d  phone %s ", clock_text(us / 1000, clock), (int)(us % 1000),
 		sent ? "---" : "<--");
-	print_clean(text_of(message, "first_line"));
+	ctl_print_clean(ctl_text(message, "first_line"));
 	fputs(sent ? " --> " : " --- ", stdout);
-	print_clean(text_of(message, "proxy"));
+	ctl_print_clean(ctl_text(message, "proxy"));
 	putchar('\n');
 }
 
@@ -261,7 +261,7 @@ static void print_tick(const json_t *data)
 		if (json_integer_value(count) == 0)
 			continue;
 		putchar(' ');
-		print_clean(name);
+		ctl_print_clean(name);
 		putchar(' ');
 		print_scalar(count);
 	}
@@ -277,7 +277,7 @@ static void print_fields(const json_t *data)
 			strcmp(name, "unix_ms") == 0)
 			continue;
 		putchar(' ');
-		print_clean(name);
+		ctl_print_clean(name);
 		putchar(' ');
 		print_scalar(field);
 	}
@@ -298,7 +298,13 @@ void ctl_print_event(const struct sse_event *event, const json_t *data)
 		print_tick(data);
 	} else if (strcmp(event->name, "alert") == 0) {
 		putchar(' ');
-		print_clean(text_of(data, "text"));
+		ctl_print_clean(ctl_text(data, "text"));
+	} else if (strcmp(event->name, "drill") == 0) {
+		printf(" %" JSON_INTEGER_FORMAT " ",
+			json_integer_value(json_object_get(data, "id")));
+		ctl_print_clean(ctl_text(data, "phase"));
+		fputs(": ", stdout);
+		ctl_print_clean(ctl_text(data, "text"));
 	} else if (strcmp(event->name, "transition") == 0) {
 		printf(" phone %" JSON_INTEGER_FORMAT " ",
 			json_integer_value(json_object_get(data, "phone")));
@@ -306,7 +312,7 @@ void ctl_print_event(const struct sse_event *event, const json_t *data)
 		fputs(" -> ", stdout);
 		print_side(json_object_get(data, "to"));
 		fputs(", ", stdout);
-		print_clean(text_of(data, "cause"));
+		ctl_print_clean(ctl_text(data, "cause"));
 	} else {
 		print_fields(data);
 	}

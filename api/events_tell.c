@@ -38,6 +38,19 @@ static void tell_states(struct shape *shape, const struct watch *watch)
 	shape_end(shape);
 }
 
+static void tell_running_drill(struct shape *shape, const struct drills *drills)
+{
+	uint32_t id = 0;
+	const struct drill *drill = drills_current(drills, &id);
+	if (!shape_maybe_begin(shape, "drill", "that runs; null: none does", drill != NULL))
+		return;
+	shape_count(shape, "id", "its number", id);
+	shape_count(shape, "at_ms", "since it began", drills_at_ms(drills));
+	shape_count(
+		shape, "end_ms", "when it will be over", drill != NULL ? drill->plan.end_ms : 0);
+	shape_end(shape);
+}
+
 static void tell_store(struct shape *shape, const struct share *share)
 {
 	const bool redis = share_has_redis(share), connected = redis && share->status.connected;
@@ -63,6 +76,7 @@ void events_tell_tick(struct shape *shape, const void *what)
 	shape_end(shape);
 	shape_switch(shape, "healthy", "the generator is not the limit", !events->limited);
 	tell_store(shape, picture->share);
+	tell_running_drill(shape, picture->drills);
 }
 
 /* NULL: out of memory. */

@@ -249,6 +249,7 @@ void http_start(struct http *http, struct ev_loop *loop, const struct picture *p
 	http->picture = *picture;
 	http->picture.phones = http->phones;
 	http->picture.steer = &http->steer;
+	http->picture.drilling = &http->drilling;
 	http->loop = loop;
 	ev_io_init(&http->readable, on_readable,
 		MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EV_READ);

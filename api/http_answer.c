@@ -33,15 +33,17 @@ static struct MHD_Response *add_headers(
 	return response;
 }
 
+#define DATA_SECURITY "default-src 'none'; frame-ancestors 'none'"
+
 /* Data: not to be kept, and no page. */
 static struct MHD_Response *add_data_headers(struct MHD_Response *response, const char *type)
 {
-	return add_headers(
-		response, type, "default-src 'none'; frame-ancestors 'none'", "no-store");
+	return add_headers(response, type, DATA_SECURITY, "no-store");
 }
 
-/* Takes the bytes. */
-static struct MHD_Response *respond(void *bytes, size_t length, const char *type)
+/* Takes the bytes. security NULL: they are no page. */
+static struct MHD_Response *respond(
+	void *bytes, size_t length, const char *type, const char *security)
 {
 	if (bytes == NULL)
 		return NULL;
@@ -49,12 +51,12 @@ static struct MHD_Response *respond(void *bytes, size_t length, const char *type
 		length, bytes, MHD_RESPMEM_MUST_FREE);
 	if (response == NULL)
 		free(bytes);
-	return add_data_headers(response, type);
+	return add_headers(response, type, security != NULL ? security : DATA_SECURITY, "no-store");
 }
 
 static struct MHD_Response *respond_text(char *text, const char *type)
 {
-	return respond(text, text != NULL ? strlen(text) : 0, type);
+	return respond(text, text != NULL ? strlen(text) : 0, type, NULL);
 }
 
 static enum MHD_Result send_response(struct http *http, struct MHD_Connection *connection,
@@ -130,7 +132,7 @@ static struct MHD_Response *make(struct http *http, const struct route *route, u
 	size_t length = 0;
 	if (route->kind == ROUTE_METRICS) {
 		char *text = metrics_text(&http->picture, &length);
-		return respond(text, length, METRICS_CONTENT_TYPE);
+		return respond(text, length, METRICS_CONTENT_TYPE, NULL);
 	}
 	if (route->kind == ROUTE_MAP)
 		return make_map(http);
@@ -186,7 +188,7 @@ static struct MHD_Response *timeline(struct http *http, const struct route *rout
 	if (kept->response != NULL && kept->key == key)
 		return kept->response;
 	char *text = route_timeline_tail(&http->timeline, &http->picture, seconds, &length);
-	return keep(kept, respond(text, length, JSON), key);
+	return keep(kept, respond(text, length, JSON, NULL), key);
 }
 
 static bool is_ready(struct http *http, struct problem *problem)
@@ -222,7 +224,12 @@ static struct MHD_Response *make_bytes(struct http *http, const struct route *ro
 {
 	size_t length = 0;
 	uint8_t *bytes = route->bytes(&http->picture, &length);
-	struct MHD_Response *response = respond(bytes, length, route->type);
+	return respond(bytes, length, route->type, route->security);
+}
+
+static struct MHD_Response *make_attachment(struct http *http, const struct route *route)
+{
+	struct MHD_Response *response = make_bytes(http, route);
 	if (response != NULL)
 		MHD_add_response_header(
 			response, MHD_HTTP_HEADER_CONTENT_DISPOSITION, "attachment");
@@ -236,12 +243,32 @@ static enum MHD_Result answer_asked(struct http *http, struct MHD_Connection *co
 	if (!route->act(&http->picture, &request->asked, &request->problem))
 		return http_refuse(http, connection, request, path);
 	struct MHD_Response *response = route->kind == ROUTE_BYTES
-						? make_bytes(http, route)
+						? make_attachment(http, route)
 						: respond_text(route_json(route, 0, &http->picture),
 							  JSON);
+	/* Who looks at once sees what he has changed. */
+	http->tick += route->method != ROUTE_GET;
+	const bool dry = route->is_dry != NULL && route->is_dry(&request->asked);
 	if (response != NULL)
 		return send_once(http, connection, request,
-			route->status != 0 ? route->status : MHD_HTTP_OK, response);
+			route->status != 0 && !dry ? route->status : MHD_HTTP_OK, response);
+	problem_set(&request->problem, PROBLEM_OUT_OF_MEMORY, "try again");
+	return http_refuse(http, connection, request, path);
+}
+
+/* Made once, by the first who asks: it may take long. As many are kept as there can be asked for. */
+static enum MHD_Result answer_lasting(struct http *http, struct MHD_Connection *connection,
+	struct http_request *request, const char *path)
+{
+	const struct route *route = request->route;
+	const uint32_t number = request->asked.number;
+	struct http_kept *kept = &http->kept[route - routes][number % DRILLS_KEPT];
+	if (!route->act(&http->picture, &request->asked, &request->problem))
+		return http_refuse(http, connection, request, path);
+	if (kept->response == NULL || kept->key != number)
+		keep(kept, make_bytes(http, route), number);
+	if (kept->response != NULL)
+		return send_response(http, connection, request, MHD_HTTP_OK, kept->response);
 	problem_set(&request->problem, PROBLEM_OUT_OF_MEMORY, "try again");
 	return http_refuse(http, connection, request, path);
 }
@@ -313,6 +340,8 @@ enum MHD_Result http_answer(struct http *http, struct MHD_Connection *connection
 	case ROUTE_ASKED:
 	case ROUTE_BYTES:
 		return answer_asked(http, connection, request, path);
+	case ROUTE_LASTING:
+		return answer_lasting(http, connection, request, path);
 	default:
 		return answer_kept(http, connection, request, path);
 	}

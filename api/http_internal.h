@@ -14,6 +14,7 @@
 #include <microhttpd.h>
 
 #include "audit.h"
+#include "drilling.h"
 #include "guard.h"
 #include "http.h"
 #include "problem.h"
@@ -55,6 +56,7 @@ struct http {
 	struct route_timeline timeline;
 	struct phones *phones;
 	struct steer steer;
+	struct drilling drilling;
 	struct audit audit;
 };
 

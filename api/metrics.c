@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "answers.h"
+#include "drills.h"
 #include "events.h"
 #include "steer.h"
 #include "summary.h"
@@ -490,6 +491,31 @@ static void tell_watchers(struct metrics *m)
 	}
 }
 
+/* The drill that runs is the only one that is named: dashboards mark the time for which it is there. */
+static void tell_drills(struct metrics *m)
+{
+	const struct picture *p = m->picture;
+	uint32_t id;
+	const struct drill *drill = drills_current(p->drills, &id);
+	const struct drills_totals totals = p->drills != NULL ? drills_totals(p->drills)
+							      : (struct drills_totals){0};
+	char name[2 * DRILL_NAME_MAX + 4];
+	family(m, "drill_running", "gauge",
+		"1 while the drill of this name runs; without a name 0: none does.");
+	if (drill != NULL) {
+		escape(drill->plan.name, name, sizeof(name));
+		value(m, 1, "name=\"%s\"", name);
+	} else {
+		value(m, 0, "%s", "");
+	}
+	family(m, "drills_total", "counter", "Drills that are over, by how they ended.");
+	value(m, (double)totals.completed, "outcome=\"completed\"");
+	value(m, (double)totals.aborted, "outcome=\"aborted\"");
+	gauge(m, "drill_phones_out",
+		"Phones that the drill's waves of now are about and that are not back in service.",
+		drill != NULL ? drills_phones_out(p->drills) : 0);
+}
+
 static void tell_load(struct metrics *m, const char *fleet)
 {
 	const struct picture *p = m->picture;
@@ -524,6 +550,7 @@ char *metrics_text(const struct picture *picture, size_t *length)
 	tell_store(&m);
 	tell_http(&m);
 	tell_watchers(&m);
+	tell_drills(&m);
 	tell_load(&m, fleet);
 	const bool good = !ferror(m.out);
 	if (fclose(m.out) == 0 && good)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "drilling.h"
 #include "events.h"
 #include "page.h"
 #include "problem.h"
@@ -66,10 +67,12 @@ static json_t *content(const struct route *route)
 						   : types[route->kind];
 	if (route->parameter != NULL && route->kind == ROUTE_PAGE)
 		type = "*/*";
-	if (route->schema != NULL)
-		return json_pack("{s:{s:o}}", type, "schema", reference(route->schema));
-	return json_pack("{s:{s:{s:s}}}", type, "schema", "type",
-		route->kind == ROUTE_OPENAPI ? "object" : "string");
+	json_t *schema = route->schema != NULL
+				 ? reference(route->schema)
+				 : json_pack("{s:s}", "type",
+					   route->kind == ROUTE_OPENAPI ? "object" : "string");
+	/* Without parameters such as a charset. */
+	return json_pack("{s%:{s:o}}", type, strcspn(type, ";"), "schema", schema);
 }
 
 static json_t *problem_answer(const char *help)
@@ -107,6 +110,10 @@ static json_t *operation(const struct route *route)
 		"summary", route->help, "parameters", parameters(route), "responses", status,
 		"description", route->help, "content", content(route), "default",
 		problem_answer("any error is a problem object"));
+	if (route->is_dry != NULL)
+		json_object_set_new(json_object_get(object, "responses"), "200",
+			json_pack("{s:s, s:o}", "description", "what would be done: nothing was",
+				"content", content(route)));
 	if (route->body != NULL)
 		json_object_set_new(object, "requestBody",
 			json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
@@ -150,6 +157,7 @@ static json_t *schemas(const struct picture *picture)
 		routes[i].describe(&shape, picture, 0);
 		json_object_set_new(object, routes[i].schema, shape_close(&shape));
 	}
+	json_object_set_new(object, "DrillResult", drilling_result_schema());
 	events_schemas(object, picture);
 	return object;
 }

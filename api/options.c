@@ -203,6 +203,8 @@ const struct option_row options_rows[] = {
 		"when that is this user's on this host"},
 	{"cacert", "FILE", ON_CLIENT, VALUE_TEXT, FIELD(cacert),
 		"certificates that the server's must be signed by, PEM; the system's without it"},
+	{"yes", NULL, ON(COMMAND_CTL), VALUE_FLAG, FIELD(yes),
+		"begin a drill without asking for the fleet's name"},
 	{"once", NULL, ON(COMMAND_TOP), VALUE_FLAG, FIELD(once),
 		"print one screen without control sequences, as large as COLUMNS and LINES say"},
 	{"screen", "N", ON(COMMAND_TOP), VALUE_COUNT, FIELD(screen),
@@ -261,7 +263,9 @@ const struct command_row options_commands[COMMANDS] = {
 		"read and steer a running sipherd through its HTTP API. Commands: fleet, proxies, "
 		"generator, store, load, ready, phones [state=STATE] [proxy=PROXY] [limit=N] "
 		"[cursor=N], phone N, trace N, pcap N -o FILE, reregister N, unregister N, reboot "
-		"N, power-cut N, pause, resume, set [phones=N] [ramp=N/s], events, get PATH",
+		"N, power-cut N, pause, resume, set [phones=N] [ramp=N/s], events, drills, plan "
+		"DRILL [FIELD=VALUE...] (what it would do), drill DRILL [FIELD=VALUE...] "
+		"[confirm=FLEET], abort [N], result N, report N -o FILE.html, get PATH",
 		1, OPTIONS_LIST_MAX, "a command"},
 	[COMMAND_TOP] = {"top", "",
 		"watch a running sipherd in the terminal, through its HTTP API; ? shows the keys",
@@ -381,7 +385,7 @@ static int environment_list(
 bool options_in_environment(const struct option_row *row)
 {
 	return row->field != FIELD(help) && row->field != FIELD(version) &&
-	       row->field != FIELD(man);
+	       row->field != FIELD(man) && row->field != FIELD(yes);
 }
 
 static int environment_set(struct options *options, const struct option_row *row)

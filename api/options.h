@@ -55,7 +55,7 @@ struct option_list {
 struct options {
 	enum command command;
 	bool help, version, man, verbose, pcap_credentials;
-	bool json, feed, csv, sipp, secrets, keep, prometheus, once;
+	bool json, feed, csv, sipp, secrets, keep, prometheus, once, yes;
 	bool plan, baseline, no_hooks;
 	bool store_from_environment; /* where ps does not show it */
 	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */

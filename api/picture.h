@@ -18,6 +18,7 @@
 #define PICTURE_ANSWERED_S 10
 #define PICTURE_TIMELINE_S 900 /* the newest seconds that the API shows */
 
+struct drilling;
 struct drills;
 struct events;
 struct phones;
@@ -36,6 +37,7 @@ struct picture {
 	struct wire *wire;         /* once it is open */
 	struct phones *phones;     /* of those who serve: single phones, as they are asked for */
 	struct steer *steer;       /* likewise: what operators have changed */
+	struct drilling *drilling; /* likewise: the drill that was asked about last */
 	struct drills *drills;     /* outages of this run; NULL: none can be made */
 	const char *link;          /* in use, in words */
 	uint64_t start_us;         /* of the ramp, on the herd's clock */

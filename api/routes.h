@@ -14,7 +14,7 @@
 #include "picture.h"
 #include "shape.h"
 
-#define ROUTES 22
+#define ROUTES 27
 #define ROUTE_VARIANTS 16 /* at most so many names may stand in a path */
 
 enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PATCH, ROUTE_METHODS };
@@ -28,6 +28,7 @@ enum route_kind {
 	ROUTE_MAP,      /* every phone's state, compressed */
 	ROUTE_ASKED,    /* JSON for this request, by `act` and `describe` */
 	ROUTE_BYTES,    /* a file for this request, by `act` and `bytes` */
+	ROUTE_LASTING,  /* the same, of which the number in the path says all: it never changes */
 	ROUTE_STREAM,   /* server-sent events */
 	ROUTE_PAGE,     /* files of the page: open to all, they hold no data */
 	ROUTE_KINDS
@@ -42,6 +43,7 @@ struct route {
 	uint8_t variants;      /* how many names */
 	uint16_t status;       /* of a good answer; 0: 200 */
 	const char *type;      /* of `bytes` */
+	const char *security;  /* of `bytes` that are a page: its Content-Security-Policy */
 	const char *parameter; /* the braces' word, NULL without */
 	const char *const *names;
 	const struct ask_field *query; /* NULL: none is taken */
@@ -51,6 +53,8 @@ struct route {
 	bool (*act)(
 		const struct picture *picture, const struct asked *asked, struct problem *problem);
 	void (*describe)(struct shape *shape, const struct picture *picture, unsigned which);
+	/* Does this body only ask what would be done? Then a good answer has 200. NULL: none can. */
+	bool (*is_dry)(const struct asked *asked);
 	/* To be freed; NULL: out of memory. */
 	uint8_t *(*bytes)(const struct picture *picture, size_t *length);
 };

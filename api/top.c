@@ -24,6 +24,7 @@ static const struct {
 } pages[TOP_PAGES] = {
 	[PAGE_FLEET] = {"/api/v1/fleet", ON_ALL, 1000},
 	[PAGE_LOAD] = {"/api/v1/load", ON_ALL, 1000},
+	[PAGE_DRILLS] = {"/api/v1/drills", ON_ALL, 1000},
 	[PAGE_TIMELINE] = {"/api/v1/timeline", ON(TOP_OVERVIEW), 10000},
 	[PAGE_PROXIES] = {"/api/v1/proxies", ON(TOP_PROXIES), 1000},
 	[PAGE_GENERATOR] = {"/api/v1/generator", ON(TOP_GENERATOR), 1000},

@@ -34,6 +34,7 @@ enum top_screen {
 enum top_page {
 	PAGE_FLEET,
 	PAGE_LOAD,
+	PAGE_DRILLS,
 	PAGE_TIMELINE,
 	PAGE_PROXIES,
 	PAGE_GENERATOR,

@@ -139,6 +139,9 @@ void top_take_event(void *context, const struct sse_event *event)
 	} else if (strcmp(event->name, "proxy") == 0) {
 		add_line(top, data, "the %.12s proxy %s", top_text(data, "proxy", "-"),
 			top_is(data, "answering") ? "answers" : "does not answer");
+	} else if (strcmp(event->name, "drill") == 0) {
+		add_line(top, data, "drill %.0f: %.120s", top_number(data, "id", 0),
+			top_text(data, "text", ""));
 	} else if (strcmp(event->name, "alert") == 0) {
 		add_line(top, data, "%.120s", top_text(data, "text", ""));
 	} else if (strcmp(event->name, "bye") == 0) {

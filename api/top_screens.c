@@ -9,7 +9,8 @@
 
 #define FIRST_ROW 3 /* below the head */
 #define LABEL 20
-#define SPARK_S 300 /* seconds that a sparkline shows at least */
+#define SPARK_S 300   /* seconds that a sparkline shows at least */
+#define MARKS_MOST 64 /* that a sipherd tells */
 
 const char *const top_histograms[TOP_HISTOGRAMS_SHOWN] = {"options_rtt", "register_rtt",
 	"registration", "lateness", "options_rtt_primary", "options_rtt_redundant",
@@ -79,6 +80,27 @@ static void draw_staleness(struct top *top)
 			(unsigned long long)(age_ms / 1000));
 }
 
+/* The drill that runs: what, how long yet, how many phones are out, how far it is. */
+static void draw_drill(struct top *top)
+{
+	struct canvas *canvas = &top->canvas;
+	const json_t *running = json_object_get(top->page[PAGE_DRILLS], "running");
+	const double end_ms = top_number(running, "end_ms", 0);
+	const double at_ms = fmin(fmax(0, top_number(running, "at_ms", 0)), end_ms);
+	const uint64_t left_s = (uint64_t)fmax(0, end_ms - at_ms + 999) / 1000;
+	char out[32];
+	if (!json_is_object(running))
+		return;
+	int column = canvas_text(canvas, 2, 0, LOOK_MOVING, "drill %.0f: %.40s",
+		top_number(running, "id", 0), top_text(running, "title", "?"));
+	column = canvas_text(canvas, 2, column + 2, LOOK_BOLD, "%s phones out",
+		count_text(top_number(running, "phones_out", 0), out));
+	column = canvas_text(canvas, 2, column + 2, LOOK_PLAIN, "%llu:%02u left",
+		(unsigned long long)left_s / 60, (unsigned)(left_s % 60));
+	canvas_bar(canvas, 2, column + 2, canvas->columns - column - 3, LOOK_MOVING,
+		end_ms > 0 ? at_ms / end_ms : 0);
+}
+
 /* --- Overview --- */
 
 static void draw_states(struct top *top, int row)
@@ -130,6 +152,51 @@ static int make_spark(
 	return step * width;
 }
 
+/* The first of the kept seconds that ends at or behind this moment; as many as there are: none does. */
+static int second_of(const struct top *top, double at_s)
+{
+	int second = 0;
+	while (second < (int)top->seconds && top->second[second].at_s < at_s)
+		second++;
+	return second;
+}
+
+/* v: an outage of a proxy begins; ^: something is restored; |: all else that drills do. */
+static char mark_of(const json_t *mark)
+{
+	if (strcmp(top_text(mark, "phase", ""), "step") != 0)
+		return '|';
+	if (top_is(mark, "restores"))
+		return '^';
+	return json_is_string(json_object_get(mark, "proxy")) ? 'v' : '|';
+}
+
+/* Where drills did something; of one column the outages and their ends win. */
+static void draw_marks(struct top *top, int row, int width, int shown)
+{
+	const int step = shown / width, from = (int)top->seconds - shown;
+	const json_t *mark;
+	size_t index;
+	bool any = false;
+	char line[CANVAS_COLUMNS_MAX + 1] = "";
+	memset(line, ' ', (size_t)width);
+	json_array_foreach (json_object_get(top->page[PAGE_DRILLS], "marks"), index, mark) {
+		const double at_s = top_number(mark, "at_s", -1);
+		const int second = second_of(top, at_s);
+		if (index >= MARKS_MOST)
+			break;
+		if (second == (int)top->seconds || second < from || top->second[0].at_s > at_s + 1)
+			continue;
+		char *at = &line[(second - from) / step];
+		if (mark_of(mark) != '|' || *at == ' ')
+			*at = mark_of(mark);
+		any = true;
+	}
+	if (any)
+		canvas_text(&top->canvas, row, LABEL, LOOK_DIM, "v outage ^ restored");
+	canvas_text(&top->canvas, row, LABEL + 19, LOOK_MOVING, "%s", line);
+}
+
 static void draw_sparks(struct top *top, int row)
 {
 	static const struct {
@@ -162,6 +229,8 @@ static void draw_sparks(struct top *top, int row)
 			values, width, most);
 	}
 	canvas_text(&top->canvas, row - 1, 0, LOOK_DIM, "the last %d:%02d", shown / 60, shown % 60);
+	if (shown > 0)
+		draw_marks(top, row - 1, width, shown);
 }
 
 static void draw_overview(struct top *top)
@@ -419,6 +488,7 @@ void top_draw(struct top *top, int columns, int rows)
 		draw_help(top);
 	else
 		screens[top->screen](top);
+	draw_drill(top);
 	draw_staleness(top);
 	draw_foot(top);
 }

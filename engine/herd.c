@@ -238,13 +238,15 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 		done += herd_advance_muted_jobs(herd, budget - done);
 		return done < budget;
 	}
-	/* Before timers: what comes at the moment of a time-out has come in time. */
+	/* Before timers: what comes at the moment of a time-out has come in time. Besides the budget,
+	 * like what comes from the wire, so that timers are not late for it. */
+	uint32_t held = 0;
 	if (herd->held.next_ms <= herd->now_us / 1000)
-		done += herd_advance_held(herd, budget - done);
+		held = herd_advance_held(herd, budget);
 	done += herd_advance_jobs(herd, budget - done);
 	done += herd_advance_ramp(herd, budget - done);
 	done += advance_wheel(herd, budget - done);
-	return done < budget;
+	return done < budget && held < budget;
 }
 
 bool herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us)

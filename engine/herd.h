@@ -29,7 +29,7 @@
 /* Room for datagrams that impairments hold back: per phone, and of one herd at least and at most. */
 #define HERD_HELD_BYTES 2048u
 #define HERD_HELD_BYTES_MIN (1u << 20)
-#define HERD_HELD_BYTES_MAX (512u << 20)
+#define HERD_HELD_BYTES_MAX (256u << 20)
 
 enum keepalive_first { KEEPALIVE_FIRST_PERIOD, KEEPALIVE_FIRST_IMMEDIATE, KEEPALIVE_FIRST_SPREAD };
 
@@ -215,8 +215,9 @@ void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const vo
 void herd_unreachable(struct herd *herd, uint32_t phone, enum proxy proxy, uint64_t now_us);
 
 /*
- * Time went on: fires at most `budget` timers and starts. Returns true when everything due has been
- * done, false when the budget ran out first.
+ * Time went on: fires at most `budget` timers and starts, and reads at most as many datagrams that an
+ * impairment held back. Returns true when everything due has been done, false when a budget ran out
+ * first.
  */
 bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget);
 

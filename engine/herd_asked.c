@@ -22,40 +22,22 @@ static enum reason reason_of(const struct phone *phone)
 void herd_count_offered(struct herd *herd, const struct phone *phone)
 {
 	struct proxy_counters *asked = &herd->asked[phone_active(phone)];
-	switch (reason_of(phone)) {
-	case REASON_INITIAL:
-		asked->offered_initial++;
-		break;
-	case REASON_REFRESH:
-		asked->offered_refresh++;
-		break;
-	case REASON_FAILOVER:
-		asked->offered_failover++;
-		break;
-	case REASON_FAILBACK:
-		asked->offered_failback++;
-		break;
-	}
+	uint64_t *const offered[] = {[REASON_INITIAL] = &asked->offered_initial,
+		[REASON_REFRESH] = &asked->offered_refresh,
+		[REASON_FAILOVER] = &asked->offered_failover,
+		[REASON_FAILBACK] = &asked->offered_failback};
+	++*offered[reason_of(phone)];
 }
 
 void herd_count_accepted(struct herd *herd, const struct phone *phone, uint32_t rrd_us)
 {
 	struct proxy_counters *asked = &herd->asked[phone_active(phone)];
+	uint64_t *const accepted[] = {[REASON_INITIAL] = &asked->accepted_initial,
+		[REASON_REFRESH] = &asked->accepted_refresh,
+		[REASON_FAILOVER] = &asked->accepted_failover,
+		[REASON_FAILBACK] = &asked->accepted_failback};
+	++*accepted[reason_of(phone)];
 	asked->rrd_us += rrd_us;
-	switch (reason_of(phone)) {
-	case REASON_INITIAL:
-		asked->accepted_initial++;
-		break;
-	case REASON_REFRESH:
-		asked->accepted_refresh++;
-		break;
-	case REASON_FAILOVER:
-		asked->accepted_failover++;
-		break;
-	case REASON_FAILBACK:
-		asked->accepted_failback++;
-		break;
-	}
 }
 
 static uint64_t *rejections(struct proxy_counters *asked, uint16_t status)

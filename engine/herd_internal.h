@@ -3,8 +3,9 @@
  * The inside of a herd, shared by its files: herd.c (life and time), herd_job.c (commands for many
  * phones), herd_shard.c (whose phones they are, and the ramp), herd_step.c (what a redundancy step asks
  * for), herd_outage.c (how long outages take), herd_impair.c (datagrams lost or late on purpose),
- * herd_asked.c (what each proxy is asked, and when), herd_record.c (what the mirror is told), herd_send.c (requests), herd_receive.c (datagrams) and
- * herd_look.c (one phone for people). Nobody else includes this.
+ * herd_asked.c (what each proxy is asked, and when), herd_record.c (what the mirror is told),
+ * herd_send.c (requests), herd_receive.c (datagrams) and herd_look.c (one phone for people). Nobody
+ * else includes this.
  */
 #ifndef SIPHERD_HERD_INTERNAL_H
 #define SIPHERD_HERD_INTERNAL_H
@@ -51,6 +52,7 @@ struct herd {
 	struct herd_output output;
 	uint64_t now_us;
 	uint32_t now_ms;
+	uint64_t step_end_us; /* of the step of the series that is being counted */
 	uint32_t phones;
 	uint64_t stride_inverse; /* 2^40 / stride rounded up: exact for 32-bit indices and stride <=
 				    16 */
@@ -83,7 +85,6 @@ struct herd {
 					     to, and ends before */
 	struct herd_counters counters;
 	struct proxy_counters asked[PROXIES];
-	uint64_t step_end_us; /* of the step of the series that is being counted */
 	struct herd_population population;
 	struct herd_histograms histograms;
 	struct series series;

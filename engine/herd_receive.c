@@ -188,6 +188,7 @@ static void register_challenged(struct herd *herd, const struct response *respon
 	herd->asked[response->proxy].challenged++;
 	if (take_challenge(herd, response, phone->flags & PHONE_UNREGISTER_AUTH, &stale) &&
 		may_try(phone, stale)) {
+		phone->continued = 1;
 		herd_step(herd, response->local, EVENT_CHALLENGED, &occasion);
 		return;
 	}
@@ -226,6 +227,7 @@ static void register_too_brief(struct herd *herd, const struct response *respons
 	}
 	phone->flags |= PHONE_TOO_BRIEF | PHONE_RAISED_EXPIRES;
 	auth->expires_s = floor_s;
+	phone->continued = 1;
 	herd_step(herd, response->local, EVENT_TOO_BRIEF, &occasion);
 }
 

@@ -242,8 +242,6 @@ static void carry_out_switch(struct herd *herd, uint32_t local, enum switch_caus
 static void new_registration(
 	struct phone *phone, enum phone_event event, const struct occasion *occasion)
 {
-	if (event == EVENT_CHALLENGED || event == EVENT_TOO_BRIEF)
-		phone->continued = 1;
 	bool fresh = event == EVENT_BOOT_DUE || event == EVENT_SWITCH_DUE ||
 		     event == EVENT_RETRY_DUE || event == EVENT_REFRESH_DUE;
 	if (!fresh)

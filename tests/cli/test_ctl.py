@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pty
+import re
 import socket
 import stat
 import subprocess
@@ -139,6 +140,103 @@ class Steering(Running):
         self.assertEqual((told["phones"], told["ramp_per_s"]), (40, 500))
         self.json("set", "phones=50")
         self.assertIn("400", self.ctl("set", "phones=51", code=USAGE).stderr)
+
+
+class Drills(Running):
+    def begin(self, *words, **more):
+        """The number of a drill that has begun."""
+        said = self.ctl("drill", *words, **more).stdout
+        return re.search(r"(?m)^drill (\d+) has begun and ends by itself after", said).group(1)
+
+    def running(self):
+        return self.json("drills")["running"]
+
+    def test_what_there_is(self):
+        said = self.ctl("drills").stdout
+        self.assertRegex(said, r"(?m)^no drill runs$")
+        self.assertRegex(said, r"(?m)^brown-out +.*\n +proxy, .*loss, delay, jitter")
+        self.assertEqual(len(self.json("drills")["catalogue"]), 10)
+
+    def test_a_plan_sends_nothing(self):
+        said = self.ctl("plan", "crash", "redundant", "hold=60s").stdout
+        self.assertRegex(said, r"(?m)^crash redundant$")
+        self.assertRegex(said, r"(?m)^ +60\.0 s  the redundant proxy")
+        told = self.json("plan", "crash", "hold=60s", "share=50%")
+        self.assertIsNone(told["id"])
+        self.assertIn(60000, [step["at_ms"] for step in told["steps"]])
+        self.assertIsNone(self.running())
+
+    def test_refusals(self):
+        for words, expected in ((("nothing",), "no such drill"), (("crash", "hold=soon"), "hold"),
+                                (("flap", "hold=1s"), "hold"), (("crash", "speed=1"), "'speed' is unknown")):
+            with self.subTest(words=words):
+                for verb in ("plan", "drill"):
+                    done = self.ctl(verb, *words, code=USAGE)
+                    self.assertIn(expected, done.stderr)
+                    self.assertEqual(done.stdout, "")
+        self.assertIsNone(self.running())
+
+    def test_without_a_terminal_the_name_is_given(self):
+        done = self.ctl("drill", "crash", code=USAGE, stdin=subprocess.DEVNULL)
+        self.assertIn("confirm=NAME", done.stderr)
+        done = self.ctl("drill", "crash", "confirm=other", code=USAGE)
+        self.assertIn("422", done.stderr)
+        self.assertIsNone(self.running())
+
+    def test_begin_and_abort(self):
+        number = self.begin("crash", "primary", "hold=600s", "share=10%", "confirm=herd")
+        self.assertRegex(self.ctl("drills").stdout,
+                         rf"(?m)^drill {number}: crash primary, .* phones out\n  fail-over +\d+ of \d+ phones back")
+        self.assertIn("409", self.ctl("drill", "crash", "--yes", code=USAGE).stderr)
+        self.assertIn("409", self.ctl("result", number, code=USAGE).stderr)
+        self.assertEqual(self.ctl("abort").stdout,
+                         f"drill {number} is aborted, all that it had begun is being restored\n")
+        self.assertIn("no drill runs", self.ctl("abort", code=USAGE).stderr)
+        self.assertIn("409", self.ctl("abort", number, code=USAGE).stderr)
+        self.assertIn("404", self.ctl("abort", "99", code=USAGE).stderr)
+        self.result(number)
+
+    def result(self, number):
+        said = self.ctl("result", number).stdout
+        self.assertRegex(said, r"^crash primary: aborted after [\d.]+ s, 50 phones, ")
+        self.assertRegex(said, r"(?m)^fail-over +\d+ +\d+ ")
+        self.assertEqual(self.json("result", number)["outcome"], "aborted")
+        self.assertRegex(self.ctl("drills").stdout, rf"(?m)^drill {number}: crash primary, aborted after")
+        path = os.path.join(self.folder, "report.html")
+        self.ctl("report", number, "-o", path)
+        with open(path, encoding="utf-8") as file:
+            self.assertTrue(file.read().lower().startswith("<!doctype html>"))
+        self.assertIn("404", self.ctl("report", "99", "-o", path, code=USAGE).stderr)
+
+    def in_a_terminal(self, typed):
+        """ctl drill where somebody sits: what was said until the question, and how it ended."""
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        ask = subprocess.Popen([SIPHERD, "ctl", "drill", "crash", "share=10%", "hold=600s"], text=True,
+                               stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=environment(SIPHERD_URL=self.url))
+        os.write(ours, typed)
+        said = ask.communicate(timeout=60)
+        os.close(theirs)
+        return ask.returncode, *said
+
+    def test_the_name_is_typed(self):
+        for typed in (b"hurd\n", b"\n", b"\x04"):
+            code, said, asked = self.in_a_terminal(typed)
+            self.assertEqual(code, USAGE)
+            self.assertIn("the primary proxy falls silent", said)
+            self.assertIn("Type its name to begin", asked)
+            self.assertIn("nothing was begun", asked)
+        self.assertIsNone(self.running())
+        code, said, _ = self.in_a_terminal(b"herd\n")
+        self.assertEqual(code, DONE)
+        self.assertRegex(said, r"(?m)^drill \d+ has begun")
+        self.ctl("abort")
+
+    def test_a_viewer_may_look_only(self):
+        viewer = {"SIPHERD_TOKEN": self.server.token("viewer")}
+        self.ctl("drills", env=viewer)
+        self.assertIn("403", self.ctl("drill", "crash", "--yes", env=viewer, code=USAGE).stderr)
 
 
 class Tokens(Running):
@@ -358,6 +456,16 @@ class WrongUse(Case):
         (("get", "api"), "slash"),
         (("get", "/a b"), "'/a b'"),
         (("fleet", "-o", "x"), "-o"),
+        (("plan",), "help ctl"),
+        (("plan", "crash", "hold"), "'hold'"),
+        (("plan", "crash", "dry_run=1"), "'dry_run=1'"),
+        (("drill", "crash", "hold=1s", "hold=2s"), "'hold=2s'"),
+        (("drill", "crash", "Hold=1s"), "'Hold=1s'"),
+        (("abort", "first"), "'first'"),
+        (("abort", "1", "2"), "'2'"),
+        (("result", "0"), "'0'"),
+        (("report", "x"), "'x'"),
+        (("plan", "crash", "--yes"), "--yes"),
         (("fleet", "--url", "ftp://127.0.0.1"), "http://"),
         (("fleet", "--url", "http://127.0.0.1:1/x"), "nothing else"),
         (("fleet", "--url", "http://u:p@127.0.0.1"), "nothing else"),

@@ -163,6 +163,34 @@ class Moving(Running):
         eventually(moving, "phones that fail over")
 
 
+class Drill(Running):
+    """One that lasts until it is aborted."""
+
+    def change(self, path, **body):
+        return self.server.change("POST", "/api/v1/drills" + path, body)
+
+    def test_a_line_and_marks(self):
+        top = self.top(columns=120, rows=40)
+        eventually(lambda: self.change("", drill="crash", hold="600s", confirm="herd").code == 202,
+                   "a drill begins")
+        top.shows(r"\ndrill 1: crash primary  50 phones out  1\d:\d\d left ")
+        top.shows(r"the last \d+:\d\d +v outage \^ restored +v")
+        lines = sipherd("top", "--once", env={"SIPHERD_URL": self.url}).stdout.splitlines()
+        self.assertRegex(lines[2], r"^drill 1: crash primary  50 phones out  1\d:\d\d left")
+        self.assertRegex(lines[12], r"^the last \d+:\d\d +v outage \^ restored .*v$")
+        time.sleep(2)  # marks of other columns
+        self.assertEqual(self.change("/1/abort").code, 202)
+        top.shows_not(r"\ndrill 1: crash")
+        top.shows(r"the last \d+:\d\d +v outage \^ restored +v ?\^")
+
+        def told():
+            """Who listens hears of it."""
+            if self.change("", drill="crash", share="1%", hold="600s", confirm="herd").code == 202:
+                self.change(f"/{self.server.ask('/api/v1/drills').json()['running']['id']}/abort")
+            return re.search(r"\d\d:\d\d:\d\d  drill \d+: the primary proxy falls silent", "\n".join(top.lines()))
+        eventually(told, "steps are among what happened")
+
+
 class Interactive(Running):
     def test_screens_and_keys(self):
         top = self.top()
@@ -297,7 +325,9 @@ class Evil(http.server.BaseHTTPRequestHandler):
             "phones": [{"phone": 1, "user": bad, "state": bad}], "verdict": {"reasons": [bad, 7]},
             "proxies": [{"id": bad, "address": bad}, 7], "workers": [7], "cells_us": [[1], 7],
             "seconds": [{"at_s": at, "options_sent": 1.7e308} for at in range(20)],
-            "share": -1.7e308, "at_s": 1.7e308, "phones_driven": -1.7e308})
+            "share": -1.7e308, "at_s": 1.7e308, "phones_driven": -1.7e308,
+            "running": {"id": 1.7e308, "title": bad, "at_ms": 1.7e308, "end_ms": -1.7e308, "phones_out": -5},
+            "marks": [7, {"at_s": 1.7e308}, *({"at_s": at, "phase": bad} for at in range(-9, 99))]})
         code = 404 if self.path == "/api/v1/events" else 200
         self.send_response(code)
         self.send_header("Content-Type", "application/json")

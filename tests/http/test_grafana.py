@@ -166,6 +166,8 @@ class Live(Case):
         there = families(self.server.ask("/metrics").body.decode())
         names = {name for _, expression in expressions()
                  for name in re.findall(r"\bsipherd_\w+", expression)}
+        names |= {name for note in BOARD["annotations"]["list"]
+                  for name in re.findall(r"\bsipherd_\w+", note.get("expr", ""))}
         names |= {name for variable in BOARD["templating"]["list"]
                   for name in re.findall(r"\bsipherd_\w+", variable["query"]["query"])}
         if self.more["store"] == "none":
