@@ -68,10 +68,15 @@ static void note_step(struct drills *drills, uint64_t now_us, enum drill_act act
 }
 
 /* Before its time: the plan has no step for it. */
+static bool is_aborting(const struct drills *drills)
+{
+	return drills->drill.state == DRILL_ABORTED;
+}
+
 static void note_restored(struct drills *drills, enum drill_act act, enum proxy proxy)
 {
 	char text[DRILL_TEXT_MAX];
-	if (!drills->aborting)
+	if (!is_aborting(drills))
 		return;
 	snprintf(text, sizeof(text), "the %s proxy serves again: the drill was aborted",
 		proxy_name(proxy));
@@ -102,7 +107,8 @@ static void on_command(void *context, const struct herd_command *command)
 
 static int on_hook(void *context, const char *name, bool undo, char reason[DRILL_REASON_MAX])
 {
-	const struct drills *drills = context;
+	struct drills *drills = context;
+	char text[DRILL_TEXT_MAX];
 	const uint64_t now_us = wire_now_us(drills->picture.wire);
 	if (drills->hooks == NULL)
 		return drills_refuse(-ENOENT, reason, "there is no hook %s", name);
@@ -111,6 +117,10 @@ static int on_hook(void *context, const char *name, bool undo, char reason[DRILL
 	if (status != 0)
 		drills_refuse(status, reason, "hook %s cannot be %s: %s", name,
 			undo ? "undone" : "run", strerror(-status));
+	if (status == 0 && undo && is_aborting(drills)) {
+		snprintf(text, sizeof(text), "hook %s is undone: the drill was aborted", name);
+		note_step(drills, now_us, DRILL_ACT_UNDO, PROXIES, true, text);
+	}
 	return status;
 }
 
@@ -212,7 +222,7 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	*id = ++drills->id;
 	drills->totals.begun++;
 	drills->busy = true;
-	drills->over = drills->aborting = drills->unmeasured = false;
+	drills->over = drills->unmeasured = false;
 	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, PROXIES, false);
 	drill_begin(&drills->drill, &drills->plan, &actuator, drills->begin_us);
 	drill_advance(&drills->drill, drills->begin_us);
@@ -246,17 +256,18 @@ static void end_measuring(struct drills *drills)
 static void warn_of_hooks(struct drills *drills)
 {
 	char text[DRILL_TEXT_MAX];
-	for (uint32_t i = 0; drills->hooks != NULL && i < drills->plan.steps; i++) {
-		const struct drill_step *step = &drills->plan.step[i];
-		const struct hook_status *hook = step->act == DRILL_ACT_HOOK
-							 ? hooks_status(drills->hooks, step->hook)
-							 : NULL;
-		if (hook == NULL || hook->undo_code == 0)
+	for (uint32_t i = 0; i < drills->picture.fleet->hooks; i++) {
+		const struct hook_status *hook = drills_hook(drills, i);
+		const char *name = drills->picture.fleet->hook[i].name;
+		if (hook == NULL || (hook->undo_code == 0 && hook->state != HOOK_UNDOING))
 			continue;
-		snprintf(text, sizeof(text),
-			"the undo of hook %s failed with exit code %d: mend it by "
-			"hand",
-			step->hook, hook->undo_code);
+		if (hook->state == HOOK_UNDOING)
+			snprintf(text, sizeof(text),
+				"the undo of hook %s has not come to its end: look after it", name);
+		else
+			snprintf(text, sizeof(text),
+				"the undo of hook %s failed with exit code %d: mend it by hand",
+				name, hook->undo_code);
 		note_step(drills, drills->end_us, DRILL_ACT_UNDO, PROXIES, false, text);
 	}
 }
@@ -287,7 +298,6 @@ static void follow_end(struct drills *drills)
 
 static void abort_drill(struct drills *drills, const char *reason)
 {
-	drills->aborting = true;
 	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
 }
 
@@ -372,6 +382,9 @@ void drills_end(struct drills *drills)
 		return;
 	if (drills->busy) {
 		drills_abort(drills, drills->id, "the run is over");
+		/* There are no more ticks in which hooks could tell how they end. */
+		if (drills->busy && drills->hooks != NULL)
+			hooks_finish(drills->hooks);
 		if (drills->busy)
 			end_drill(drills);
 	}
