@@ -124,11 +124,16 @@ static int on_hook(void *context, const char *name, bool undo, char reason[DRILL
 	return status;
 }
 
+/* Of many phones, measuring the wave before and looking at all of them takes tenths of a second, in which
+ * nothing has begun yet: what happens is timed when it does. */
 static void on_wave_begin(void *context, uint32_t wave, uint64_t now_us)
 {
 	struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	if (waves_begin(drills->waves, wave, &totals, now_us) != 0)
+	(void)now_us;
+	if (waves_begin(drills->waves, wave, &totals, wire_now_us(drills->picture.wire)) == 0)
+		waves_began(drills->waves, wave, wire_now_us(drills->picture.wire));
+	else
 		drills->unmeasured = true;
 }
 
@@ -136,7 +141,8 @@ static void on_wave_end(void *context, uint32_t wave, uint64_t now_us)
 {
 	const struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	waves_end(drills->waves, wave, &totals, now_us);
+	(void)now_us;
+	waves_end(drills->waves, wave, &totals, wire_now_us(drills->picture.wire));
 }
 
 static void on_step(void *context, uint32_t index, uint64_t now_us)
@@ -144,8 +150,9 @@ static void on_step(void *context, uint32_t index, uint64_t now_us)
 	struct drills *drills = context;
 	const struct drill_step *step = &drills->plan.step[index];
 	const bool proxy = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
-	note_step(drills, now_us, (enum drill_act)step->act, proxy ? step->proxy : PROXIES,
-		step->restores, step->text);
+	(void)now_us;
+	note_step(drills, wire_now_us(drills->picture.wire), (enum drill_act)step->act,
+		proxy ? step->proxy : PROXIES, step->restores, step->text);
 }
 
 static struct drill_actuator actuator_of(struct drills *drills)
