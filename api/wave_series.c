@@ -11,6 +11,7 @@ int wave_series_open(struct waves *waves)
 	struct wave_series *series = &waves->series;
 	const uint32_t period_us_max = 1000 * waves->fleet->herd->keepalive_period_ms;
 	series->joined = 1;
+	series->open_step = waves->open_us / SERIES_STEP_US;
 	series->period_steps = (period_us_max + SERIES_STEP_US - 1) / SERIES_STEP_US;
 	series->row = calloc(ROWS_MAX, sizeof(series->row[0]));
 	series->keepalives = calloc(series->period_steps + 1ull, sizeof(series->keepalives[0]));
@@ -67,7 +68,10 @@ static void append(struct wave_series *series, const struct proxy_counters grown
 	series->rows = row + 1;
 	for (int p = 0; p < PROXIES; p++) {
 		counters_add(series->row[row].count[p], &grown[p], proxy_counters_count);
-		follow_peaks(&series->peaks[p], &grown[p], before);
+		/* What was there before it, a ramp's end perhaps, is none of the drill's doing. */
+		if (series->next >= series->open_step)
+			follow_peaks(
+				&series->peaks[p], &grown[p], series->next - series->open_step);
 	}
 	if (series->period_steps > 0)
 		series->keepalives[before % series->period_steps] = keepalives < UINT32_MAX
