@@ -19,7 +19,8 @@ redundancy: { switch_delay: 0s }
 hooks: { stop-primary: { run: [/bin/true, very-secret-word], undo: [/bin/true] } }
 drills: { friday: [ { do: crash, proxy: primary, hold: 2s, settle: 3s }, { wait: 1s }, { do: power-cut, settle: 3s } ] }
 """
-SECURITY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+SECURITY = ("default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+            "form-action 'none'; frame-ancestors 'none'")
 
 
 class DrillCase(Case):
