@@ -28,6 +28,7 @@ export class DrillConsole {
 		this.running = null; // of GET drills, and at: when it was said, performance.now()
 		this.step = ''; // its newest step, in words
 		this.planned = null; // the body of the request that is shown as a plan
+		this.waves = []; // of drills seen here: { drill, kind, at_s of the run, concerned }
 		this.results = new Map(); // id: element of `drills`
 		this.shown = 0; // the drill whose result is shown
 		this.round = 0;
@@ -61,6 +62,7 @@ export class DrillConsole {
 	// Another run: its drills have numbers of their own.
 	forget() {
 		this.results.clear();
+		this.waves = [];
 		this.#showResult(0);
 		this.#forgetPlan();
 		this.told = false; // the next tick asks
@@ -68,17 +70,25 @@ export class DrillConsole {
 
 	async refresh() {
 		const round = ++this.round;
-		const { running, catalogue, plans, hooks, finished, marks } = await getJson('drills');
+		const told = await getJson('drills');
 		if (round !== this.round) return;
+		const { running, catalogue, plans, hooks, finished, marks } = told;
 		this.#offer(catalogue, plans, hooks);
 		this.marked(marks.map(markOf));
 		this.step = marks.filter(({ id, phase }) => id === running?.id && phase === 'step').pop()?.text ?? '';
 		const before = this.running?.id ?? 0;
 		this.running = running ? { ...running, at: performance.now() } : null;
+		if (running) this.#keepWaves(running, told.at_s - running.at_ms / 1000);
 		if (before !== (running?.id ?? 0)) this.#turn(before);
 		this.#showRunning();
 		this.#listFinished(finished);
 		if (finished.some(({ id }) => id === this.shown)) await this.#learn(this.shown);
+	}
+
+	#keepWaves({ id, waves }, begin) {
+		const others = this.waves.filter(({ drill }) => drill !== id);
+		this.waves = [...others, ...waves.filter(({ begun }) => begun).map(({ kind, at_ms: at, concerned }) =>
+			({ drill: id, kind, at_s: begin + at / 1000, concerned }))].slice(-64);
 	}
 
 	// Once a second: while one runs its waves grow, else little changes.
