@@ -67,6 +67,12 @@ class Plans(DrillCase):
         self.assertEqual(sorted(fields), ["blind-spot", "both", "brown-out", "crash", "drain", "flap",
                                           "half-dead", "power-cut", "return", "rolling"])
         self.assertIn("loss", fields["brown-out"])
+        defaults = {drill["name"]: dict(zip(drill["fields"], drill["defaults"], strict=True))
+                    for drill in told["catalogue"]}
+        self.assertEqual((defaults["crash"]["proxy"], defaults["crash"]["share"], defaults["crash"]["hook"]),
+                         ("primary", "100%", ""))
+        self.assertEqual((defaults["flap"]["times"], defaults["half-dead"]["method"]), ("3", "register"))
+        self.assertRegex(defaults["crash"]["hold"], r"^\d+(ms|s|m|h)$")
         self.assertNotIn("loss", fields["crash"])
         self.assertEqual((told["plans"], told["hooks"]), (["friday"], ["stop-primary"]))
 
