@@ -356,6 +356,8 @@ static void finished_item(struct shape *shape, const void *context, uint32_t ind
 	shape_text(shape, "title", "what was done, in a few words", result->title);
 	shape_text(shape, "outcome", "completed or aborted",
 		result->aborted ? "aborted" : "completed");
+	shape_maybe_text(shape, "reason", "why it was aborted; null: it was not",
+		json_string_value(json_object_get(result->json, "reason")));
 	shape_count(shape, "begin_unix_ms", "when it began", result->begin_unix_ms);
 	shape_count(shape, "duration_ms", "how long it took", result->duration_ms);
 }
