@@ -84,7 +84,7 @@ static bool make_plan(const struct picture *picture, const struct asked *asked,
 	return (drills_order(order, picture->fleet, asked->body[BODY_DRILL].text, field, fields,
 			reason) == 0 &&
 		       drills_plan(&picture->drilling->plan, order, picture->fleet, picture->config,
-			       picture->share->phones, reason) == 0) ||
+			       picture_wanted(picture), reason) == 0) ||
 	       problem_set(problem, PROBLEM_REFUSED, "%s", reason);
 }
 

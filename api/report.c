@@ -135,7 +135,7 @@ static void write_drill(struct page *page, const struct drill_view *view)
 {
 	const json_t *waves = report_at(view->drill, "waves");
 	element(page, "h2", "chapter", "What was done: %s", report_text(view->drill, "title"));
-	element(page, "p", NULL, "Begun %s, over after %s. The question: %s?",
+	element(page, "p", NULL, "Begun %s, over after %s. %s",
 		word_utc(report_number(view->drill, "begin_unix_ms"), WORD),
 		word_ms(report_number(view->drill, "duration_ms"), WORD),
 		report_text(view->drill, "question"));
@@ -203,6 +203,10 @@ static void write_findings(struct page *page, const json_t *run)
 	if (all->count == 0)
 		return;
 	element(page, "h2", NULL, "What the figures say");
+	if (page->limited)
+		element(page, "p", NULL,
+			"Of this host as much as of the proxies, since the generator was the "
+			"limit:");
 	findings_write(page, all);
 }
 
@@ -240,6 +244,7 @@ int report_write(FILE *out, const json_t *run, char reason[REPORT_REASON_MAX])
 	if (page == NULL)
 		return -ENOMEM;
 	page->out = out;
+	page->limited = report_true(run, "verdict.generator_limited");
 	write_page(page, run);
 	free(page);
 	return ferror(out) ? -EIO : 0;

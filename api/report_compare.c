@@ -417,6 +417,7 @@ static void write_findings(struct page *page, struct pair run)
 	for (int s = 0; s < 2; s++) {
 		const json_t *drills = report_at(run.side[s], "drills");
 		page->findings.count = 0;
+		page->limited = report_true(run.side[s], "verdict.generator_limited");
 		for (size_t i = 0; i < json_array_size(drills) && i < SHOWN_DRILLS_MAX; i++) {
 			const struct drill_view view = {
 				run.side[s], json_array_get(drills, i), (unsigned)i};

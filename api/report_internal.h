@@ -89,6 +89,7 @@ struct page {
 	FILE *out;
 	unsigned charts;
 	bool row;                        /* of a table, that is not closed */
+	bool limited;                    /* the generator was the limit: nothing is good or bad */
 	struct points points[LINES_MAX]; /* of the chart that is being drawn */
 	struct findings findings;        /* that are being gathered */
 };

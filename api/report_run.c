@@ -224,6 +224,8 @@ void report_herd(struct page *page, const struct drill_view *view)
 		.x_high = lasted_ms / unit.ms};
 	if (isnan(begin_s) || isnan(lasted_ms))
 		return;
+	const double first = report_number(json_array_get(timeline, 0), "at_s") - begin_s;
+	chart.x_low = fmin(0, fmax(chart.x_low, first * 1000 / unit.ms));
 	read_line(
 		&page->points[0], timeline, "registered_primary", begin_s, &chart, unit.ms / 1000);
 	read_line(&page->points[1], timeline, "registered_redundant", begin_s, &chart,
@@ -292,7 +294,7 @@ static void draw_histogram(struct page *page, const json_t *histogram, const cha
 		.unit = "share of all",
 		.x_label = "milliseconds, logarithmic",
 		.x_log = true,
-		.x_low = fmax(least, 10) / 1000 * 0.8,
+		.x_low = fmax(least, 1) / 1000 * 0.8,
 		.x_high = fmax(most, 1000) / 1000 * 1.25,
 		.format = CHART_SHARE};
 	if (isnan(least) || isnan(most))
@@ -506,7 +508,9 @@ static void say_field(struct page *page, const char *key, const json_t *value)
 		say(page, " %s=%s", key, json_string_value(value));
 		return;
 	}
-	if (!json_is_number(value) || (share && number == 1))
+	/* What says nothing. */
+	const bool odd = share || strcmp(key, "delay_ms") == 0 || strcmp(key, "jitter_ms") == 0;
+	if (!json_is_number(value) || (share && number == 1) || (odd && number == 0))
 		return;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (!ends_with(key, units[i]))

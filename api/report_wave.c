@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -112,7 +113,7 @@ static void draw_rrd(struct page *page, const json_t *wave)
 		.unit = "share of registrations",
 		.x_label = "milliseconds, logarithmic",
 		.x_log = true,
-		.x_low = fmax(report_number(rrd, "min"), 50) / 1000 * 0.8,
+		.x_low = fmax(report_number(rrd, "min"), 1) / 1000 * 0.8,
 		.x_high = fmax(report_number(rrd, "max"), 1000) / 1000 * 1.25,
 		.format = CHART_SHARE};
 	if (isnan(report_number(rrd, "max")) || !(chart.x_high > chart.x_low))
@@ -213,8 +214,11 @@ void report_wave(
 {
 	fprintf(page->out, "<section id=\"wave-%u-%u\">\n", view->index + 1, index + 1);
 	element(page, "h3", NULL, "Wave %u: %s", index + 1, report_text(wave, "name"));
-	element(page, "p", NULL, "%s: %s phones, watched for %s from %s of the drill on.",
-		report_text(wave, "text"), word_count(report_number(wave, "phones"), WORD),
+	char text[200];
+	snprintf(text, sizeof(text), "%.190s", report_text(wave, "text"));
+	text[0] = (char)toupper((unsigned char)text[0]);
+	element(page, "p", NULL, "%s: %s phones, watched for %s from %s of the drill on.", text,
+		word_count(report_number(wave, "phones"), WORD),
 		word_ms(report_number(wave, "lasted_ms"), WORD),
 		word_at(report_number(wave, "at_ms"), WORD));
 	page->findings.count = 0;
@@ -242,7 +246,8 @@ void findings_write(struct page *page, const struct findings *all)
 		return;
 	put(page, "<ul class=\"findings\">\n");
 	for (unsigned i = 0; i < all->count; i++) {
-		fprintf(page->out, "<li class=\"%s\"><b>", moods[all->finding[i].mood]);
+		fprintf(page->out, "<li class=\"%s\"><b>",
+			moods[page->limited ? MOOD_PLAIN : all->finding[i].mood]);
 		say(page, "%s", all->finding[i].title);
 		put(page, "</b>");
 		say(page, "%s", all->finding[i].text);

@@ -7,6 +7,7 @@ given character, written as sipherd.run/1. For the tests of reports, and to look
 """
 import heapq
 import json
+import math
 import os
 import random
 import re
@@ -259,7 +260,7 @@ def predicted(kind):
 
 def curve_of(times, of, end):
     times, points, i = sorted(times), [], 0
-    step = max(0.1, round(end / 480, 1))
+    step = math.ceil(end / 50) / 10
     for n in range(int(end / step) + 1):
         while i < len(times) and times[i] <= n * step:
             i += 1
@@ -274,7 +275,7 @@ def peak(times, of, width):
     if not windows:
         return None
     at = max(windows, key=windows.get)
-    return {"per_s": windows[at] / width, "share": windows[at] / of, "at_ms": at * width * 1000}
+    return {"per_s": windows[at] / width, "share": windows[at] / of, "at_ms": round(at * width * 1000)}
 
 
 def share_at(points, ms):
@@ -379,7 +380,7 @@ def drill_of(herd):
     late = sum(row["late"] for p in PROXIES for row in herd.series[p])
     return {
         "name": "crash", "title": "crash primary",
-        "question": "how fast and how evenly does the herd move, does the survivor hold",
+        "question": "How fast and how evenly does the herd move, and does the survivor hold?",
         "outcome": "completed", "reason": None, "begin_unix_ms": BEGIN_UNIX_MS, "begin_s": 30.0 + BEFORE,
         "duration_ms": int((HOLD + SETTLE) * 1000), "phones": herd.phones, "incomplete": False,
         "request": [{"do": "crash", "wait_ms": 0, "proxy": "primary", "share": 1, "hold_ms": int(HOLD * 1000),

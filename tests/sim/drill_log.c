@@ -96,7 +96,8 @@ static bool is_away(const struct log_wave *wave, const struct log_moments *m)
 static void registers(struct drill_log *log, const struct datagram *d)
 {
 	struct log_phone *p = &log->phone[d->phone];
-	if (p->switched)
+	/* Until it is registered for the first time since power-on, all of it is its start. */
+	if (p->switched && p->reason != LOG_INITIAL)
 		p->reason = d->proxy == PROXY_REDUNDANT ? LOG_FAILOVER : LOG_FAILBACK;
 	p->switched = false;
 	step_at(log, d->now_us, d->proxy)->offered[p->reason]++;
@@ -132,7 +133,9 @@ void log_sent(void *context, const struct datagram *d)
 {
 	struct drill_log *log = context;
 	struct log_phone *p = &log->phone[d->phone];
-	expire(log, d->phone, d->now_us);
+	/* A refresh may be due in the very millisecond in which a keep-alive has been silent. */
+	const bool refresh = d->kind == DATAGRAM_REGISTER && p->registered == 1 + d->proxy;
+	expire(log, d->phone, refresh ? d->now_us - 1 : d->now_us);
 	if (d->kind == DATAGRAM_REGISTER) {
 		sent_register(log, d);
 	} else if (d->kind == DATAGRAM_OPTIONS) {

@@ -39,8 +39,6 @@ struct sim_hooks {
 	/* This reached the proxy. True: the script has dealt with it, the registrar does not see
 	 * it; may be NULL. */
 	bool (*arrived)(void *context, struct sim *sim, const struct datagram *datagram);
-	/* A phone has read this; may be NULL. */
-	void (*received)(void *context, const struct datagram *datagram);
 	/* A phone has read this (`matched` says whether it waited for it); may be NULL. */
 	void (*read)(void *context, const struct datagram *datagram);
 };
