@@ -11,7 +11,7 @@
 #include "drills.h"
 #include "shape.h"
 
-/* A report is a page to look at: it has its style in itself, and nothing else. */
+/* A report is a page to look at: it has its style in itself, and an icon of no bytes. */
 #define DRILLING_REPORT_SECURITY                                                          \
 	"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " \
 	"form-action 'none'; frame-ancestors 'none'"
@@ -21,7 +21,7 @@ struct drilling {
 	uint32_t id; /* 0: nothing was begun */
 	struct drill_plan plan;
 	struct drills_result result;
-	/* What each drill of the catalogue takes where a field is not given, found when it is first asked for. */
+	/* What each drill takes where a field is not given: found when the catalogue is asked for first. */
 	bool has_defaults;
 	char defaults[DRILL_KINDS][DRILL_FIELDS][DRILL_NAME_MAX];
 };
