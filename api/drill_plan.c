@@ -248,14 +248,18 @@ static void plan_both(struct pen *pen)
 	pen->at_ms += r->settle_ms;
 }
 
+/* What a hook makes the proxy answer, and when, nobody here knows. */
 static void wave_drains(struct pen *pen, enum proxy proxy, uint64_t lasts_ms, const char *name)
 {
-	if (pen->times->leave_ms > 0 || !drill_is_used(pen->fleet, proxy))
+	const bool leave = pen->times->leave_ms > 0;
+	if (!drill_is_used(pen->fleet, proxy) || (leave && !by_hook(pen)))
 		wave_leaves(pen, proxy, lasts_ms, name);
 	else
 		watch(pen, lasts_ms, name, proxy,
-			"phones stay until their refresh is refused, 503 to a keep-alive is an "
-			"answer");
+			leave ? "who leaves a proxy that is drained"
+			      : "phones stay until their refresh is refused, 503 to a keep-alive "
+				"is "
+				"an answer");
 }
 
 static void plan_drain(struct pen *pen)

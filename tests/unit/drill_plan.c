@@ -170,10 +170,12 @@ static void a_drain_is_the_registrars_or_a_hooks(void **state)
 	assert_false(plan.step[1].faults.draining);
 	herd.keepalive_code[0] = 503;
 	herd.keepalive_codes = 1;
+	assert_made("drain settle=1m");
+	assert_string_equal(waves(), "drain over pr 0.0-82.0, drained back rp 82.0-142.0");
 	fleet.registrars = false;
 	assert_made("drain hook=firewall settle=1m");
 	assert_string_equal(steps(), "hook @0.0 p, undo- @82.0 p, end @142.0 p");
-	assert_string_equal(waves(), "drain over pr 0.0-82.0, drained back rp 82.0-142.0");
+	assert_string_equal(waves(), "drain watch pp 0.0-82.0, drained back rp 82.0-142.0");
 	assert_int_equal(plan.wave[1].silent_ms, 0);
 	assert_string_equal(plan.step[0].hook, "firewall");
 	assert_string_equal(plan.step[1].hook, "firewall");
@@ -474,7 +476,7 @@ static void every_plan_is_whole(void **state)
 	unsigned made = 0, kinds = 0;
 	print_message("seed %llu\n", (unsigned long long)seed);
 	random_state = seed;
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 1200; i++) {
 		struct drill_request requests[4];
 		const uint32_t count = below(4) == 0 ? 1 + below(4) : 1;
 		draw_fleet();
@@ -493,7 +495,7 @@ static void every_plan_is_whole(void **state)
 		assert_true(plan.forecast.register_per_s <= fleet.phones);
 		assert_true(plan.forecast.register_per_100ms <= plan.forecast.register_per_s);
 	}
-	assert_true(made > 500);
+	assert_true(made > 200);
 	assert_int_equal(kinds, (1u << DRILL_KINDS) - 1);
 }
 
