@@ -109,6 +109,8 @@ void bench_add_limit(struct bench_search *search, double value);
 void bench_answer(struct bench *bench);
 /* True: the built-in registrars have met this, or more. */
 bool bench_is_innocent(const struct bench_search *search, double value);
+/* What was achieved a second, mean of all runs of a value; NAN: nothing to tell. */
+double bench_mean_rate(const struct bench_search *search, double value);
 /* How often they have not met exactly this. */
 unsigned bench_guilty(const struct bench_search *search, double value);
 

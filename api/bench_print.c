@@ -201,6 +201,12 @@ static void print_answer(const struct bench_search *search)
 	printf("%-12s %s %s", bench_vary_names[search->vary], best, words[answer.state]);
 	if (answer.state == SEARCH_FOUND)
 		printf(": %s missed", beyond);
+	double rate = bench_mean_rate(search, answer.best);
+	gate_value_text(GATE_PER_S, rate, beyond);
+	if (!isnan(rate))
+		printf("; measured: %s %s", beyond,
+			search->vary == VARY_REGISTER || search->vary == VARY_REFRESH ? "REGISTER"
+										      : "OPTIONS");
 	printf("\n%-12s %u of %u runs met all goals: %.1f %% confidence that at least half would\n",
 		"", answer.met, answer.of, answer.confidence * 100);
 }

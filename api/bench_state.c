@@ -128,14 +128,14 @@ unsigned bench_guilty(const struct bench_search *search, double value)
 
 /* --- The document --- */
 
-static double best_rate(const struct bench_search *search, double best)
+double bench_mean_rate(const struct bench_search *search, double value)
 {
 	size_t i;
 	json_t *trial;
 	double sum = 0, count = 0;
 	json_array_foreach (search->trials, i, trial) {
 		const json_t *rate = json_object_get(trial, "rate");
-		if (json_number_value(json_object_get(trial, "value")) != best ||
+		if (json_number_value(json_object_get(trial, "value")) != value ||
 			!json_is_number(rate))
 			continue;
 		sum += json_number_value(rate);
@@ -151,7 +151,7 @@ static json_t *answer_json(const struct bench_search *search)
 	return json_pack("{s:s, s:o, s:o, s:i, s:i, s:f, s:o}", "state", state_names[answer.state],
 		"best", number(answer.best), "worst", number(answer.worst), "met", (int)answer.met,
 		"of", (int)answer.of, "confidence", answer.confidence, "rate",
-		number(best_rate(search, answer.best)));
+		number(bench_mean_rate(search, answer.best)));
 }
 
 void bench_answer(struct bench *bench)

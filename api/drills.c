@@ -116,9 +116,10 @@ static int on_hook(void *context, const char *name, bool undo, char reason[DRILL
 
 static void on_wave_begin(void *context, uint32_t wave, uint64_t now_us)
 {
-	const struct drills *drills = context;
+	struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	waves_begin(drills->waves, wave, &totals, now_us);
+	if (waves_begin(drills->waves, wave, &totals, now_us) != 0)
+		drills->unmeasured = true;
 }
 
 static void on_wave_end(void *context, uint32_t wave, uint64_t now_us)
@@ -134,7 +135,7 @@ static void on_step(void *context, uint32_t index, uint64_t now_us)
 	const struct drill_step *step = &drills->plan.step[index];
 	const bool proxy = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
 	note_step(drills, now_us, (enum drill_act)step->act, proxy ? step->proxy : PROXIES,
-		step->restores, step->text);
+		step->restores || step->act == DRILL_ACT_END, step->text);
 }
 
 static struct drill_actuator actuator_of(struct drills *drills)
@@ -211,7 +212,7 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	*id = ++drills->id;
 	drills->totals.begun++;
 	drills->busy = true;
-	drills->over = drills->aborting = false;
+	drills->over = drills->aborting = drills->unmeasured = false;
 	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, PROXIES, false);
 	drill_begin(&drills->drill, &drills->plan, &actuator, drills->begin_us);
 	drill_advance(&drills->drill, drills->begin_us);
@@ -241,9 +242,29 @@ static void end_measuring(struct drills *drills)
 	waves_finish(drills->waves, &totals, drills->end_us);
 }
 
+/* What the operator's command broke may still be broken. */
+static void warn_of_hooks(struct drills *drills)
+{
+	char text[DRILL_TEXT_MAX];
+	for (uint32_t i = 0; drills->hooks != NULL && i < drills->plan.steps; i++) {
+		const struct drill_step *step = &drills->plan.step[i];
+		const struct hook_status *hook = step->act == DRILL_ACT_HOOK
+							 ? hooks_status(drills->hooks, step->hook)
+							 : NULL;
+		if (hook == NULL || hook->undo_code == 0)
+			continue;
+		snprintf(text, sizeof(text),
+			"the undo of hook %s failed with exit code %d: mend it by "
+			"hand",
+			step->hook, hook->undo_code);
+		note_step(drills, drills->end_us, DRILL_ACT_UNDO, PROXIES, false, text);
+	}
+}
+
 static void end_drill(struct drills *drills)
 {
 	const bool aborted = drills->drill.state == DRILL_ABORTED;
+	warn_of_hooks(drills);
 	drills->totals.completed += !aborted;
 	drills->totals.aborted += aborted;
 	drills_keep(drills);
@@ -300,6 +321,12 @@ static void follow_hooks(struct drills *drills)
 	}
 }
 
+static void check_memory(struct drills *drills)
+{
+	if (drills->unmeasured && drills->drill.state == DRILL_RUNNING)
+		abort_drill(drills, "no memory to measure a wave with");
+}
+
 void drills_update(struct drills *drills)
 {
 	if (drills == NULL || !drills->busy)
@@ -309,6 +336,7 @@ void drills_update(struct drills *drills)
 		waves_series(drills->waves, &drills->now->series);
 	follow_hooks(drills);
 	drill_advance(&drills->drill, wire_now_us(drills->picture.wire));
+	check_memory(drills);
 	follow_end(drills);
 }
 

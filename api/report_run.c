@@ -508,7 +508,9 @@ static void say_field(struct page *page, const char *key, const json_t *value)
 		say(page, " %s=%s", key, json_string_value(value));
 		return;
 	}
-	if (!json_is_number(value) || (share && number == 1))
+	/* What says nothing. */
+	const bool odd = share || strcmp(key, "delay_ms") == 0 || strcmp(key, "jitter_ms") == 0;
+	if (!json_is_number(value) || (share && number == 1) || (odd && number == 0))
 		return;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (!ends_with(key, units[i]))

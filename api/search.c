@@ -44,18 +44,20 @@ static struct point point_of(const struct search *search, double value)
 	return point;
 }
 
-/* Runs in which sipherd was the limit, or that broke off, are repeated; when most are like that, it is
- * not by chance. */
+/* Runs in which sipherd was the limit, or that broke off, are repeated; when there have been several, and
+ * more of them than good ones, it is not by chance. */
 static enum standing standing_of(const struct search_rules *rules, const struct point *point)
 {
 	unsigned most = rules->repeats / 2 + 1;
-	if (point->count[SEARCH_FAILED] >= most)
+	unsigned good = point->count[SEARCH_MET] + point->count[SEARCH_MISSED];
+	if (good >= rules->repeats)
+		return point->count[SEARCH_MET] > point->count[SEARCH_MISSED] ? POINT_MET
+									      : POINT_MISSED;
+	if (point->count[SEARCH_FAILED] >= most && point->count[SEARCH_FAILED] > good)
 		return POINT_BROKEN;
-	if (point->count[SEARCH_GENERATOR] >= most)
+	if (point->count[SEARCH_GENERATOR] >= most && point->count[SEARCH_GENERATOR] > good)
 		return POINT_LIMITED;
-	if (point->count[SEARCH_MET] + point->count[SEARCH_MISSED] < rules->repeats)
-		return POINT_OPEN;
-	return point->count[SEARCH_MET] > point->count[SEARCH_MISSED] ? POINT_MET : POINT_MISSED;
+	return POINT_OPEN;
 }
 
 /* The easiest point that was not met first, then the hardest below it that was. */

@@ -23,10 +23,10 @@ enum search_outcome {
 
 struct search_rules {
 	double first, growth, least, most; /* values tried lie within least..most; growth > 1 */
-	double precision;                  /* the end: highest met and lowest missed differ by at most this share */
-	unsigned repeats;                  /* of a point, odd, at least 3; the majority decides */
-	bool falling;                      /* smaller is harder: the shortest period */
-	bool whole;                        /* values are whole numbers */
+	double precision; /* the end: highest met and lowest missed differ by at most this share */
+	unsigned repeats; /* good runs of a point, odd, at least 3; the majority decides */
+	bool falling;     /* smaller is harder: the shortest period */
+	bool whole;       /* values are whole numbers */
 };
 
 struct search_trial {
@@ -41,17 +41,24 @@ struct search {
 	struct search_trial trial[SEARCH_TRIALS_MAX];
 };
 
-enum search_state { SEARCH_GOES_ON, SEARCH_FOUND, SEARCH_NONE, SEARCH_ALL, SEARCH_LIMITED, SEARCH_BROKEN };
+enum search_state {
+	SEARCH_GOES_ON,
+	SEARCH_FOUND,
+	SEARCH_NONE,
+	SEARCH_ALL,
+	SEARCH_LIMITED,
+	SEARCH_BROKEN
+};
 
 struct search_answer {
 	enum search_state state;
-	double next;          /* GOES_ON: try this */
-	unsigned repeat;      /* ... for the so-manieth time, from 1 */
-	double best, worst;   /* highest value that was met; lowest that was not; NAN: none */
-	unsigned met, of;     /* of the repeats of `best` */
-	double confidence;    /* that `best` is met at least half of the time, Clopper-Pearson, 0..1 */
-	double remaining_s;   /* about, from what trials took; NAN: unknown */
-	double done;          /* 0..1, for a progress bar */
+	double next;        /* GOES_ON: try this */
+	unsigned repeat;    /* ... for the so-manieth time, from 1 */
+	double best, worst; /* highest value that was met; lowest that was not; NAN: none */
+	unsigned met, of;   /* of the repeats of `best` */
+	double confidence; /* that `best` is met at least half of the time, Clopper-Pearson, 0..1 */
+	double remaining_s; /* about, from what trials took; NAN: unknown */
+	double done;        /* 0..1, for a progress bar */
 };
 
 void search_look(const struct search *search, struct search_answer *out);
