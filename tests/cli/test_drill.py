@@ -134,6 +134,14 @@ gates: [ "outage_p99 <= 1ms" ]
         gate, = run["gates"]
         self.assertFalse(gate["met"])
 
+    def test_goals_of_drills_are_for_runs_with_drills(self):
+        fleet = self.write("fleet.yaml", FLEET + 'gates: [ "outage_p99 <= 1ms" ]\n')
+        self.exits(sipherd("run", fleet, "--for", "1s"), DONE, GENERATOR)
+        done = self.exits(sipherd("run", fleet, "--for", "1s", "--gate", "outage_p99<=2ms"), MISSED,
+                          GENERATOR)
+        self.assertRegex(done.stdout, "outage_p99<=2ms +MISSED  not measured")
+        self.assertNotIn("outage_p99<=1ms", done.stdout)
+
     def test_a_plan_sends_nothing(self):
         said = self.exits(sipherd("drill", self.write("fleet.yaml", FLEET), "crash", "primary",
                                   "--plan", *STEPS), DONE).stdout
