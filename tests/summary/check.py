@@ -150,7 +150,7 @@ def main(sipherd, schema_path):
         add_up(summary, 200, most)
         refuse_wrong(validator, summary)
     with tempfile.TemporaryDirectory() as folder:
-        drill = run(sipherd, folder, "drill", "crash", "hold=6s", "settle=6s", "--settle", "1s",
+        drill = run(sipherd, folder, "drill", "crash", "hold=4s", "settle=4s", "--settle", "1s",
                     "--set", "timers.no_response=500ms", "--gate", "outage_max < 1h")
     validator.validate(drill)
     add_up_drill(drill["drills"][0], 200)

@@ -325,7 +325,8 @@ static void keepalives_are_bunched(void **state)
 	assert_int_equal(number(together, "width_90_ms"), 300);
 	json_decref(json);
 	/* Less than a period is known. */
-	assert_true(json_is_null(bunching(in_step, 19, &json)));
+	const json_t *unknown = bunching(in_step, 19, &json);
+	assert_true(json_is_null(unknown));
 	json_decref(json);
 }
 
