@@ -135,7 +135,7 @@ static void on_step(void *context, uint32_t index, uint64_t now_us)
 	const struct drill_step *step = &drills->plan.step[index];
 	const bool proxy = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
 	note_step(drills, now_us, (enum drill_act)step->act, proxy ? step->proxy : PROXIES,
-		step->restores, step->text);
+		step->restores || step->act == DRILL_ACT_END, step->text);
 }
 
 static struct drill_actuator actuator_of(struct drills *drills)

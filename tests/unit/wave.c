@@ -325,8 +325,34 @@ static void keepalives_are_bunched(void **state)
 	assert_int_equal(number(together, "width_90_ms"), 300);
 	json_decref(json);
 	/* Less than a period is known. */
-	assert_true(json_is_null(bunching(in_step, 19, &json)));
+	const json_t *unknown = bunching(in_step, 19, &json);
+	assert_true(json_is_null(unknown));
 	json_decref(json);
+}
+
+/* What the ramp did before the drill is in the series, not in the drill's peaks. Seconds begin with it. */
+static void peaks_are_the_drills(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	struct series *series = calloc(1, sizeof(*series));
+	const uint32_t begin = BEGIN_US / SERIES_STEP_US;
+	for (uint32_t i = 0; i < begin + 40; i++) {
+		const uint32_t registers = i == begin - 1                      ? 1000
+					   : i >= begin + 15 && i < begin + 25 ? 7
+									       : 0;
+		add_step(series, 3, registers);
+		waves_series(stage->waves, series);
+	}
+	json_t *json = finished(stage);
+	const json_t *proxies = json_object_get(json, "proxies");
+	const json_t *redundant = json_object_get(proxies, "redundant");
+	assert_int_equal(number(redundant, "peak_register_per_100ms"), 7);
+	assert_int_equal(number(redundant, "peak_register_per_s"), 35);
+	assert_int_equal(number(json_object_get(proxies, "primary"), "peak_options_per_s"), 30);
+	json_decref(json);
+	free(series);
+	close_stage(stage);
 }
 
 static void ineffective_attempts(void **state)
@@ -429,6 +455,7 @@ int main(void)
 		cmocka_unit_test(an_abort_ends_what_is_open),
 		cmocka_unit_test(long_drills_have_coarse_steps),
 		cmocka_unit_test(keepalives_are_bunched),
+		cmocka_unit_test(peaks_are_the_drills),
 		cmocka_unit_test(ineffective_attempts),
 		cmocka_unit_test(any_moments),
 	};
