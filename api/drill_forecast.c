@@ -46,12 +46,12 @@ static struct peak power_peak(const struct drill_plan *plan, const struct drill_
 static struct peak peak_of(const struct drill_plan *plan, const struct drill_wave *wave,
 	const struct drill_fleet *fleet, const struct drill_times *times)
 {
-	struct peak peak = {.second = 1, .tenth = 1};
+	struct peak peak = bound(fleet);
 	struct prediction prediction;
 	if (wave->kind == WAVE_POWER)
 		return power_peak(plan, wave);
 	if (wave->kind == WAVE_WATCH || (wave->kind != WAVE_FAIL_OVER && wave->silent_ms == 0))
-		return bound(fleet);
+		return peak;
 	if (predict_wave(&prediction, wave, fleet) == 0 && prediction.known) {
 		const double denser = prediction.even ? 1 : density(wave, fleet, times);
 		peak.second = fmin(prediction.peak_second * denser, 1);
@@ -62,20 +62,21 @@ static struct peak peak_of(const struct drill_plan *plan, const struct drill_wav
 	return peak;
 }
 
-/* Datagrams of a request, each of which is answered with probability 1 - lost. */
-static double datagrams(const struct transaction_timers *timers, double lost)
+/* Datagrams of a request of which each is answered with probability 1 - lost, `late_ms` later: one is sent
+ * unless an answer to one before has come. */
+static double datagrams(const struct transaction_timers *timers, double lost, double late_ms)
 {
-	double sum = 0, sent = 1;
-	uint64_t at = 0;
-	for (uint32_t n = 1; at < timers->no_response_ms; n++) {
-		const uint32_t wait = transaction_interval_ms(timers, n, false);
+	double sum = 0, sent = 1, at = 0, awaited = late_ms;
+	uint32_t answers = 0;
+	for (uint32_t n = 1; at < timers->no_response_ms || n == 1; n++) {
+		for (; answers + 1 < n && awaited <= at; sent *= lost) {
+			answers++;
+			awaited += transaction_interval_ms(timers, answers, false);
+		}
 		sum += sent;
-		sent *= lost;
-		if (wait == 0)
-			break;
-		at += wait;
+		at += fmax(1, transaction_interval_ms(timers, n, false));
 	}
-	return sum > 0 ? sum : 1;
+	return sum;
 }
 
 /* OPTIONS datagrams per second and phone while this step's outage lasts. */
@@ -93,7 +94,8 @@ static double options_rate(const struct drill_step *step, const struct drill_fle
 		return usual;
 	}
 	/* Where each is sent until it is given up, the next waits for its end. */
-	const double sent = datagrams(&fleet->herd->timers, 1 - arrives * arrives);
+	const double sent = datagrams(&fleet->herd->timers, 1 - arrives * arrives,
+		(impairment->delay_us + impairment->jitter_us) / 1e3);
 	const double every_ms = arrives > 0 ? fleet->herd->keepalive_period_ms : times->cycle_ms;
 	return (1 - share) * usual + share * fmax(usual, sent * 1000 / every_ms);
 }

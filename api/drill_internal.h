@@ -13,6 +13,7 @@ struct drill_times {
 	uint64_t cycle_ms;   /* from one probe of a silent proxy to the next */
 	uint64_t over_ms;    /* a proxy falls silent: until the last phone asks the other one */
 	uint64_t back_ms;    /* the primary serves again: until the last phone asks it */
+	uint64_t soon_ms;    /* likewise, where the last one has only just moved */
 	uint64_t rescue_ms;  /* one of two silent proxies serves again: likewise */
 	uint64_t seek_ms;    /* a REGISTER that nobody answers, and the pause before the next */
 	uint64_t refresh_ms; /* until every phone's refresh has been due */

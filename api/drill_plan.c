@@ -248,14 +248,18 @@ static void plan_both(struct pen *pen)
 	pen->at_ms += r->settle_ms;
 }
 
+/* What a hook makes the proxy answer, and when, nobody here knows. */
 static void wave_drains(struct pen *pen, enum proxy proxy, uint64_t lasts_ms, const char *name)
 {
-	if (pen->times->leave_ms > 0 || !drill_is_used(pen->fleet, proxy))
+	const bool leave = pen->times->leave_ms > 0;
+	if (!drill_is_used(pen->fleet, proxy) || (leave && !by_hook(pen)))
 		wave_leaves(pen, proxy, lasts_ms, name);
 	else
 		watch(pen, lasts_ms, name, proxy,
-			"phones stay until their refresh is refused, 503 to a keep-alive is an "
-			"answer");
+			leave ? "who leaves a proxy that is drained"
+			      : "phones stay until their refresh is refused, 503 to a keep-alive "
+				"is "
+				"an answer");
 }
 
 static void plan_drain(struct pen *pen)
@@ -458,7 +462,7 @@ static void plan_rolling(struct pen *pen)
 	const struct drill_request *r = pen->request;
 	const enum proxy first = (enum proxy)r->proxy;
 	const bool back = drill_fails_back(pen->fleet, first);
-	roll(pen, first, drill_margin_ms(back ? pen->times->back_ms : pen->times->period_ms));
+	roll(pen, first, drill_margin_ms(back ? pen->times->soon_ms : pen->times->period_ms));
 	roll(pen, drill_other(first), r->settle_ms);
 }
 
@@ -481,25 +485,33 @@ static void plan_request(struct pen *pen)
 		drill_catalogue[pen->request->kind].name);
 }
 
-static void describe(struct drill_plan *plan, const char *name)
+static void entitle(struct drill_plan *plan)
 {
 	const struct drill_request *first = &plan->request[0];
-	const struct drill_description *drill = &drill_catalogue[first->kind];
-	size_t used;
+	const char *name = drill_catalogue[first->kind].name;
+	const char *proxy = proxy_name((enum proxy)first->proxy);
+	if (plan->requests > 1)
+		snprintf(plan->title, sizeof(plan->title), "%s", plan->name);
+	else if (first->kind == DRILL_BOTH)
+		snprintf(plan->title, sizeof(plan->title), "%s, the %s returns first", name, proxy);
+	else if (drill_catalogue[first->kind].fields & DRILL_BIT(DRILL_PROXY))
+		snprintf(plan->title, sizeof(plan->title), "%s %s", name, proxy);
+	else
+		snprintf(plan->title, sizeof(plan->title), "%s", name);
+}
+
+static void describe(struct drill_plan *plan, const char *name)
+{
+	const struct drill_description *drill = &drill_catalogue[plan->request[0].kind];
 	snprintf(plan->name, sizeof(plan->name), "%s", name != NULL ? name : drill->name);
+	entitle(plan);
 	if (plan->requests == 1) {
-		snprintf(plan->title, sizeof(plan->title), "%s%s%s", drill->name,
-			drill->fields & DRILL_BIT(DRILL_PROXY) ? " " : "",
-			drill->fields & DRILL_BIT(DRILL_PROXY)
-				? proxy_name((enum proxy)first->proxy)
-				: "");
 		snprintf(plan->question, sizeof(plan->question), "%s", drill->question);
 		return;
 	}
-	snprintf(plan->title, sizeof(plan->title), "%s", plan->name);
 	snprintf(plan->question, sizeof(plan->question), "One behind the other: ");
 	for (uint32_t i = 0; i < plan->requests; i++) {
-		used = strlen(plan->question);
+		const size_t used = strlen(plan->question);
 		snprintf(plan->question + used, sizeof(plan->question) - used, "%s%s",
 			i == 0 ? "" : ", ", drill_catalogue[plan->request[i].kind].name);
 	}

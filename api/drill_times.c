@@ -71,6 +71,10 @@ void drill_times(struct drill_times *times, const struct drill_fleet *fleet)
 	times->over_ms = times->seek_ms + (misses - 1) * times->cycle_ms + times->period_ms;
 	times->back_ms = widest_gap_ms(&herd->timers, times->cycle_ms, &last) +
 			 (answers - 1) * times->period_ms + pause;
+	/* Who registered at the other proxy a moment ago probes for the first time a period later. */
+	times->soon_ms = answers * times->period_ms + pause;
+	if (times->soon_ms < times->back_ms)
+		times->soon_ms = times->back_ms;
 	if (counts_503(herd->keepalive_code, herd->keepalive_codes))
 		times->leave_ms = misses * times->period_ms + pause;
 }
@@ -111,13 +115,20 @@ static uint64_t usual_settle_ms(const struct drill_request *request,
 	const uint64_t retry_ms = fleet->herd->retry_ms,
 		       asked_ms = request->retry_after_s * 1000ull;
 	/* The one that returns last: of both, not the one that is named. */
-	bool back = drill_fails_back(fleet, proxy);
+	bool back = drill_fails_back(fleet, proxy), soon = false;
 	switch (request->kind) {
 	case DRILL_FLAP:
 		return request->period_ms / 2;
 	case DRILL_BOTH:
 	case DRILL_ROLLING:
 		back = drill_fails_back(fleet, drill_other(proxy));
+		soon = request->kind == DRILL_ROLLING;
+		break;
+	case DRILL_CRASH:
+		soon = true;
+		break;
+	case DRILL_HALF_DEAD:
+		soon = request->method == IMPAIRMENT_OPTIONS;
 		break;
 	case DRILL_BLIND_SPOT:
 		return drill_margin_ms(
@@ -134,7 +145,9 @@ static uint64_t usual_settle_ms(const struct drill_request *request,
 	default:
 		break;
 	}
-	return drill_margin_ms(back ? times->back_ms : times->period_ms);
+	if (!back)
+		return drill_margin_ms(times->period_ms);
+	return drill_margin_ms(soon ? times->soon_ms : times->back_ms);
 }
 
 static bool is_given(const struct drill_request *request, enum drill_field field)

@@ -71,7 +71,7 @@ static void note_step(struct drills *drills, uint64_t now_us, enum drill_act act
 static void note_restored(struct drills *drills, enum drill_act act, enum proxy proxy)
 {
 	char text[DRILL_TEXT_MAX];
-	if (!drills->aborting)
+	if (drills->drill.state != DRILL_ABORTED)
 		return;
 	snprintf(text, sizeof(text), "the %s proxy serves again: the drill was aborted",
 		proxy_name(proxy));
@@ -102,7 +102,8 @@ static void on_command(void *context, const struct herd_command *command)
 
 static int on_hook(void *context, const char *name, bool undo, char reason[DRILL_REASON_MAX])
 {
-	const struct drills *drills = context;
+	struct drills *drills = context;
+	char text[DRILL_TEXT_MAX];
 	const uint64_t now_us = wire_now_us(drills->picture.wire);
 	if (drills->hooks == NULL)
 		return drills_refuse(-ENOENT, reason, "there is no hook %s", name);
@@ -111,14 +112,19 @@ static int on_hook(void *context, const char *name, bool undo, char reason[DRILL
 	if (status != 0)
 		drills_refuse(status, reason, "hook %s cannot be %s: %s", name,
 			undo ? "undone" : "run", strerror(-status));
+	else if (undo && drills->drill.state == DRILL_ABORTED) {
+		snprintf(text, sizeof(text), "hook %s is undone: the drill was aborted", name);
+		note_step(drills, now_us, DRILL_ACT_UNDO, PROXIES, true, text);
+	}
 	return status;
 }
 
 static void on_wave_begin(void *context, uint32_t wave, uint64_t now_us)
 {
-	const struct drills *drills = context;
+	struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	waves_begin(drills->waves, wave, &totals, now_us);
+	if (waves_begin(drills->waves, wave, &totals, now_us) != 0)
+		drill_abort(&drills->drill, "no memory to measure a wave with", now_us);
 }
 
 static void on_wave_end(void *context, uint32_t wave, uint64_t now_us)
@@ -134,7 +140,7 @@ static void on_step(void *context, uint32_t index, uint64_t now_us)
 	const struct drill_step *step = &drills->plan.step[index];
 	const bool proxy = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
 	note_step(drills, now_us, (enum drill_act)step->act, proxy ? step->proxy : PROXIES,
-		step->restores, step->text);
+		step->restores || step->act == DRILL_ACT_END, step->text);
 }
 
 static struct drill_actuator actuator_of(struct drills *drills)
@@ -211,7 +217,7 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	*id = ++drills->id;
 	drills->totals.begun++;
 	drills->busy = true;
-	drills->over = drills->aborting = false;
+	drills->over = false;
 	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, PROXIES, false);
 	drill_begin(&drills->drill, &drills->plan, &actuator, drills->begin_us);
 	drill_advance(&drills->drill, drills->begin_us);
@@ -241,9 +247,29 @@ static void end_measuring(struct drills *drills)
 	waves_finish(drills->waves, &totals, drills->end_us);
 }
 
+/* What the operator's command broke may still be broken. */
+static void warn_of_hooks(struct drills *drills)
+{
+	char text[DRILL_TEXT_MAX];
+	for (uint32_t i = 0; drills->hooks != NULL && i < drills->plan.steps; i++) {
+		const struct drill_step *step = &drills->plan.step[i];
+		const struct hook_status *hook = step->act == DRILL_ACT_HOOK
+							 ? hooks_status(drills->hooks, step->hook)
+							 : NULL;
+		if (hook == NULL || hook->undo_code == 0)
+			continue;
+		snprintf(text, sizeof(text),
+			"the undo of hook %s failed with exit code %d: mend it by "
+			"hand",
+			step->hook, hook->undo_code);
+		note_step(drills, drills->end_us, DRILL_ACT_UNDO, PROXIES, false, text);
+	}
+}
+
 static void end_drill(struct drills *drills)
 {
 	const bool aborted = drills->drill.state == DRILL_ABORTED;
+	warn_of_hooks(drills);
 	drills->totals.completed += !aborted;
 	drills->totals.aborted += aborted;
 	drills_keep(drills);
@@ -264,19 +290,13 @@ static void follow_end(struct drills *drills)
 		end_drill(drills);
 }
 
-static void abort_drill(struct drills *drills, const char *reason)
-{
-	drills->aborting = true;
-	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
-}
-
 bool drills_abort(struct drills *drills, uint32_t id, const char *reason)
 {
 	if (drills == NULL || !drills->busy || drills->id != id ||
 		drills->drill.state != DRILL_RUNNING)
 		return false;
 	look_now(drills);
-	abort_drill(drills, reason);
+	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
 	follow_end(drills);
 	return true;
 }
@@ -296,7 +316,7 @@ static void follow_hooks(struct drills *drills)
 			continue;
 		snprintf(reason, sizeof(reason), "hook %s failed with exit code %d", name,
 			hook->exit_code);
-		abort_drill(drills, reason);
+		drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
 	}
 }
 

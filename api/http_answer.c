@@ -256,6 +256,8 @@ static enum MHD_Result answer_asked(struct http *http, struct MHD_Connection *co
 	return http_refuse(http, connection, request, path);
 }
 
+_Static_assert(DRILLS_KEPT <= ROUTE_VARIANTS, "there is a place for each result that is kept");
+
 /* Made once, by the first who asks: it may take long. As many are kept as there can be asked for. */
 static enum MHD_Result answer_lasting(struct http *http, struct MHD_Connection *connection,
 	struct http_request *request, const char *path)

@@ -218,6 +218,10 @@ static void tell_messages(struct metrics *m)
 		{"reason=\"empty\"", HERD(message_keepalive)},
 		{"reason=\"phone_off\"", HERD(request_while_off)},
 		{"reason=\"unanswerable\"", HERD(request_unanswerable)}};
+	static const struct row impaired[] = {{"fate=\"sent_lost\"", HERD(impaired_sent)},
+		{"fate=\"received_lost\"", HERD(impaired_received)},
+		{"fate=\"received_late\"", HERD(impaired_delayed)},
+		{"fate=\"no_room\"", HERD(impaired_overflow)}};
 	static const struct row received[] = {{"method=\"OPTIONS\"", HERD(request_options)},
 		{"method=\"NOTIFY\"", HERD(request_notify)},
 		{"method=\"INVITE\"", HERD(request_invite)}, {"method=\"ACK\"", HERD(request_ack)},
@@ -226,6 +230,8 @@ static void tell_messages(struct metrics *m)
 	counters(m, "sip_responses_total", "Responses taken.", c, ROWS(classes));
 	counters(m, "sip_ignored_total", "Datagrams that changed nothing.", c, ROWS(ignored));
 	counters(m, "sip_requests_received_total", "Requests from proxies.", c, ROWS(received));
+	counters(m, "impaired_total", "Datagrams lost or late by an outage of our own making.", c,
+		ROWS(impaired));
 }
 
 static void tell_results(struct metrics *m)

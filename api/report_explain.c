@@ -17,6 +17,7 @@
 #define BY_CHANCE 1.63
 #define REFUSED_LEAST 0.005 /* shares that are worth a word */
 #define AGAIN_LEAST 0.03
+#define RESTORED_WITHIN_MS 500
 #define SLOW_US 10000.0
 #define SLOW_TIMES 8.0
 #define LATE_LEAST 0.25 /* of the retransmissions were answered too */
@@ -25,7 +26,8 @@ static const char *const proxies[] = {"primary proxy", "redundant proxy"};
 
 struct facts {
 	enum proxy to;
-	bool ours; /* the drill itself impaired or drained this proxy meanwhile */
+	bool ours;    /* the drill itself impaired or drained this proxy meanwhile */
+	double begun; /* transactions that were under way when the wave began */
 	double sum[RATES];
 	double attempts, accepted, refused, timeout;
 	double again;    /* share of REGISTER datagrams */
@@ -62,6 +64,15 @@ static double sum_of(const double sum[RATES], const enum rate *which, unsigned c
 
 /* --- Facts --- */
 
+static bool is_outage(const json_t *step)
+{
+	const char *act = report_text(step, "act");
+	return strcmp(act, "impair") == 0 || strcmp(act, "faults") == 0 ||
+	       strcmp(act, "hook") == 0 || strcmp(act, "undo") == 0;
+}
+
+/* Whether the drill did something to this proxy meanwhile. That it restored it when the wave began does not
+ * count. */
 static bool touched(const json_t *drill, enum proxy proxy, double from, double until)
 {
 	const json_t *steps = report_at(drill, "steps");
@@ -69,17 +80,12 @@ static bool touched(const json_t *drill, enum proxy proxy, double from, double u
 	for (size_t i = 0; i < json_array_size(steps); i++) {
 		const json_t *step = json_array_get(steps, i);
 		const double at = report_number(step, "at_ms");
-		const char *act = report_text(step, "act");
-		if (at >= until)
-			break;
-		if (report_proxy(step, "proxy") != proxy ||
-			(strcmp(act, "impair") != 0 && strcmp(act, "faults") != 0))
+		if (report_proxy(step, "proxy") != proxy || !is_outage(step))
 			continue;
+		if (at >= until || (now && at > from + RESTORED_WITHIN_MS))
+			break;
 		now = !report_true(step, "restores");
-		if (now && at >= from)
-			return true;
 	}
-	/* What was ended at the very moment the wave began does not count. */
 	return now;
 }
 
@@ -154,6 +160,15 @@ static void follow(struct facts *f, const struct rates *rates, size_t from, size
 	f->plateau = flat_at(loaded, count) * 1000 / ((double)second * rates->step_ms);
 }
 
+static double under_way(const struct rates *rates, enum proxy proxy, size_t until)
+{
+	double sum[RATES];
+	rates_sum(rates, proxy, 0, until, sum);
+	return fmax(0,
+		sum_of(sum, rates_offered, RATES_KINDS) - sum_of(sum, rates_accepted, RATES_KINDS) -
+			sum_of(sum, rates_refused, RATES_REFUSALS) - sum[RATE_register_timeout]);
+}
+
 static enum proxy busier(const struct rates *rates, size_t from, size_t until)
 {
 	double offered[PROXIES];
@@ -176,11 +191,14 @@ static bool learn(struct facts *f, const struct drill_view *view, const json_t *
 	if (f->to == PROXIES)
 		f->to = busier(&rates, from, until);
 	rates_sum(&rates, f->to, from, until, f->sum);
+	f->begun = under_way(&rates, f->to, from);
 	f->attempts = sum_of(f->sum, rates_offered, RATES_KINDS);
 	f->accepted = sum_of(f->sum, rates_accepted, RATES_KINDS);
 	f->refused = sum_of(f->sum, rates_refused, RATES_REFUSALS);
-	f->timeout = f->sum[RATE_register_timeout];
-	f->again = f->sum[RATE_register_retransmitted] / fmax(1, f->sum[RATE_register_datagrams]);
+	/* What was begun while the proxy was silent is sent once more, or given up, though it serves. */
+	f->timeout = fmax(0, f->sum[RATE_register_timeout] - f->begun);
+	f->again = fmax(0, f->sum[RATE_register_retransmitted] - 2 * f->begun) /
+		   fmax(1, f->sum[RATE_register_datagrams]);
 	f->ours = touched(view->drill, f->to, at, at + lasted);
 	f->calm_us = calm_rrd(&rates, rates_step_at(&rates, 0));
 	f->quick_us = quick_rrd(wave, report_number(view->run, "fleet.timers.t1_ms"));
@@ -253,6 +271,13 @@ static bool is_slow(const struct facts *f)
 {
 	const double calm = isnan(f->calm_us) ? 0 : f->calm_us;
 	return f->quick_us >= fmax(SLOW_US, SLOW_TIMES * calm);
+}
+
+/* Of a wave that lost nothing: what was sent again would make every second slow. */
+static bool has_slow_second(const struct facts *f)
+{
+	const double calm = isnan(f->calm_us) ? 0 : f->calm_us;
+	return f->worst_us >= fmax(2 * SLOW_US, SLOW_TIMES * calm);
 }
 
 static void find_saturation(struct findings *all, const struct facts *f)
@@ -335,7 +360,7 @@ static void find_proxy(struct findings *all, const struct drill_view *view, cons
 		find_saturation(all, &f);
 	else if (losing)
 		find_drops(all, &f);
-	else if (is_slow(&f) && !f.ours)
+	else if ((is_slow(&f) || has_slow_second(&f)) && !f.ours)
 		find_slowness(all, &f);
 	else if (!refusing)
 		find_health(all, &f, wave);
@@ -343,53 +368,70 @@ static void find_proxy(struct findings *all, const struct drill_view *view, cons
 
 static void find_distance(struct findings *all, const json_t *wave)
 {
-	const json_t *model = report_at(wave, "predicted");
-	const double distance = report_number(model, "distance");
-	const double at = report_number(model, "distance_at_ms");
-	char title[160];
+	const double distance = report_number(wave, "predicted.distance");
+	const double phones = fmax(1, report_number(wave, "phones"));
+	char title[160], chance[160] = "";
 	if (isnan(distance))
 		return;
-	if (distance <=
-		fmax(AS_PREDICTED, BY_CHANCE / sqrt(fmax(1, report_number(wave, "phones"))))) {
+	if (BY_CHANCE / sqrt(phones) > AS_PREDICTED)
+		snprintf(chance, sizeof(chance),
+			" By chance alone %s phones may be up to %s away from it.",
+			word_count(phones, WORD), word_share(BY_CHANCE / sqrt(phones), WORD));
+	if (distance <= fmax(AS_PREDICTED, BY_CHANCE / sqrt(phones))) {
 		snprintf(title, sizeof(title), "As predicted, within %s",
 			word_share(distance, WORD));
 		note(all, MOOD_GOOD, title,
 			"The share of phones that had moved was never further than that from the "
-			"curve that these timers predict.");
+			"curve that these timers predict.%s",
+			chance);
 		return;
 	}
 	snprintf(title, sizeof(title), "Off the prediction by %s", word_share(distance, WORD));
 	note(all, MOOD_WARN, title,
 		"The largest distance between the measured curve and the one that these timers "
 		"predict "
-		"was %s after the wave began.",
-		word_ms(at, WORD));
+		"was %s after the wave began.%s",
+		word_ms(report_number(wave, "predicted.distance_at_ms"), WORD), chance);
 }
 
-static void find_left_over(struct findings *all, const json_t *wave)
+/* Where no proxy was well, nobody could be. */
+static bool both_touched(const json_t *drill, const json_t *wave)
 {
+	const double at = report_number(wave, "at_ms");
+	const double until = at + report_number(wave, "lasted_ms");
+	return touched(drill, PROXY_PRIMARY, at, until) &&
+	       touched(drill, PROXY_REDUNDANT, at, until);
+}
+
+static void find_left_over(struct findings *all, const json_t *drill, const json_t *wave)
+{
+	const bool neither = both_touched(drill, wave);
 	const double out = report_number(wave, "out"), phones = report_number(wave, "phones");
 	const double flapping = report_number(wave, "flapping_phones");
 	const double left = report_number(wave, "left");
 	const bool watch = strcmp(report_text(wave, "kind"), "watch") == 0;
 	char title[160];
+	if (neither)
+		note(all, MOOD_PLAIN, "The drill had impaired both proxies",
+			"Phones that were out, left or switched again in this wave had no better "
+			"place.");
 	if (out > 0) {
 		snprintf(title, sizeof(title), "%s phones were still out at the end of the wave",
 			word_count(out, WORD));
-		note(all, MOOD_BAD, title, "That is %s of %s.", word_share(out / phones, WORD),
-			word_count(phones, WORD));
+		note(all, neither ? MOOD_PLAIN : MOOD_BAD, title, "That is %s of %s.",
+			word_share(out / phones, WORD), word_count(phones, WORD));
 	}
 	if (flapping > 0) {
 		snprintf(title, sizeof(title), "%s phones switched more than once",
 			word_count(flapping, WORD));
-		note(all, MOOD_WARN, title, "%s further switches in all.",
+		note(all, neither ? MOOD_PLAIN : MOOD_WARN, title, "%s further switches in all.",
 			word_count(report_number(wave, "flaps"), WORD));
 	}
 	if (watch && left > 0) {
 		snprintf(
 			title, sizeof(title), "%s phones left their proxy", word_count(left, WORD));
-		note(all, MOOD_WARN, title, "That is %s of %s.", word_share(left / phones, WORD),
-			word_count(phones, WORD));
+		note(all, neither ? MOOD_PLAIN : MOOD_WARN, title, "That is %s of %s.",
+			word_share(left / phones, WORD), word_count(phones, WORD));
 	} else if (watch) {
 		note(all, MOOD_GOOD, "No phone left its proxy", "All %s stayed.",
 			word_count(phones, WORD));
@@ -399,7 +441,7 @@ static void find_left_over(struct findings *all, const json_t *wave)
 void explain_wave(struct findings *all, const struct drill_view *view, const json_t *wave)
 {
 	find_proxy(all, view, wave);
-	find_left_over(all, wave);
+	find_left_over(all, view->drill, wave);
 	find_distance(all, wave);
 }
 

@@ -284,7 +284,13 @@ static int open_events(struct run *run)
 		return 0;
 	int status = run_open_drills(run, &picture);
 	picture.drills = run->drills;
-	return status == 0 ? events_open(&run->events, &picture) : status;
+	if (status == 0)
+		status = events_open(&run->events, &picture);
+	if (status == 0)
+		return 0;
+	drills_close(run->drills);
+	run->drills = NULL;
+	return status;
 }
 
 static int start_http(struct run *run)

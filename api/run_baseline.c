@@ -27,18 +27,6 @@ static void on_signal(int number)
 		kill((pid_t)child, number);
 }
 
-/* What of our own settings is for a run of the fleet, wherever it comes from. */
-static bool is_kept(const char *entry)
-{
-	static const char *const kept[] = {"SIPHERD_WORKERS=", "SIPHERD_SEED="};
-	if (strncmp(entry, "SIPHERD_", 8) != 0)
-		return true;
-	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-		if (strncmp(entry, kept[i], strlen(kept[i])) == 0)
-			return true;
-	return false;
-}
-
 static int refuse_set(void)
 {
 	fprintf(stderr, "sipherd: --baseline cannot hand on --set with a semicolon, or so many of "
@@ -69,12 +57,13 @@ static char **make_environment(char *set)
 {
 	extern char **environ;
 	static char none[] = "SIPHERD_HTTP=none";
+	static const char own[] = "SIPHERD_"; /* settings that are ours, not its */
 	size_t n = 0, kept = 0;
 	while (environ[n] != NULL)
 		n++;
 	char **out = calloc(n + 3, sizeof(*out));
 	for (size_t i = 0; out != NULL && i < n; i++)
-		if (is_kept(environ[i]))
+		if (strncmp(environ[i], own, sizeof(own) - 1) != 0)
 			out[kept++] = environ[i];
 	if (out != NULL) {
 		out[kept++] = set;
@@ -85,7 +74,7 @@ static char **make_environment(char *set)
 
 /* DPDK's arguments, then ours: what is done, how large, how long before. */
 static void make_words(const struct run *run, const char *summary, const char *word[WORDS_MAX],
-	char settle[32], char workers[32])
+	char settle[32], char workers[32], char seed[32])
 {
 	const struct options *o = run->options;
 	size_t n = 0;
@@ -96,8 +85,9 @@ static void make_words(const struct run *run, const char *summary, const char *w
 		word[n++] = "--";
 	snprintf(settle, 32, "%llums", (unsigned long long)o->settle_ms);
 	snprintf(workers, 32, "%u", run->config.workers);
+	snprintf(seed, 32, "%llu", (unsigned long long)run->config.herd.seed);
 	const char *const ours[] = {"drill", "--no-hooks", "--settle", settle, "--workers", workers,
-		"--summary", summary, "--"};
+		"--seed", seed, "--summary", summary, "--"};
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		word[n++] = ours[i];
 	for (size_t i = 0; i < o->arguments.count; i++)
@@ -143,14 +133,14 @@ static int run_child(const struct run *run, const char *summary)
 {
 	static char set[SET_MAX];
 	static const char *word[WORDS_MAX]; /* one thread */
-	char settle[32], workers[32];
+	char settle[32], workers[32], seed[32];
 	pid_t pid;
 	if (write_set(run, set, sizeof(set)) != EXIT_DONE)
 		return EXIT_USAGE;
 	char **environment = make_environment(set);
 	if (environment == NULL)
 		return EXIT_HOST;
-	make_words(run, summary, word, settle, workers);
+	make_words(run, summary, word, settle, workers, seed);
 	fflush(NULL);
 	int error = spawn(&pid, word, environment);
 	explicit_bzero(set, sizeof(set));
@@ -202,19 +192,19 @@ static int measure(struct run *run, const char *summary)
 
 int run_baseline(struct run *run)
 {
-	char summary[] = "/tmp/sipherd-baseline-XXXXXX";
+	char folder[] = "/tmp/sipherd-baseline-XXXXXX", summary[sizeof(folder) + 16];
 	if (run->config.link.kind == WIRE_MEMORY) {
 		printf("baseline    not needed: this is the memory link with the built-in "
 		       "registrars\n");
 		return EXIT_DONE;
 	}
-	const int fd = mkstemp(summary);
-	if (fd < 0) {
-		fprintf(stderr, "sipherd: cannot make a file in /tmp: %s\n", strerror(errno));
+	if (mkdtemp(folder) == NULL) {
+		fprintf(stderr, "sipherd: cannot make a folder in /tmp: %s\n", strerror(errno));
 		return EXIT_HOST;
 	}
-	close(fd);
+	snprintf(summary, sizeof(summary), "%s/run.json", folder);
 	const int status = measure(run, summary);
 	unlink(summary);
+	rmdir(folder);
 	return status;
 }

@@ -102,13 +102,17 @@ json_t *wave_curve_json(const uint32_t *sorted, uint32_t count, uint32_t of)
 {
 	json_t *curve = json_array();
 	const uint32_t points = count < POINTS_MAX - 2 ? count : POINTS_MAX - 2;
+	uint32_t before = 0;
 	add_point(curve, 0, 0);
 	/* The first of all, however few they are, and the last of each share. */
 	for (uint32_t i = 0; i <= points && count > 0; i++) {
 		const uint32_t through = i == 0 ? 1 : (uint32_t)((uint64_t)count * i / points);
 		/* All that moved in the same millisecond are one step. */
-		if (through == count || sorted[through] != sorted[through - 1])
-			add_point(curve, sorted[through - 1], (double)through / of);
+		if (through == before ||
+			(through < count && sorted[through] == sorted[through - 1]))
+			continue;
+		add_point(curve, sorted[through - 1], (double)through / of);
+		before = through;
 	}
 	return curve;
 }

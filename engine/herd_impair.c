@@ -35,7 +35,8 @@ static uint32_t draw_up_to(
 static bool is_lost(const struct herd *herd, const struct waiting *datagram, enum draw purpose)
 {
 	const uint32_t loss_ppm = herd->impairment[datagram->proxy].loss_ppm;
-	return draw_up_to(herd, datagram, purpose, IMPAIRMENT_ALL_PPM - 1) < loss_ppm;
+	return loss_ppm > 0 &&
+	       draw_up_to(herd, datagram, purpose, IMPAIRMENT_ALL_PPM - 1) < loss_ppm;
 }
 
 bool herd_loses_sent(

@@ -194,7 +194,8 @@ function listWaves(waves) {
 function showRecovery() {
 	const timers = state.timers;
 	if (!timers) return;
-	const waves = findWaves(state.seconds, timers, [...state.signs, ...marks.signs(state.unixStart)]);
+	const waves = findWaves(state.seconds, timers, [...state.signs, ...marks.signs(state.unixStart)],
+		drill.waves);
 	listWaves(waves);
 	const wave = chosenWave(waves);
 	const curve = wave ? predicted(wave, timers) : null;

@@ -18,15 +18,16 @@ const FIELDS = {
 	retry_after: { label: 'Retry-After', hint: '30s' },
 	spread: { label: 'Power returns within', hint: '10s' },
 	method: { label: 'Lost method', choices: ['register', 'options'] },
-	hook: { label: 'Hook that makes the outage', hint: 'a name of the fleet file' },
+	hook: { label: 'Outage made by', standard: 'sipherd itself' },
 };
 
 // Of one entry of the catalogue: [{ name, label, hint, choices, standard }]. standard: what it takes where
-// nothing is given; empty: that is not known.
-export function fieldsOf({ fields, defaults }) {
-	return fields.map((name) => {
-		const { label = name.replaceAll('_', ' '), hint = '', choices = null } = FIELDS[name] ?? {};
-		return { name, label, hint, choices, standard: defaults?.[name] ?? '' };
+// nothing is given; empty: that is not known. hooks: of the fleet file.
+export function fieldsOf({ fields, defaults }, hooks = []) {
+	return fields.filter((name) => name !== 'hook' || hooks.length > 0).map((name) => {
+		const { label = name.replaceAll('_', ' '), hint = '', choices = null, standard = '' } = FIELDS[name] ?? {};
+		const given = defaults?.[fields.indexOf(name)] ?? '';
+		return { name, label, hint, choices: name === 'hook' ? hooks : choices, standard: given || standard };
 	});
 }
 

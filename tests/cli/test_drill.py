@@ -134,6 +134,14 @@ gates: [ "outage_p99 <= 1ms" ]
         gate, = run["gates"]
         self.assertFalse(gate["met"])
 
+    def test_goals_of_drills_are_for_runs_with_drills(self):
+        fleet = self.write("fleet.yaml", FLEET + 'gates: [ "outage_p99 <= 1ms" ]\n')
+        self.exits(sipherd("run", fleet, "--for", "1s"), DONE, GENERATOR)
+        done = self.exits(sipherd("run", fleet, "--for", "1s", "--gate", "outage_p99<=2ms"), MISSED,
+                          GENERATOR)
+        self.assertRegex(done.stdout, "outage_p99<=2ms +MISSED  not measured")
+        self.assertNotIn("outage_p99<=1ms", done.stdout)
+
     def test_a_plan_sends_nothing(self):
         said = self.exits(sipherd("drill", self.write("fleet.yaml", FLEET), "crash", "primary",
                                   "--plan", *STEPS), DONE).stdout
@@ -172,7 +180,7 @@ class Refused(Drill):
         process.send_signal(signal.SIGINT)
         said = self.read_until(process, "the drill did not begin")
         self.assertIn("interrupted", said)
-        self.assertEqual(process.wait(timeout=30), MISSED)
+        self.assertIn(process.wait(timeout=30), (MISSED, GENERATOR))
 
 
 class Aborted(Drill):
@@ -191,9 +199,9 @@ class Aborted(Drill):
         last = drill["steps"][-1]
         self.assertTrue(last["restores"] and last["proxy"] == "primary", last)
         restored = (drill["begin_unix_ms"] + last["at_ms"]) / 1000
-        # Not before it was asked for; within the second, but for a machine that is busy elsewhere.
+        # Not before it was asked for; within a second, and some more where a machine is busy elsewhere.
         self.assertGreater(restored, told - 0.5)
-        self.assertLess(last["at_ms"] - drill["duration_ms"], 1000)
+        self.assertLess(restored, told + 5)
         self.assertTrue(self.read("a.html").startswith("<!"))
 
 
@@ -201,6 +209,7 @@ class Hooks(Drill):
     HOOKS = """hooks:
   stop: {{ run: [{touch}, {folder}/stopped], undo: [{touch}, {folder}/undone], timeout: 20s }}
   broken: {{ run: [{false}], undo: [{touch}, {folder}/mended], timeout: 20s }}
+  stays: {{ run: [{touch}, {folder}/stays], undo: [{false}], timeout: 20s }}
 """
 
     def fleet(self):
@@ -220,6 +229,12 @@ class Hooks(Drill):
         self.appears("stopped")
         self.appears("undone")
 
+    def test_an_undo_that_fails_is_told(self):
+        done, run = self.drill("crash", "primary", "hook=stays", "hold=1s", "settle=1s", *QUICK,
+                               fleet=self.fleet())
+        self.assertEqual(run["drills"][0]["hooks"], [{"name": "stays", "exit_code": 0, "undo_code": 1}])
+        self.assertRegex(done.stdout, "the undo of hook stays failed with exit code 1: mend it by hand")
+
     def test_a_hook_that_fails_ends_the_drill(self):
         done, run = self.drill("crash", "primary", "hook=broken", "hold=30s", "settle=1s", *QUICK,
                                fleet=self.fleet(), codes=(MISSED, GENERATOR))
@@ -235,9 +250,54 @@ class Hooks(Drill):
         self.appears("undone")
 
 
+class Baseline(Drill):
+    def test_it_comes_first_and_is_told_with_the_rest(self):
+        """Nobody answers on the link of the drill itself, which is ended by hand."""
+        alone = ["unshare", "--net"]
+        if shutil.which("ip") is None or subprocess.run(
+                [*alone, "ip", "link", "add", "h0", "type", "veth"], capture_output=True,
+                check=False).returncode != 0:
+            self.skipTest("needs root and network namespaces")
+        fleet = (FLEET.replace("link: memory", "link: af_packet:h0\nsource: 10.9.2.0/23")
+                 .replace("192.0.2.", "10.9.0."))
+        command = [SIPHERD, "drill", self.write("fleet.yaml", fleet), "crash", "hold=2s", "settle=1s",
+                   *QUICK, "--baseline", "--summary", self.file("b.json"), "--set",
+                   "password=very-secret-too"]
+        process = subprocess.Popen(
+            [*alone, "sh", "-c", 'ip link add h0 type veth peer name r0 && ip link set r0 up && ip link set h0 up && exec "$@"', "sh",
+             *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env=environment(SIPHERD_STATE=self.folder))
+        for end in (process.stdout.close, process.wait, process.kill):
+            self.addCleanup(end)
+        self.read_until(process, "link memory")
+        self.assertNotIn("very-secret", self.words_of_children(process.pid))
+        said = self.read_until(process, "^link af_packet:h0")
+        self.assertRegex(said, "drill   crash primary: completed")
+        self.read_until(process, "waits for phones, 0 of 500")
+        process.send_signal(signal.SIGINT)
+        said = self.read_until(process, "the drill did not begin")
+        self.assertIn(process.wait(timeout=30), (MISSED, NO_ANSWER, GENERATOR), said)
+        run = json.loads(self.read("b.json"))
+        self.assertEqual(run["drills"], [])
+        self.assertRegex(run["baseline"]["link"], "memory")
+        drill, = run["baseline"]["drills"]
+        self.assertEqual(drill["waves"][0]["phones"], PHONES)
+        self.assertIn("generator_limited", run["baseline"]["verdict"])
+        if run["baseline"]["verdict"]["generator_limited"]:
+            self.assertTrue(run["verdict"]["generator_limited"])
+        self.assertRegex(said, "the same against the built-in registrars")
+
+    def words_of_children(self, pid):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = file.read().split()
+        self.assertEqual(len(children), 1)
+        with open(f"/proc/{children[0]}/cmdline", encoding="utf-8") as file:
+            return file.read()
+
+
 class Starved(Drill):
     def test_a_generator_without_cpu_says_so(self):
-        process = self.begin("crash", "primary", "hold=4s", "settle=4s", *QUICK, "--summary",
+        process = self.begin("crash", "primary", "hold=3s", "settle=1s", *QUICK, "--summary",
                              self.file("s.json"), "--report", self.file("s.html"))
         self.read_until(process, "the primary proxy falls silent")
         for _ in range(3):

@@ -181,7 +181,7 @@ class Drill(Running):
         time.sleep(2)  # marks of other columns
         self.assertEqual(self.change("/1/abort").code, 202)
         top.shows_not(r"\ndrill 1: crash")
-        top.shows(r"the last \d+:\d\d +v outage \^ restored +v ?\^")
+        top.shows(r"the last \d+:\d\d +v outage \^ restored +v *\^")
 
         def told():
             """Who listens hears of it."""

@@ -14,12 +14,13 @@ except ImportError:
     Draft202012Validator = None
 
 DRILLS = "/api/v1/drills"
-QUICK = FLEET + """timers: { no_response: 500ms }
+QUICK = FLEET + """timers: { no_response: 1500ms }
 redundancy: { switch_delay: 0s }
 hooks: { stop-primary: { run: [/bin/true, very-secret-word], undo: [/bin/true] } }
 drills: { friday: [ { do: crash, proxy: primary, hold: 2s, settle: 3s }, { wait: 1s }, { do: power-cut, settle: 3s } ] }
 """
-SECURITY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+SECURITY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " \
+           "form-action 'none'; frame-ancestors 'none'"
 
 
 class DrillCase(Case):
@@ -66,6 +67,12 @@ class Plans(DrillCase):
         self.assertEqual(sorted(fields), ["blind-spot", "both", "brown-out", "crash", "drain", "flap",
                                           "half-dead", "power-cut", "return", "rolling"])
         self.assertIn("loss", fields["brown-out"])
+        defaults = {drill["name"]: dict(zip(drill["fields"], drill["defaults"], strict=True))
+                    for drill in told["catalogue"]}
+        self.assertEqual((defaults["crash"]["proxy"], defaults["crash"]["share"], defaults["crash"]["hook"]),
+                         ("primary", "100%", ""))
+        self.assertEqual((defaults["flap"]["times"], defaults["half-dead"]["method"]), ("3", "register"))
+        self.assertRegex(defaults["crash"]["hold"], r"^\d+(ms|s|m|h)$")
         self.assertNotIn("loss", fields["crash"])
         self.assertEqual((told["plans"], told["hooks"]), (["friday"], ["stop-primary"]))
 
@@ -171,7 +178,7 @@ class Page(html.parser.HTMLParser):
 class Running(DrillCase):
     def test_from_beginning_to_end(self):
         listener = self.listen()
-        number = self.begin(drill="crash", proxy="primary", hold="4s", settle="6s")
+        number = self.begin(drill="crash", proxy="primary", hold="8s", settle="7s")
         self.assertEqual(number, 1)
         self.one_at_a_time()
         self.while_it_runs()
@@ -226,7 +233,7 @@ class Running(DrillCase):
         self.assertEqual([m["phase"] for m in told["marks"]][0], "began")
         self.assertEqual([m["phase"] for m in told["marks"]][-1], "ended")
         lasted = told["marks"][-1]["at_s"] - told["marks"][0]["at_s"]
-        self.assertAlmostEqual(lasted, told["finished"][0]["duration_ms"] / 1e3, delta=1)
+        self.assertAlmostEqual(lasted, told["finished"][0]["duration_ms"] / 1e3, delta=3)
         text = self.server.ask("/metrics").body.decode()
         for line in ("sipherd_drill_running 0", 'sipherd_drills_total{outcome="completed"} 1',
                      'sipherd_drills_total{outcome="aborted"} 0', "sipherd_drill_phones_out 0"):
@@ -235,9 +242,9 @@ class Running(DrillCase):
     def result(self):
         told = self.good(self.server.ask(f"{DRILLS}/1")).json()
         self.assertEqual((told["name"], told["outcome"], told["phones"]), ("crash", "completed", 50))
-        self.assertEqual([w["phones"] for w in told["waves"] if w["kind"] in ("fail-over", "fail-back")],
-                         [50, 50])
-        self.assertEqual(told["waves"][0]["out"], 0)
+        self.assertEqual([w["kind"] for w in told["waves"]], ["fail-over", "fail-back"])
+        for wave in told["waves"]:
+            self.assertGreaterEqual(wave["phones"] - wave["out"], 45, wave["name"])
         self.fits("DrillResult", told)
 
     def report(self):
@@ -288,7 +295,9 @@ class Aborted(DrillCase):
         self.problem(self.server.change("POST", f"{DRILLS}/{number}/abort", {}), 409, "drill-over")
         told = self.good(self.server.ask(f"{DRILLS}/{number}")).json()
         self.assertEqual(told["outcome"], "aborted")
-        self.assertEqual(self.drills()["finished"][0]["outcome"], "aborted")
+        finished = self.drills()["finished"][0]
+        self.assertEqual((finished["outcome"], finished["reason"]), ("aborted", told["reason"]))
+        self.assertIn("operator", told["reason"])
         self.assertEqual(self.server.ask(f"{DRILLS}/{number}/report").code, 200)
         self.only_the_newest_are_kept(number)
 

@@ -84,10 +84,11 @@ test('steps are signs of waves, and an abort gives back what was gone', () => {
 });
 
 test('fields have words and defaults, also one that the page does not know', () => {
-	const fields = words.fieldsOf({ fields: ['proxy', 'hold', 'moon_phase'], defaults: { hold: '90s' } });
-	assert.deepEqual(fields.map((f) => [f.label, f.standard, f.choices]),
-		[['Proxy', '', ['primary', 'redundant']], ['Hold', '90s', null], ['moon phase', '', null]]);
-	assert.equal(words.fieldsOf({ fields: ['hold'] })[0].standard, '');
+	const entry = { fields: ['proxy', 'hold', 'hook', 'moon_phase'], defaults: ['primary', '90s', '', ''] };
+	const fields = (hooks) => words.fieldsOf(entry, hooks).map((f) => [f.label, f.standard, f.choices]);
+	const proxy = ['Proxy', 'primary', ['primary', 'redundant']];
+	assert.deepEqual(fields([]), [proxy, ['Hold', '90s', null], ['moon phase', '', null]]);
+	assert.deepEqual(fields(['stop'])[2], ['Outage made by', 'sipherd itself', ['stop']]);
 });
 
 test('empty fields are not asked for', () => {

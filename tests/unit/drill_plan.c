@@ -109,16 +109,17 @@ static const char *waves(void)
 
 /* ---- what each does ---- */
 
-/* The fail-over's last moment is at 102 s, the fail-back's at 38.5 s: a tenth and 5 s more. */
+/* The fail-over's last moment is at 102 s, and whoever moved then probes 60 s later and pauses for 10: a tenth and
+ * 5 s more. */
 static void a_crash_lasts_until_all_have_moved(void **state)
 {
 	(void)state;
 	assert_made("crash");
 	assert_string_equal(plan.name, "crash");
 	assert_string_equal(plan.title, "crash primary");
-	assert_string_equal(steps(), "impair @0.0 p, impair- @117.2 p, end @164.6 p");
-	assert_string_equal(waves(), "fail-over over pr 0.0-117.2, fail-back back rp 117.2-164.6");
-	assert_int_equal(plan.end_ms, 164550);
+	assert_string_equal(steps(), "impair @0.0 p, impair- @117.2 p, end @199.2 p");
+	assert_string_equal(waves(), "fail-over over pr 0.0-117.2, fail-back back rp 117.2-199.2");
+	assert_int_equal(plan.end_ms, 199200);
 	assert_int_equal(plan.step[0].impairment.share_ppm, IMPAIRMENT_ALL_PPM);
 	assert_int_equal(plan.step[0].impairment.loss_ppm, IMPAIRMENT_ALL_PPM);
 	assert_int_equal(plan.step[1].impairment.share_ppm, 0);
@@ -153,6 +154,7 @@ static void rescued_are_all_before_the_other_returns(void **state)
 	assert_string_equal(waves(), "outage watch ** 0.0-209.6, rescue rescue *p 209.6-272.4, "
 				     "return watch pp 272.4-343.4");
 	assert_made("both proxy=redundant");
+	assert_string_equal(plan.title, "both, the redundant returns first");
 	assert_string_equal(waves(), "outage watch ** 0.0-209.6, rescue rescue *r 209.6-392.4, "
 				     "fail-back back rp 392.4-439.7");
 }
@@ -168,10 +170,12 @@ static void a_drain_is_the_registrars_or_a_hooks(void **state)
 	assert_false(plan.step[1].faults.draining);
 	herd.keepalive_code[0] = 503;
 	herd.keepalive_codes = 1;
+	assert_made("drain settle=1m");
+	assert_string_equal(waves(), "drain over pr 0.0-82.0, drained back rp 82.0-142.0");
 	fleet.registrars = false;
 	assert_made("drain hook=firewall settle=1m");
 	assert_string_equal(steps(), "hook @0.0 p, undo- @82.0 p, end @142.0 p");
-	assert_string_equal(waves(), "drain over pr 0.0-82.0, drained back rp 82.0-142.0");
+	assert_string_equal(waves(), "drain watch pp 0.0-82.0, drained back rp 82.0-142.0");
 	assert_int_equal(plan.wave[1].silent_ms, 0);
 	assert_string_equal(plan.step[0].hook, "firewall");
 	assert_string_equal(plan.step[1].hook, "firewall");
@@ -245,7 +249,7 @@ static void half_dead_is_seen_by_one_method_only(void **state)
 				     "2143.4-2190.8");
 	assert_made("half-dead method=options");
 	assert_int_equal(plan.step[0].impairment.methods, IMPAIRMENT_OPTIONS);
-	assert_string_equal(waves(), "half-dead over pr 0.0-117.2, recovery back rp 117.2-164.6");
+	assert_string_equal(waves(), "half-dead over pr 0.0-117.2, recovery back rp 117.2-199.2");
 }
 
 static void an_upgrade_rolls_over_both(void **state)
@@ -253,12 +257,12 @@ static void an_upgrade_rolls_over_both(void **state)
 	(void)state;
 	assert_made("rolling settle=10s");
 	assert_string_equal(steps(), "faults @0.0 p, impair @71.0 p, faults- @71.0 p, impair- "
-				     "@188.2 p, faults @235.6 r, impair @306.6 r, faults- @306.6 "
-				     "r, impair- @423.8 r, end @433.8 p");
+				     "@188.2 p, faults @270.2 r, impair @341.2 r, faults- @341.2 "
+				     "r, impair- @458.4 r, end @468.4 p");
 	assert_string_equal(waves(),
 		"primary-drain watch pp 0.0-71.0, primary-down over pr 71.0-188.2, primary-back "
-		"back rp 188.2-235.6, redundant-drain watch pp 235.6-306.6, redundant-down watch "
-		"pp 306.6-423.8, redundant-back watch pp 423.8-433.8");
+		"back rp 188.2-270.2, redundant-drain watch pp 270.2-341.2, redundant-down watch "
+		"pp 341.2-458.4, redundant-back watch pp 458.4-468.4");
 }
 
 static void drills_go_one_behind_the_other(void **state)
@@ -298,6 +302,12 @@ static void the_forecast_is_phone_mds(void **state)
 	assert_made("crash");
 	assert_false(plan.forecast.known);
 	assert_in_range(plan.forecast.register_per_s, 1700, 1780);
+	/* A fifth is lost each way, 36 % of the answers, then of those of the next: 1 + 0.36 + ... */
+	assert_made("brown-out loss=20%");
+	assert_float_equal(plan.forecast.options_datagrams_per_s, 10000 / 60.0 / (1 - 0.36), 0.1);
+	/* Timer E has sent it again after 0.5 and 1.5 s when the answer comes. */
+	assert_made("brown-out delay=2s");
+	assert_float_equal(plan.forecast.options_datagrams_per_s, 3 * 10000 / 60.0, 1e-6);
 	assert_made("half-dead method=register hold=1m");
 	assert_float_equal(plan.forecast.options_datagrams_per_s, 10000 / 60.0, 1e-6);
 }
@@ -466,7 +476,7 @@ static void every_plan_is_whole(void **state)
 	unsigned made = 0, kinds = 0;
 	print_message("seed %llu\n", (unsigned long long)seed);
 	random_state = seed;
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 1200; i++) {
 		struct drill_request requests[4];
 		const uint32_t count = below(4) == 0 ? 1 + below(4) : 1;
 		draw_fleet();
@@ -485,7 +495,7 @@ static void every_plan_is_whole(void **state)
 		assert_true(plan.forecast.register_per_s <= fleet.phones);
 		assert_true(plan.forecast.register_per_100ms <= plan.forecast.register_per_s);
 	}
-	assert_true(made > 500);
+	assert_true(made > 200);
 	assert_int_equal(kinds, (1u << DRILL_KINDS) - 1);
 }
 

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "drill_plan.h"
@@ -57,6 +59,19 @@ static void every_field_is_read(void **state)
 	assert_int_equal(request.given, (1u << DRILL_FIELDS) - 1);
 }
 
+static void what_is_written_is_read_again(void **state)
+{
+	(void)state;
+	every_field_is_read(NULL);
+	const struct drill_request given = request;
+	for (int field = 0; field < DRILL_FIELDS; field++) {
+		char text[DRILL_NAME_MAX];
+		drill_request_text(&given, (enum drill_field)field, text);
+		assert_int_equal(set(drill_field_names[field], text), 0);
+	}
+	assert_memory_equal(&given, &request, sizeof(request));
+}
+
 static void what_cannot_be_is_refused_with_what_can(void **state)
 {
 	(void)state;
@@ -101,6 +116,38 @@ static void long_texts_fit_the_reason(void **state)
 	assert_string_equal(request.hook, text);
 }
 
+/* What comes over HTTP may be anything: it is read or refused, and the reason can be shown. */
+static void any_text_is_read_or_refused(void **state)
+{
+	(void)state;
+	static const char likely[] = "0123456789.%smhk-+eaprimyredundtoptionsx \n\x80\xff";
+	const unsigned seed = (unsigned)time(NULL);
+	unsigned read = 0;
+	print_message("seed %u\n", seed);
+	srand(seed);
+	for (int i = 0; i < 200000; i++) {
+		char text[16];
+		const int length = rand() % (int)(sizeof(text) - 1);
+		for (int c = 0; c < length; c++)
+			text[c] = likely[(size_t)rand() % (sizeof(likely) - 1)];
+		text[length] = '\0';
+		memset(&request, 0, sizeof(request));
+		if (set(drill_field_names[rand() % DRILL_FIELDS], text) == 0) {
+			read++;
+			assert_true(request.share_ppm <= IMPAIRMENT_ALL_PPM);
+			assert_true(request.hold_ms <= DRILL_HOLD_MAX_MS);
+			assert_true(request.delay_us <= IMPAIRMENT_DELAY_MAX_US);
+			assert_int_equal(__builtin_popcount(request.given), 1);
+			continue;
+		}
+		assert_int_equal(request.given, 0);
+		assert_in_range(strlen(reason), 1, DRILL_REASON_MAX - 2);
+		for (const char *c = reason; *c != '\0'; c++)
+			assert_in_range(*c, ' ', '~');
+	}
+	assert_true(read > 1000);
+}
+
 static void the_catalogue_is_complete(void **state)
 {
 	(void)state;
@@ -117,8 +164,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field_is_read),
+		cmocka_unit_test(what_is_written_is_read_again),
 		cmocka_unit_test(what_cannot_be_is_refused_with_what_can),
 		cmocka_unit_test(long_texts_fit_the_reason),
+		cmocka_unit_test(any_text_is_read_or_refused),
 		cmocka_unit_test(the_catalogue_is_complete),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 
+import drills
 import generators
 import judge
 import lab as lab_room
@@ -75,14 +76,18 @@ class Stage:
         process.wait(15)
         return path
 
-    def clear(self, case):
-        """After a case, whatever became of it: no process, links as they were, logs put away."""
+    def clear_herds(self):
+        """Between the parts of one case: proxies and herds end, the network stays."""
         for process in reversed(self.lab.processes):
             process.kill()
         self.lab.processes.clear()
         self.herds.clear()
         for proxy in self.proxy.values():
             proxy.process = None
+
+    def clear(self, case):
+        """After a case, whatever became of it: no process, links as they were, logs put away."""
+        self.clear_herds()
         self.lab.vlan(False)
         for side in SIDES:
             self.lab.link_up(side)
@@ -590,6 +595,7 @@ CASES = {
     "neighbours": case_neighbours,
     **generators.CASES,
     **restart.CASES,
+    **drills.CASES,
 }
 
 
