@@ -183,8 +183,7 @@ static void print_answer(const struct bench_search *search)
 		[SEARCH_FOUND] = "met, and not beyond",
 		[SEARCH_NONE] = "no value meets the goals",
 		[SEARCH_ALL] = "met, the end of the range",
-		[SEARCH_LIMITED] = "met; beyond it GENERATOR-LIMITED: sipherd or the phones' own "
-				   "timers are the limit, not the proxies",
+		[SEARCH_LIMITED] = "met; beyond it GENERATOR-LIMITED, no proxy is the limit",
 		[SEARCH_BROKEN] = "not known: runs did not come to their end"};
 	struct search_answer answer;
 	char best[BENCH_TEXT_MAX], beyond[BENCH_TEXT_MAX];

@@ -39,6 +39,7 @@ void bench_catch_signals(void)
 	const struct sigaction action = {.sa_handler = on_signal};
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
 }
 
 bool bench_interrupted(void)

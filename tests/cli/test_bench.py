@@ -149,7 +149,8 @@ class Interrupted(Bench):
         # It is over: nothing is run again, and another search is none of its.
         done, again = self.bench("keepalive", *self.ARGUMENTS, "--state", state)
         self.assertEqual(again["searches"], bench["searches"])
-        for other in (("--goal", "no_answer == 0"), ("--repeats", "5"), ("--set", "phones=39")):
+        for other in (("--goal", "no_answer == 0"), ("--repeats", "5"), ("--set", "phones=39"),
+                      ("--to", "3")):
             done = self.exits(sipherd("bench", "keepalive", os.path.join(self.folder, "fleet.yaml"),
                                       *self.ARGUMENTS, "--state", state, *other), USAGE)
             self.assertIn("is of another search", done.stderr)
