@@ -306,7 +306,8 @@ static void tell_running(struct shape *shape, const struct picture *picture)
 	shape_end(shape);
 }
 
-/* The plan of a drill that was asked for without any field says what it takes. Empty where it is refused. */
+/* The plan of a drill that was asked for without any field says what it takes. Empty where it is refused.
+ * Of the whole fleet: there may be no phones here yet. */
 static void find_defaults(const struct picture *picture)
 {
 	struct drilling *drilling = picture->drilling;
@@ -317,7 +318,7 @@ static void find_defaults(const struct picture *picture)
 		if (drills_order(order, picture->fleet, drill_catalogue[kind].name, NULL, 0,
 			    reason) != 0 ||
 			drills_plan(plan, order, picture->fleet, picture->config,
-				picture->share->phones, reason) != 0)
+				picture->fleet->phones, reason) != 0)
 			continue;
 		for (int field = 0; field < DRILL_FIELDS; field++)
 			drill_request_text(&plan->request[0], (enum drill_field)field,

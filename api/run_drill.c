@@ -9,8 +9,8 @@
 #include "output.h"
 #include "run_internal.h"
 
-#define DRAIN_S \
-	0.02 /* phones that all lose their power fill a worker's ring in a tenth of a second */
+/* Phones that all lose their power fill a worker's ring of transitions in a tenth of a second. */
+#define DRAIN_S 0.02
 #define PATIENCE_US 30000000ull /* beyond what the fleet's own timers allow for */
 
 /* --- What drills tell --- */
