@@ -306,7 +306,8 @@ static void tell_running(struct shape *shape, const struct picture *picture)
 	shape_end(shape);
 }
 
-/* The plan of a drill that was asked for without any field says what it takes. Empty where it is refused. */
+/* The plan of a drill that was asked for without any field says what it takes. Empty where it is refused.
+ * Of the whole fleet: there may be no phones here yet. */
 static void find_defaults(const struct picture *picture)
 {
 	struct drilling *drilling = picture->drilling;
@@ -317,7 +318,7 @@ static void find_defaults(const struct picture *picture)
 		if (drills_order(order, picture->fleet, drill_catalogue[kind].name, NULL, 0,
 			    reason) != 0 ||
 			drills_plan(plan, order, picture->fleet, picture->config,
-				picture->share->phones, reason) != 0)
+				picture->fleet->phones, reason) != 0)
 			continue;
 		for (int field = 0; field < DRILL_FIELDS; field++)
 			drill_request_text(&plan->request[0], (enum drill_field)field,
@@ -356,6 +357,8 @@ static void finished_item(struct shape *shape, const void *context, uint32_t ind
 	shape_text(shape, "title", "what was done, in a few words", result->title);
 	shape_text(shape, "outcome", "completed or aborted",
 		result->aborted ? "aborted" : "completed");
+	shape_maybe_text(shape, "reason", "why it was aborted; null: it was not",
+		json_string_value(json_object_get(result->json, "reason")));
 	shape_count(shape, "begin_unix_ms", "when it began", result->begin_unix_ms);
 	shape_count(shape, "duration_ms", "how long it took", result->duration_ms);
 }

@@ -71,7 +71,7 @@ static void note_step(struct drills *drills, uint64_t now_us, enum drill_act act
 static void note_restored(struct drills *drills, enum drill_act act, enum proxy proxy)
 {
 	char text[DRILL_TEXT_MAX];
-	if (!drills->aborting)
+	if (drills->drill.state != DRILL_ABORTED)
 		return;
 	snprintf(text, sizeof(text), "the %s proxy serves again: the drill was aborted",
 		proxy_name(proxy));
@@ -102,7 +102,8 @@ static void on_command(void *context, const struct herd_command *command)
 
 static int on_hook(void *context, const char *name, bool undo, char reason[DRILL_REASON_MAX])
 {
-	const struct drills *drills = context;
+	struct drills *drills = context;
+	char text[DRILL_TEXT_MAX];
 	const uint64_t now_us = wire_now_us(drills->picture.wire);
 	if (drills->hooks == NULL)
 		return drills_refuse(-ENOENT, reason, "there is no hook %s", name);
@@ -111,6 +112,10 @@ static int on_hook(void *context, const char *name, bool undo, char reason[DRILL
 	if (status != 0)
 		drills_refuse(status, reason, "hook %s cannot be %s: %s", name,
 			undo ? "undone" : "run", strerror(-status));
+	else if (undo && drills->drill.state == DRILL_ABORTED) {
+		snprintf(text, sizeof(text), "hook %s is undone: the drill was aborted", name);
+		note_step(drills, now_us, DRILL_ACT_UNDO, PROXIES, true, text);
+	}
 	return status;
 }
 
@@ -119,7 +124,7 @@ static void on_wave_begin(void *context, uint32_t wave, uint64_t now_us)
 	struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
 	if (waves_begin(drills->waves, wave, &totals, now_us) != 0)
-		drills->unmeasured = true;
+		drill_abort(&drills->drill, "no memory to measure a wave with", now_us);
 }
 
 static void on_wave_end(void *context, uint32_t wave, uint64_t now_us)
@@ -212,7 +217,7 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	*id = ++drills->id;
 	drills->totals.begun++;
 	drills->busy = true;
-	drills->over = drills->aborting = drills->unmeasured = false;
+	drills->over = false;
 	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, PROXIES, false);
 	drill_begin(&drills->drill, &drills->plan, &actuator, drills->begin_us);
 	drill_advance(&drills->drill, drills->begin_us);
@@ -285,19 +290,13 @@ static void follow_end(struct drills *drills)
 		end_drill(drills);
 }
 
-static void abort_drill(struct drills *drills, const char *reason)
-{
-	drills->aborting = true;
-	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
-}
-
 bool drills_abort(struct drills *drills, uint32_t id, const char *reason)
 {
 	if (drills == NULL || !drills->busy || drills->id != id ||
 		drills->drill.state != DRILL_RUNNING)
 		return false;
 	look_now(drills);
-	abort_drill(drills, reason);
+	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
 	follow_end(drills);
 	return true;
 }
@@ -317,14 +316,8 @@ static void follow_hooks(struct drills *drills)
 			continue;
 		snprintf(reason, sizeof(reason), "hook %s failed with exit code %d", name,
 			hook->exit_code);
-		abort_drill(drills, reason);
+		drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
 	}
-}
-
-static void check_memory(struct drills *drills)
-{
-	if (drills->unmeasured && drills->drill.state == DRILL_RUNNING)
-		abort_drill(drills, "no memory to measure a wave with");
 }
 
 void drills_update(struct drills *drills)
@@ -336,7 +329,6 @@ void drills_update(struct drills *drills)
 		waves_series(drills->waves, &drills->now->series);
 	follow_hooks(drills);
 	drill_advance(&drills->drill, wire_now_us(drills->picture.wire));
-	check_memory(drills);
 	follow_end(drills);
 }
 

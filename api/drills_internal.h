@@ -22,8 +22,6 @@ struct drills {
 	struct drill drill;
 	bool busy;       /* a drill runs, or what its hooks did is being undone */
 	bool over;       /* its waves have been measured */
-	bool unmeasured; /* there was no memory for a wave */
-	bool aborting;   /* what is restored now is so before its time */
 	uint32_t id;     /* of the newest */
 	uint64_t begin_us, end_us, begin_unix_ms;
 	struct wire_snapshot look; /* of a moment between two ticks */

@@ -295,7 +295,9 @@ class Aborted(DrillCase):
         self.problem(self.server.change("POST", f"{DRILLS}/{number}/abort", {}), 409, "drill-over")
         told = self.good(self.server.ask(f"{DRILLS}/{number}")).json()
         self.assertEqual(told["outcome"], "aborted")
-        self.assertEqual(self.drills()["finished"][0]["outcome"], "aborted")
+        finished = self.drills()["finished"][0]
+        self.assertEqual((finished["outcome"], finished["reason"]), ("aborted", told["reason"]))
+        self.assertIn("operator", told["reason"])
         self.assertEqual(self.server.ask(f"{DRILLS}/{number}/report").code, 200)
         self.only_the_newest_are_kept(number)
 
