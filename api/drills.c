@@ -29,7 +29,7 @@ static uint64_t at_ms(const struct drills *drills, uint64_t now_us)
 	return (now_us - drills->begin_us) / 1000;
 }
 
-static const char *act_name(enum drill_act act)
+const char *drills_act_name(enum drill_act act)
 {
 	static const char *const names[] = {[DRILL_ACT_IMPAIR] = "impair",
 		[DRILL_ACT_FAULTS] = "faults",
@@ -41,9 +41,10 @@ static const char *act_name(enum drill_act act)
 }
 
 static void tell(const struct drills *drills, enum drills_phase phase, uint64_t now_us,
-	const char *text, uint8_t proxy, bool restores)
+	const char *text, enum drill_act act, uint8_t proxy, bool restores)
 {
 	const struct drills_news news = {.phase = phase,
+		.act = (uint8_t)act,
 		.id = drills->id,
 		.plan = &drills->plan,
 		.text = text,
@@ -61,10 +62,10 @@ static void note_step(struct drills *drills, uint64_t now_us, enum drill_act act
 {
 	json_array_append_new(drills->steps,
 		json_pack("{s:I, s:s, s:s?, s:b, s:s}", "at_ms", (json_int_t)at_ms(drills, now_us),
-			"act", act_name(act), "proxy",
+			"act", drills_act_name(act), "proxy",
 			proxy < PROXIES ? proxy_name((enum proxy)proxy) : NULL, "restores",
 			(int)restores, "text", text));
-	tell(drills, DRILLS_STEP, now_us, text, proxy, restores);
+	tell(drills, DRILLS_STEP, now_us, text, act, proxy, restores);
 }
 
 /* Before its time: the plan has no step for it. */
@@ -218,7 +219,8 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	drills->totals.begun++;
 	drills->busy = true;
 	drills->over = false;
-	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, PROXIES, false);
+	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, DRILL_ACT_END, PROXIES,
+		false);
 	drill_begin(&drills->drill, &drills->plan, &actuator, drills->begin_us);
 	drill_advance(&drills->drill, drills->begin_us);
 	return 0;
@@ -274,7 +276,7 @@ static void end_drill(struct drills *drills)
 	drills->totals.aborted += aborted;
 	drills_keep(drills);
 	tell(drills, aborted ? DRILLS_ABORTED : DRILLS_ENDED, drills->end_us,
-		aborted ? drills->drill.reason : drills->plan.title, PROXIES, false);
+		aborted ? drills->drill.reason : drills->plan.title, DRILL_ACT_END, PROXIES, false);
 	waves_close(drills->waves);
 	drills->waves = NULL;
 	drills->busy = false;
