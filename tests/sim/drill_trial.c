@@ -58,6 +58,8 @@ static void on_faults(void *context, enum proxy proxy, const struct registrar_fa
 void trial_command(void *context, const struct herd_command *command)
 {
 	struct trial *trial = context;
+	/* What is due at this very moment is sent before the power goes. */
+	sim_check(trial->sim);
 	log_power_cut(trial->log, command, sim_now_us(trial->sim));
 	sim_order(trial->sim, command);
 }
