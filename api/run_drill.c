@@ -154,11 +154,13 @@ static void begin(struct run *run)
 		.share = &run->share,
 		.wire = run->wire,
 		.start_us = run->start_us};
-	/* Somebody else's drill, by HTTP: ours comes after it. */
 	const int status = drills_start(
 		run->drills, &picture, &drill->order, &drill->id, drill->reason);
-	if (status == -EBUSY || status == -EAGAIN)
+	/* Somebody else's drill, by HTTP: ours comes after it, and nothing was wrong then. */
+	if (status == -EBUSY || status == -EAGAIN) {
+		drill->reason[0] = '\0';
 		return;
+	}
 	drill->phase = status == 0 ? DRILL_GOES_ON : DRILL_IS_OVER;
 	drill->aborted = status != 0;
 	if (status != 0)

@@ -359,6 +359,29 @@ static json_t *bunching(const uint32_t *in_step, uint32_t steps, json_t **json)
 }
 
 /* The period is 2 s, 20 steps. */
+/* The ramp before it is in the series and in no peak. */
+static void peaks_are_the_drills_own(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	struct series *series = calloc(1, sizeof(*series));
+	for (uint32_t i = 0; i < BEGIN_US / SERIES_STEP_US + 40; i++) {
+		const bool before = i < BEGIN_US / SERIES_STEP_US;
+		add_step(series, before ? 90 : 20, before ? 700 : 3);
+		waves_series(stage->waves, series);
+	}
+	json_t *json = finished(stage);
+	const json_t *proxies = json_object_get(json, "proxies");
+	const json_t *primary = json_object_get(proxies, "primary");
+	const json_t *redundant = json_object_get(proxies, "redundant");
+	assert_int_equal(number(primary, "peak_options_per_s"), 200);
+	assert_int_equal(number(redundant, "peak_register_per_s"), 30);
+	assert_int_equal(number(redundant, "peak_register_per_100ms"), 3);
+	json_decref(json);
+	free(series);
+	close_stage(stage);
+}
+
 static void keepalives_are_bunched(void **state)
 {
 	(void)state;
@@ -514,6 +537,7 @@ int main(void)
 		cmocka_unit_test(it_begins_when_its_phones_have_been_looked_at),
 		cmocka_unit_test(phones_that_went_elsewhere_are_not_out),
 		cmocka_unit_test(long_drills_have_coarse_steps),
+		cmocka_unit_test(peaks_are_the_drills_own),
 		cmocka_unit_test(keepalives_are_bunched),
 		cmocka_unit_test(peaks_are_the_drills),
 		cmocka_unit_test(ineffective_attempts),
