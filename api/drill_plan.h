@@ -160,6 +160,10 @@ int drill_request_set(struct drill_request *request, const char *field, const ch
 void drill_request_get(
 	const struct drill_request *request, const char *field, char out[DRILL_TEXT_MAX]);
 
+/* A field's value as drill_request_set would read it; "" for a hook that is not given. */
+void drill_request_text(
+	const struct drill_request *request, enum drill_field field, char out[DRILL_NAME_MAX]);
+
 /* What may be asked of this fleet, spelled out: 0, or -EINVAL with the reason of the refusal (no
  * redundancy, no built-in registrar to drain and no hook, a field that this drill does not take, ...). */
 int drill_plan_make(struct drill_plan *plan, const char *name, const struct drill_request *request,

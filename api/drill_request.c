@@ -222,3 +222,29 @@ void drill_request_get(
 				out, DRILL_TEXT_MAX);
 	}
 }
+
+static uint64_t number_of(const struct drill_request *request, const struct number_field *row)
+{
+	const void *at = (const char *)request + row->offset;
+	const uint64_t value = row->size == sizeof(uint64_t) ? *(const uint64_t *)at
+							     : *(const uint32_t *)at;
+	return value / row->factor;
+}
+
+void drill_request_text(
+	const struct drill_request *request, enum drill_field field, char out[DRILL_NAME_MAX])
+{
+	out[0] = '\0';
+	if (field == DRILL_PROXY)
+		snprintf(out, DRILL_NAME_MAX, "%s", proxy_name((enum proxy)request->proxy));
+	else if (field == DRILL_METHOD)
+		snprintf(out, DRILL_NAME_MAX, "%s",
+			request->method == IMPAIRMENT_REGISTER ? "register" : "options");
+	else if (field == DRILL_HOOK)
+		snprintf(out, DRILL_NAME_MAX, "%s", request->hook);
+	for (size_t i = 0; i < sizeof(number_fields) / sizeof(number_fields[0]); i++) {
+		if (number_fields[i].field == field)
+			number_text(&number_fields[i], number_of(request, &number_fields[i]), out,
+				DRILL_NAME_MAX);
+	}
+}

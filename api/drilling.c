@@ -141,34 +141,30 @@ static const char *proxy_or_none(uint8_t proxy)
 
 static void step_item(struct shape *shape, const void *context, uint32_t index)
 {
-	static const char *const acts[] = {[DRILL_ACT_IMPAIR] = "impair",
-		[DRILL_ACT_FAULTS] = "faults",
-		[DRILL_ACT_COMMAND] = "command",
-		[DRILL_ACT_HOOK] = "hook",
-		[DRILL_ACT_UNDO] = "undo",
-		[DRILL_ACT_END] = "end"};
 	const struct drill_step *step = &((const struct drill_plan *)context)->step[index];
 	const bool proxied = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
 	shape_count(shape, "at_ms", "since the beginning", step->at_ms);
-	shape_text(shape, "act", "impair, faults, command, hook, undo or end", acts[step->act]);
+	shape_text(shape, "act", "impair, faults, command, hook, undo or end",
+		drills_act_name((enum drill_act)step->act));
 	shape_maybe_text(shape, "proxy", "whose packets are concerned; null: no proxy's",
 		proxied ? proxy_or_none(step->proxy) : NULL);
 	shape_switch(shape, "restores", "it ends something that was begun", step->restores);
 	shape_text(shape, "text", "for people", step->text);
 }
 
+static const char *const wave_kinds[] = {[WAVE_FAIL_OVER] = "fail-over",
+	[WAVE_FAIL_BACK] = "fail-back",
+	[WAVE_RESCUE] = "rescue",
+	[WAVE_POWER] = "power",
+	[WAVE_WATCH] = "watch"};
+
 static void wave_item(struct shape *shape, const void *context, uint32_t index)
 {
-	static const char *const kinds[] = {[WAVE_FAIL_OVER] = "fail-over",
-		[WAVE_FAIL_BACK] = "fail-back",
-		[WAVE_RESCUE] = "rescue",
-		[WAVE_POWER] = "power",
-		[WAVE_WATCH] = "watch"};
 	const struct drill_plan *plan = context;
 	const struct drill_wave *wave = &plan->wave[index];
 	shape_text(shape, "name", "of the wave, unique in the plan", wave->name);
-	shape_text(
-		shape, "kind", "fail-over, fail-back, rescue, power or watch", kinds[wave->kind]);
+	shape_text(shape, "kind", "fail-over, fail-back, rescue, power or watch",
+		wave_kinds[wave->kind]);
 	shape_text(shape, "text", "for people", wave->text);
 	shape_maybe_text(
 		shape, "from", "proxy that phones leave; null: any", proxy_or_none(wave->from));
@@ -254,7 +250,11 @@ static void running_wave_item(struct shape *shape, const void *context, uint32_t
 	struct wave_progress progress = {0};
 	const bool begun = drill != NULL && drills_progress(picture->drills, index, &progress);
 	shape_text(shape, "name", "of the wave", wave->name);
+	shape_text(shape, "kind", "fail-over, fail-back, rescue, power or watch",
+		wave_kinds[wave->kind]);
 	shape_text(shape, "text", "for people", wave->text);
+	shape_count(shape, "at_ms", "when it begins, since the beginning of the drill",
+		(drill != NULL ? &drill->plan : &nothing)->step[wave->step].at_ms);
 	shape_switch(shape, "begun", "false: it is still to come", begun);
 	shape_switch(shape, "running", "it has begun and is not over",
 		begun && (drill->waves_open & 1ull << index) != 0);
@@ -301,18 +301,47 @@ static void tell_running(struct shape *shape, const struct picture *picture)
 	shape_end(shape);
 }
 
+/* The plan of a drill that was asked for without any field says what it takes. Empty where it is refused.
+ * Of the whole fleet: there may be no phones here yet. */
+static void find_defaults(const struct picture *picture)
+{
+	struct drilling *drilling = picture->drilling;
+	struct drills_order *order = malloc(sizeof(*order));
+	struct drill_plan *plan = malloc(sizeof(*plan));
+	char reason[DRILL_REASON_MAX];
+	for (int kind = 0; order != NULL && plan != NULL && kind < DRILL_KINDS; kind++) {
+		if (drills_order(order, picture->fleet, drill_catalogue[kind].name, NULL, 0,
+			    reason) != 0 ||
+			drills_plan(plan, order, picture->fleet, picture->config,
+				picture->fleet->phones, reason) != 0)
+			continue;
+		for (int field = 0; field < DRILL_FIELDS; field++)
+			drill_request_text(&plan->request[0], (enum drill_field)field,
+				drilling->defaults[kind][field]);
+	}
+	drilling->has_defaults = order != NULL && plan != NULL;
+	free(order);
+	free(plan);
+}
+
 static void catalogue_item(struct shape *shape, const void *context, uint32_t index)
 {
+	const struct picture *picture = context;
 	const struct drill_description *drill = &drill_catalogue[index];
-	const char *fields[DRILL_FIELDS];
+	const char *fields[DRILL_FIELDS], *defaults[DRILL_FIELDS];
 	uint32_t count = 0;
-	(void)context;
-	for (int i = 0; i < DRILL_FIELDS; i++)
-		if (drill->fields & 1u << i)
-			fields[count++] = drill_field_names[i];
+	for (int i = 0; i < DRILL_FIELDS; i++) {
+		if ((drill->fields & 1u << i) == 0)
+			continue;
+		fields[count] = drill_field_names[i];
+		defaults[count++] = shape->schema ? "" : picture->drilling->defaults[index][i];
+	}
 	shape_text(shape, "name", "of the drill", drill->name);
 	shape_text(shape, "question", "that it answers", drill->question);
 	shape_texts(shape, "fields", "that it takes", count, fields);
+	shape_texts(shape, "defaults",
+		"what it takes where such a field is not given; empty: nothing, or it is refused",
+		count, defaults);
 }
 
 static void finished_item(struct shape *shape, const void *context, uint32_t index)
@@ -323,6 +352,8 @@ static void finished_item(struct shape *shape, const void *context, uint32_t ind
 	shape_text(shape, "title", "what was done, in a few words", result->title);
 	shape_text(shape, "outcome", "completed or aborted",
 		result->aborted ? "aborted" : "completed");
+	shape_maybe_text(shape, "reason", "why it was aborted; null: it was not",
+		json_string_value(json_object_get(result->json, "reason")));
 	shape_count(shape, "begin_unix_ms", "when it began", result->begin_unix_ms);
 	shape_count(shape, "duration_ms", "how long it took", result->duration_ms);
 }
@@ -335,6 +366,9 @@ static void mark_item(struct shape *shape, const void *context, uint32_t index)
 	shape_text(shape, "name", "of the drill", mark->name);
 	shape_text(shape, "phase", "began, step, ended or aborted",
 		events_phase_name((enum drills_phase)mark->phase));
+	shape_maybe_text(shape, "act",
+		"impair, faults, command, hook, undo or end (of a wave); null: it is no step",
+		mark->phase == DRILLS_STEP ? drills_act_name((enum drill_act)mark->act) : NULL);
 	shape_text(shape, "text", "for people", mark->text);
 	shape_number(shape, "at_s", "second of the run", mark->at_s);
 	shape_count(shape, "unix_ms", "when", mark->unix_ms);
@@ -363,7 +397,10 @@ void drilling_tell_all(struct shape *shape, const struct picture *picture, unsig
 	(void)which;
 	answer_moment(shape, picture);
 	tell_running(shape, picture);
-	shape_list(shape, "catalogue", "the drills there are", DRILL_KINDS, catalogue_item, NULL);
+	if (!shape->schema && !picture->drilling->has_defaults)
+		find_defaults(picture);
+	shape_list(
+		shape, "catalogue", "the drills there are", DRILL_KINDS, catalogue_item, picture);
 	tell_file(shape, picture->fleet);
 	shape_list(shape, "finished", "the newest that are over, newest first", (uint32_t)count,
 		finished_item, finished);

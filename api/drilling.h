@@ -16,11 +16,14 @@
 	"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; " \
 	"form-action 'none'; frame-ancestors 'none'"
 
-/* Of the drill that was asked about last. */
 struct drilling {
+	/* Of the drill that was asked about last. */
 	uint32_t id; /* 0: nothing was begun */
 	struct drill_plan plan;
 	struct drills_result result;
+	/* What each drill takes where a field is not given: found when the catalogue is asked for first. */
+	bool has_defaults;
+	char defaults[DRILL_KINDS][DRILL_FIELDS][DRILL_NAME_MAX];
 };
 
 extern const struct ask_field drilling_body[], drilling_abort_body[];

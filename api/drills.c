@@ -30,7 +30,7 @@ static uint64_t at_ms(const struct drills *drills, uint64_t now_us)
 	return (now_us - drills->begin_us) / 1000;
 }
 
-static const char *act_name(enum drill_act act)
+const char *drills_act_name(enum drill_act act)
 {
 	static const char *const names[] = {[DRILL_ACT_IMPAIR] = "impair",
 		[DRILL_ACT_FAULTS] = "faults",
@@ -42,9 +42,10 @@ static const char *act_name(enum drill_act act)
 }
 
 static void tell(const struct drills *drills, enum drills_phase phase, uint64_t now_us,
-	const char *text, uint8_t proxy, bool restores)
+	const char *text, enum drill_act act, uint8_t proxy, bool restores)
 {
 	const struct drills_news news = {.phase = phase,
+		.act = (uint8_t)act,
 		.id = drills->id,
 		.plan = &drills->plan,
 		.text = text,
@@ -62,10 +63,10 @@ static void note_step(struct drills *drills, uint64_t now_us, enum drill_act act
 {
 	json_array_append_new(drills->steps,
 		json_pack("{s:I, s:s, s:s?, s:b, s:s}", "at_ms", (json_int_t)at_ms(drills, now_us),
-			"act", act_name(act), "proxy",
+			"act", drills_act_name(act), "proxy",
 			proxy < PROXIES ? proxy_name((enum proxy)proxy) : NULL, "restores",
 			(int)restores, "text", text));
-	tell(drills, DRILLS_STEP, now_us, text, proxy, restores);
+	tell(drills, DRILLS_STEP, now_us, text, act, proxy, restores);
 }
 
 /* Before its time: the plan has no step for it. */
@@ -131,11 +132,10 @@ static void on_wave_begin(void *context, uint32_t wave, uint64_t now_us)
 {
 	struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	(void)now_us;
 	if (waves_begin(drills->waves, wave, &totals, wire_now_us(drills->picture.wire)) == 0)
 		waves_began(drills->waves, wave, wire_now_us(drills->picture.wire));
 	else
-		drills->unmeasured = true;
+		drill_abort(&drills->drill, "no memory to measure a wave with", now_us);
 }
 
 static void on_wave_end(void *context, uint32_t wave, uint64_t now_us)
@@ -153,7 +153,8 @@ static void on_step(void *context, uint32_t index, uint64_t now_us)
 	const bool proxy = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
 	(void)now_us;
 	note_step(drills, wire_now_us(drills->picture.wire), (enum drill_act)step->act,
-		proxy ? step->proxy : PROXIES, step->restores, step->text);
+		proxy ? step->proxy : PROXIES, step->restores || step->act == DRILL_ACT_END,
+		step->text);
 }
 
 static struct drill_actuator actuator_of(struct drills *drills)
@@ -231,8 +232,9 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	*id = ++drills->id;
 	drills->totals.begun++;
 	drills->busy = true;
-	drills->over = drills->unmeasured = false;
-	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, PROXIES, false);
+	drills->over = false;
+	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, DRILL_ACT_END, PROXIES,
+		false);
 	drill_begin(&drills->drill, &drills->plan, &actuator, drills->begin_us);
 	drill_advance(&drills->drill, drills->begin_us);
 	return 0;
@@ -305,7 +307,7 @@ static void end_drill(struct drills *drills)
 	drills->totals.aborted += aborted;
 	drills_keep(drills);
 	tell(drills, aborted ? DRILLS_ABORTED : DRILLS_ENDED, drills->end_us,
-		aborted ? drills->drill.reason : drills->plan.title, PROXIES, false);
+		aborted ? drills->drill.reason : drills->plan.title, DRILL_ACT_END, PROXIES, false);
 	waves_close(drills->waves);
 	drills->waves = NULL;
 	drills->busy = false;
@@ -356,12 +358,6 @@ static void follow_hooks(struct drills *drills)
 	}
 }
 
-static void check_memory(struct drills *drills)
-{
-	if (drills->unmeasured && drills->drill.state == DRILL_RUNNING)
-		abort_drill(drills, "no memory to measure a wave with");
-}
-
 void drills_update(struct drills *drills)
 {
 	if (drills == NULL || !drills->busy)
@@ -371,7 +367,6 @@ void drills_update(struct drills *drills)
 		waves_series(drills->waves, &drills->now->series);
 	follow_hooks(drills);
 	drill_advance(&drills->drill, wire_now_us(drills->picture.wire));
-	check_memory(drills);
 	follow_end(drills);
 }
 

@@ -20,10 +20,9 @@ struct drills {
 	const char *hook_name[HOOKS_MAX + 1];
 	struct drill_plan plan;
 	struct drill drill;
-	bool busy;       /* a drill runs, or what its hooks did is being undone */
-	bool over;       /* its waves have been measured */
-	bool unmeasured; /* there was no memory for a wave */
-	uint32_t id;     /* of the newest */
+	bool busy;   /* a drill runs, or what its hooks did is being undone */
+	bool over;   /* its waves have been measured */
+	uint32_t id; /* of the newest */
 	uint64_t begin_us, end_us, begin_unix_ms;
 	uint64_t overflow; /* datagrams held back without room, when it began */
 	struct wire_snapshot look; /* of a moment between two ticks */

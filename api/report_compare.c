@@ -90,6 +90,10 @@ static void difference_cell(struct page *page, double a, double b)
 		table_cell(page, "the same");
 	else if (a == 0)
 		table_cell(page, "from none");
+	else if (b >= 3 * a && a > 0)
+		table_cell(page, "%s times", word_plain(b / a, WORD));
+	else if (a >= 3 * b && b > 0)
+		table_cell(page, "1/%s of it", word_plain(a / b, WORD));
 	else
 		table_cell(page, "%+.1f %%", 100 * (b - a) / fabs(a));
 }

@@ -9,6 +9,8 @@
 #include "output.h"
 #include "run_internal.h"
 
+/* Phones that all lose their power fill a worker's ring of transitions in a tenth of a second. */
+#define DRAIN_S 0.02
 #define PATIENCE_US 30000000ull /* beyond what the fleet's own timers allow for */
 
 /* --- What drills tell --- */
@@ -65,6 +67,14 @@ static void take_outcome(struct drill_run *drill, const struct drills_news *news
 		snprintf(drill->reason, sizeof(drill->reason), "%s", news->text);
 }
 
+static void on_drain(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)events;
+	const struct run *run = timer->data;
+	if (run->events != NULL)
+		watch_take(events_watch(run->events));
+}
+
 static void on_news(void *context, const struct drills_news *news)
 {
 	static const char *const before[] = {[DRILLS_BEGAN] = "drill begins: ",
@@ -76,6 +86,10 @@ static void on_news(void *context, const struct drills_news *news)
 	snprintf(text, sizeof(text), "%s%s", before[news->phase], news->text);
 	view_step(&run->view, run_elapsed_s(run), text);
 	events_drill(run->events, news);
+	if (news->phase == DRILLS_BEGAN)
+		ev_timer_start(run->loop, &run->drain);
+	else if (news->waves != NULL)
+		ev_timer_stop(run->loop, &run->drain);
 	if (news->waves == NULL || run->drill == NULL || run->drill->id != news->id)
 		return;
 	take_outcome(run->drill, news);
@@ -93,6 +107,8 @@ static void on_faults(void *context, enum proxy proxy, const struct registrar_fa
 int run_open_drills(struct run *run, const struct picture *picture)
 {
 	const struct drills_events events = {run, on_news, on_faults};
+	ev_timer_init(&run->drain, on_drain, DRAIN_S, DRAIN_S);
+	run->drain.data = run;
 	return drills_open(&run->drills, picture, &events);
 }
 

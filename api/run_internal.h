@@ -90,7 +90,7 @@ struct run {
 	unsigned unresolved; /* bit per proxy whose name has no address yet */
 	char unresolved_reason[160];
 	bool began[SCHEDULE_FAULTS_MAX], ended[SCHEDULE_FAULTS_MAX], rebooted[SCHEDULE_REBOOTS_MAX];
-	ev_timer tick;
+	ev_timer tick, drain; /* drain: of transitions, while a drill is measured */
 	ev_signal interrupt, terminate;
 };
 

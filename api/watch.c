@@ -219,13 +219,18 @@ static size_t take_some(struct watch *watch, unsigned worker)
 	return n;
 }
 
-static void take_lines(struct watch *watch)
+static void take_lines(struct watch *watch, size_t most)
 {
 	const unsigned workers = watch->mirror->workers;
 	for (unsigned i = 0; i < workers; i++)
-		for (size_t n = 0; n < TICK_LINES / workers; n += TAKE)
+		for (size_t n = 0; n < most / workers; n += TAKE)
 			if (take_some(watch, i) < TAKE)
 				break;
+}
+
+void watch_take(struct watch *watch)
+{
+	take_lines(watch, (size_t)watch->mirror->workers * MIRROR_FEED_LINES);
 }
 
 /* So many a second, a tenth of a second's at a time. */
@@ -278,7 +283,7 @@ void watch_update(struct watch *watch, uint64_t now_us)
 	allow_samples(watch, now_us);
 	follow_shards(watch);
 	follow_losses(watch);
-	take_lines(watch);
+	take_lines(watch, TICK_LINES);
 	look_through(watch);
 	tell_batch(watch, now_us);
 }

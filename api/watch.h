@@ -72,6 +72,10 @@ void watch_close(struct watch *watch);
 /* Once per tick: take what has changed, tell it. */
 void watch_update(struct watch *watch, uint64_t now_us);
 
+/* Between two of these: take all lines that wait. For those who must not miss one; what has changed is told
+ * by the next update. */
+void watch_take(struct watch *watch);
+
 uint64_t watch_sequence(const struct watch *watch);
 /* Lines that were lost because the ring was full, since the start. */
 uint64_t watch_dropped(const struct watch *watch);

@@ -53,7 +53,6 @@ struct wave_peaks {
 struct wave_series {
 	bool begun;
 	uint64_t first, next;                /* steps since the herd's time 0 */
-	uint64_t open_step;                  /* in which the plan began: peaks count from it */
 	uint32_t joined;                     /* steps in a row, a power of two */
 	uint32_t rows;                       /* begun; the last may lack steps */
 	struct wave_row *row;                /* [ROWS_MAX] */

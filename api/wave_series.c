@@ -9,10 +9,9 @@
 int wave_series_open(struct waves *waves)
 {
 	struct wave_series *series = &waves->series;
-	const uint32_t period_us_max = 1000 * waves->fleet->herd->keepalive_period_ms;
+	const uint32_t period_us = 1000 * waves->fleet->herd->keepalive_period_ms;
 	series->joined = 1;
-	series->open_step = waves->open_us / SERIES_STEP_US;
-	series->period_steps = (period_us_max + SERIES_STEP_US - 1) / SERIES_STEP_US;
+	series->period_steps = (period_us + SERIES_STEP_US - 1) / SERIES_STEP_US;
 	series->row = calloc(ROWS_MAX, sizeof(series->row[0]));
 	series->keepalives = calloc(series->period_steps + 1ull, sizeof(series->keepalives[0]));
 	return series->row != NULL && series->keepalives != NULL ? 0 : -ENOMEM;
@@ -57,8 +56,10 @@ static void follow_peaks(
 		peaks->options_second = peaks->now_options;
 }
 
-/* The next step, by how much everything has grown in it. */
-static void append(struct wave_series *series, const struct proxy_counters grown[PROXIES])
+/* The next step, by how much everything has grown in it. Peaks are the drill's, the step in which it began is
+ * the first of them. */
+static void append(
+	struct wave_series *series, const struct proxy_counters grown[PROXIES], uint64_t begin)
 {
 	const uint64_t before = series->next - series->first;
 	const uint64_t keepalives = grown[0].options + grown[1].options;
@@ -68,10 +69,8 @@ static void append(struct wave_series *series, const struct proxy_counters grown
 	series->rows = row + 1;
 	for (int p = 0; p < PROXIES; p++) {
 		counters_add(series->row[row].count[p], &grown[p], proxy_counters_count);
-		/* What was there before it, a ramp's end perhaps, is none of the drill's doing. */
-		if (series->next >= series->open_step)
-			follow_peaks(
-				&series->peaks[p], &grown[p], series->next - series->open_step);
+		if (series->next >= begin)
+			follow_peaks(&series->peaks[p], &grown[p], series->next - begin);
 	}
 	if (series->period_steps > 0)
 		series->keepalives[before % series->period_steps] = keepalives < UINT32_MAX
@@ -112,7 +111,7 @@ void waves_series(struct waves *waves, const struct series *from)
 		if (!series->before.known && series->next * SERIES_STEP_US >= waves->open_us &&
 			(series->next - 1) * SERIES_STEP_US < waves->open_us)
 			series->before = wave_bunching_now(series);
-		append(series, grown);
+		append(series, grown, waves->open_us / SERIES_STEP_US);
 	}
 }
 

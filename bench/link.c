@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Whole keep-alive transactions over the `memory` link: herd, wire, rings, wire, registrar and back.
+ * Whole keep-alive transactions over a link: by itself the `memory` link, with herd, wire, rings, wire,
+ * registrar and back, where each worker plays both ends. Over another link the phones' proxies are 10.10.0.1
+ * and 10.10.0.2, and the phones themselves ports of 10.10.0.11 to 10.10.0.14.
  *
- * One worker plays both ends. The phones' period is chosen so short that more is planned than can be
- * done; what is answered per second is then the capacity of the path. Says how many datagrams were
- * not sent, so that nobody takes an overload for a result.
+ * By itself more is planned than can be done; what is answered per second is then the capacity of the
+ * path, and of a phone one keep-alive is in flight at most. Says how many datagrams were not sent, so that
+ * nobody takes an overload for a result.
  *
- * usage: bench_link [phones] [seconds] [workers]
+ * usage: bench_link [phones] [seconds] [workers] [link] [period in ms]
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "sampler.h"
+#include "figure.h"
 #include "wire.h"
 
 #define SAMPLES_MAX 600
@@ -21,41 +23,52 @@
 static struct identity_set *identities;
 static struct address_plan plan;
 
-static void config_make(
-	struct wire_config *c, uint32_t phones, unsigned workers, uint32_t period_ms)
+struct options {
+	uint32_t phones, period_ms;
+	unsigned seconds, workers;
+	const char *link;
+};
+
+static void config_proxies(struct wire_config *c, const struct options *o, bool memory)
 {
-	struct identity_error error;
-	if (identity_patterns(&identities, "2{n:07}", NULL, NULL, phones, &error) != 0 ||
-		address_plan_parse("10.0.0.0/8", &plan) != 0)
-		exit(1);
-	memset(c, 0, sizeof(*c));
-	c->link.kind = WIRE_MEMORY;
-	c->roles = WIRE_HERD | WIRE_REGISTRARS;
-	c->workers = workers;
-	struct herd_config *h = &c->herd;
 	for (int i = 0; i < PROXIES; i++) {
-		char host[32];
-		snprintf(host, sizeof(host), "192.0.2.%d", i + 1);
-		address_parse(host, &c->proxy[i].address);
-		c->proxy[i].port = 5060;
-		c->proxy[i].known = true;
-		snprintf(h->proxy[i].host, sizeof(h->proxy[i].host), "%s", host);
-		h->proxy[i].address = c->proxy[i].address;
-		h->proxy[i].port = 5060;
-		c->registrar[i] = (struct registrar_config){.capacity = phones,
+		struct herd_proxy *proxy = &c->herd.proxy[i];
+		snprintf(proxy->host, sizeof(proxy->host), memory ? "192.0.2.%d" : "10.10.0.%d",
+			i + 1);
+		address_parse(proxy->host, &proxy->address);
+		proxy->port = 5060;
+		c->proxy[i] = (struct wire_proxy){proxy->address, proxy->port, true};
+		c->registrar[i] = (struct registrar_config){.capacity = o->phones,
 			.expires_default_s = 3600,
 			.expires_max_s = 86400,
 			.seed = 1,
 			.server = "bench"};
 	}
-	h->fleet_phones = phones;
+}
+
+static void config_make(struct wire_config *c, const struct options *o)
+{
+	struct identity_error error;
+	if (wire_link_parse(o->link, &c->link) != 0)
+		exit(2);
+	const bool memory = c->link.kind == WIRE_MEMORY;
+	if (identity_patterns(&identities, "2{n:07}", NULL, NULL, o->phones, &error) != 0 ||
+		address_plan_parse(
+			memory ? "10.0.0.0/8" : "10.10.0.11-10.10.0.14 ports 10000-59999", &plan) !=
+			0)
+		exit(1);
+	c->roles = memory ? WIRE_HERD | WIRE_REGISTRARS : WIRE_HERD;
+	c->workers = o->workers;
+	config_proxies(c, o, memory);
+	struct herd_config *h = &c->herd;
+	h->fleet_phones = o->phones;
 	h->identities = identities;
 	h->plan[ADDRESS_IPV4] = &plan;
 	snprintf(h->domain, sizeof(h->domain), "lab.example.net");
 	snprintf(h->user_agent, sizeof(h->user_agent), "sipherd");
 	h->redundancy = (struct redundancy_rules){true, MODE_ASYMMETRIC, 10, 1};
 	h->timers = (struct transaction_timers){500, 4000, 5000, 32000};
-	h->keepalive_period_ms = period_ms;
+	h->keepalive_period_ms = o->period_ms;
 	h->keepalive_first = KEEPALIVE_FIRST_SPREAD;
 	h->expires_s = 86400;
 	h->retry_ms = 60000;
@@ -81,43 +94,75 @@ static double answered_per_second(struct wire *wire, struct wire_snapshot *snaps
 	       (double)(snapshot->now_us - at);
 }
 
+static double busiest(const struct wire_snapshot *s)
+{
+	double busy = 0;
+	for (unsigned w = 0; w < s->workers; w++)
+		if (s->worker[w].busy_ratio > busy)
+			busy = s->worker[w].busy_ratio;
+	return busy;
+}
+
+static void read_options(struct options *o, int argc, char **argv)
+{
+	o->phones = argc > 1 ? (uint32_t)atoi(argv[1]) : 100000;
+	o->seconds = argc > 2 ? (unsigned)atoi(argv[2]) : 10;
+	o->workers = argc > 3 ? (unsigned)atoi(argv[3]) : 1;
+	o->link = argc > 4 ? argv[4] : "memory";
+	/* Ten million planned per second: more than any core does. */
+	o->period_ms = argc > 5 ? (uint32_t)atoi(argv[5]) : o->phones / 10000;
+	if (o->period_ms == 0)
+		o->period_ms = 1;
+	if (o->seconds < 1 || o->seconds > SAMPLES_MAX)
+		exit(2);
+}
+
+static void tell(const struct options *o, const struct wire_snapshot *s, double *rate, double *busy)
+{
+	const unsigned low = o->seconds / 10, high = o->seconds - 1 - low;
+	const double median = sampler_median(rate, o->seconds);
+	const double share = sampler_median(busy, o->seconds);
+	figure_print(&(struct figure){
+		"link_rate", "/s", median, rate[low], rate[high], o->seconds, o->seconds});
+	figure_print(&(struct figure){
+		"link_busy", "", share, busy[low], busy[high], o->seconds, o->seconds});
+	printf("%s, %u phones, %u worker%s: %.2f M keep-alives/s answered "
+	       "(%.2f-%.2f M over %u s), %.0f ns each per worker\n",
+		o->link, o->phones, o->workers, o->workers == 1 ? "" : "s", median / 1e6,
+		rate[0] / 1e6, rate[o->seconds - 1] / 1e6, o->seconds, 1e9 * o->workers / median);
+	printf("  busy %.2f, bytes per phone %.1f, not sent %llu, silent %llu, skipped ticks "
+	       "%llu, again %llu\n",
+		share, (double)s->herd_memory / o->phones,
+		(unsigned long long)(s->herd.not_sent + s->wire.not_sent_full +
+				     s->wire.not_sent_no_neighbour),
+		(unsigned long long)s->herd.options_silent,
+		(unsigned long long)s->herd.options_skipped,
+		(unsigned long long)s->herd.options_retransmitted);
+}
+
 int main(int argc, char **argv)
 {
 	static struct wire_config config;
 	static struct wire_snapshot s;
-	static double rate[SAMPLES_MAX];
+	static double rate[SAMPLES_MAX], busy[SAMPLES_MAX];
+	struct options o;
 	struct wire_error error;
 	struct wire *wire;
-	uint32_t phones = argc > 1 ? (uint32_t)atoi(argv[1]) : 100000;
-	int seconds = argc > 2 ? atoi(argv[2]) : 10;
-	unsigned workers = argc > 3 ? (unsigned)atoi(argv[3]) : 1;
-	if (seconds < 1 || seconds > SAMPLES_MAX)
-		return 2;
-	/* Ten million planned per second: more than any core does. */
-	uint32_t period_ms = phones / 10000 > 0 ? phones / 10000 : 1;
-	config_make(&config, phones, workers, period_ms);
+	read_options(&o, argc, argv);
+	config_make(&config, &o);
 	if (wire_open(&wire, &config, &error) != 0 || wire_start(wire, &error) != 0 ||
-		wire_wait_neighbours(wire, 2000, &error) != 0)
+		wire_wait_neighbours(wire, 5000, &error) != 0)
 		fail(&error);
 	wire_command(wire, &(struct herd_command){.kind = HERD_START});
 	do {
 		usleep(100000);
 		wire_snapshot(wire, &s);
-	} while (s.herd.register_ok < phones && s.now_us < 60000000);
-	for (int i = 0; i < seconds; i++)
+	} while (s.herd.register_ok < o.phones && s.now_us < 60000000);
+	for (unsigned i = 0; i < o.seconds; i++) {
 		rate[i] = answered_per_second(wire, &s);
-	double median = sampler_median(rate, (size_t)seconds);
-	printf("memory link, %u phones, %u worker%s: %.2f M keep-alives/s answered "
-	       "(%.2f-%.2f M over %d s), %.0f ns each per worker\n",
-		phones, workers, workers == 1 ? "" : "s", median / 1e6, rate[0] / 1e6,
-		rate[seconds - 1] / 1e6, seconds, 1e9 * workers / median);
-	printf("  busy %.2f, bytes per phone %.1f, not sent %llu, silent %llu, skipped ticks "
-	       "%llu\n",
-		s.worker[0].busy_ratio, (double)s.herd_memory / phones,
-		(unsigned long long)(s.herd.not_sent + s.wire.not_sent_full +
-				     s.wire.not_sent_no_neighbour),
-		(unsigned long long)s.herd.options_silent,
-		(unsigned long long)s.herd.options_skipped);
+		busy[i] = busiest(&s);
+	}
+	tell(&o, &s, rate, busy);
 	wire_close(wire);
 	identity_free(identities);
 	return 0;

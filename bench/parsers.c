@@ -4,6 +4,8 @@
  * the parsers of libosip2 and libre and a plain copy of the same bytes, all in the same run and on the
  * same messages. The parsers do more: they make a tree of the whole message in memory, which is what a
  * user agent wants. Samples of all take turns, so that a noisy neighbour hits each of them alike.
+ *
+ * usage: bench_parsers [ROUNDS]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,12 +13,11 @@
 
 #include <rte_memcpy.h>
 
+#include "figure.h"
 #include "parsers_peers.h"
-#include "sampler.h"
 #include "scan_learn.h"
 
 #define MESSAGES 64
-#define ROUNDS 41
 
 struct fixture {
 	char text[MESSAGES][1024], copy[MESSAGES][1024];
@@ -93,45 +94,37 @@ static void sample_re(void *context)
 		f->sink += peer_re(f->text[i], f->length[i]);
 }
 
-struct contender {
-	const char *name;
-	void (*sample)(void *context);
-	double ns[ROUNDS];
-};
-
-static void compare(struct fixture *f, const char *title)
+static void compare(struct fixture *f, const char *title, unsigned rounds)
 {
-	struct contender contenders[] = {
-		{.name = "plain copy (rte_memcpy)", .sample = sample_copy},
-		{.name = "learned skeleton, every byte looked at", .sample = sample_learned},
-		{.name = "full scan", .sample = sample_scan},
-		{.name = "libosip2 osip_message_parse and free", .sample = sample_osip},
-		{.name = "libre sip_msg_decode and free", .sample = sample_re},
+	static const struct contender contenders[] = {
+		{"scan_copy", sample_copy, MESSAGES},
+		{"scan_learned", sample_learned, MESSAGES},
+		{"scan_full", sample_scan, MESSAGES},
+		{"scan_osip", sample_osip, MESSAGES},
+		{"scan_re", sample_re, MESSAGES},
 	};
+	static const char *const title_of[] = {"plain copy (rte_memcpy)",
+		"learned skeleton, every byte looked at", "full scan",
+		"libosip2 osip_message_parse and free", "libre sip_msg_decode and free"};
 	enum { N = sizeof(contenders) / sizeof(contenders[0]) };
-	for (int round = 0; round < ROUNDS; round++)
-		for (int i = 0; i < N; i++)
-			contenders[i].ns[round] = sampler_run(contenders[i].sample, f, MESSAGES, 9)
-							  .median_ns;
-	double median[N];
-	for (int i = 0; i < N; i++)
-		median[i] = sampler_median(contenders[i].ns, ROUNDS);
-	printf("%s, %zu bytes; medians of %d rounds\n", title, f->length[0], ROUNDS);
+	struct figure figure[N];
+	contest(contenders, N, f, rounds, figure);
+	printf("%s, %zu bytes; medians of %u rounds\n", title, f->length[0], rounds);
 	for (int i = 0; i < N; i++)
 		printf("  %-42s %9.1f ns  %7.1fx a copy  %7.1fx a full scan  (%.1f-%.1f)\n",
-			contenders[i].name, median[i], median[i] / median[0], median[i] / median[2],
-			contenders[i].ns[ROUNDS / 10], contenders[i].ns[ROUNDS - 1 - ROUNDS / 10]);
+			title_of[i], figure[i].median, figure[i].median / figure[0].median,
+			figure[i].median / figure[2].median, figure[i].low, figure[i].high);
 	printf("  learned: %.0f%% of the messages were recognised\n",
-		100.0 * (double)f->learned.recognised / ((double)ROUNDS * 10 * MESSAGES));
+		100.0 * (double)f->learned.recognised / ((double)rounds * 10 * MESSAGES));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct fixture f;
 	if (scan_learned_open(&f.learned) != 0 || !peers_open())
 		return 1;
 	fill(&f, "");
-	compare(&f, "200 OK of Kamailio to a keep-alive");
+	compare(&f, "200 OK of Kamailio to a keep-alive", argc > 1 ? (unsigned)atoi(argv[1]) : 41);
 	scan_learned_close(&f.learned);
 	peers_close();
 	return f.sink == 0;

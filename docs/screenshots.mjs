@@ -5,7 +5,8 @@
 //
 // Half a minute after a primary proxy came back it crashes again; the pictures are taken when about
 // half of the phones are at the redundant one: page-light.png; page-dark.png with one phone's messages,
-// which are kept from the crash on; page-phone.png, 390 pixels wide.
+// which are kept from the crash on; page-phone.png, 390 pixels wide. Then page-drill.png: a drill that takes
+// the primary proxy away and gives it back, while phones return.
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { launch, openPage } from '../tests/browser/browser.mjs';
@@ -34,6 +35,33 @@ const VIEWS = [
 	{ name: 'page-phone.png', width: 390, height: 844, scale: 2 },
 ];
 
+// The console and the charts of a drill, when about half of the phones have returned.
+async function drill() {
+	const herd = await Herd.start({ fleet: FLEET });
+	try {
+		await herd.says(/all 10,?000 phones registered at the primary/);
+		const { page } = await openPage(browser, herd.url, { width: 1280, height: 1400 });
+		await page.click('#token-open');
+		await page.fill('#token-input', herd.token('operator'));
+		await page.click('#token-save');
+		await page.selectOption('#drill-name', 'crash');
+		await page.fill('#drill-field-hold', '40s');
+		await page.click('#drill-show');
+		await page.fill('#drill-fleet', 'office');
+		await page.click('#drill-start');
+		await until('about half of the phones have returned', async () => {
+			const { running } = await herd.get('drills');
+			const wave = running?.waves.find(({ kind }) => kind === 'fail-back');
+			return wave?.begun && wave.back >= PHONES * 0.5;
+		});
+		await page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
+		await page.mouse.move(0, 0);
+		await page.screenshot({ path: join(FOLDER, 'page-drill.png'), animations: 'disabled' });
+	} finally {
+		await herd.end();
+	}
+}
+
 const herd = await Herd.start({ fleet: FLEET, args: FAULTS });
 const browser = await launch();
 try {
@@ -57,9 +85,12 @@ try {
 		const clip = { x: 0, y: 0, width, height: box ? Math.ceil(box.y + box.height) + 16 : height };
 		await page.screenshot({ path: join(FOLDER, name), animations: 'disabled', clip });
 	}));
-	for (const { name } of VIEWS)
+	const limited = (await herd.get('generator')).verdict.generator_limited;
+	await herd.end();
+	await drill();
+	for (const { name } of [...VIEWS, { name: 'page-drill.png' }])
 		console.log(`${join(FOLDER, name)}: ${Math.round(statSync(join(FOLDER, name)).size / 1000)} kB`);
-	if ((await herd.get('generator')).verdict.generator_limited)
+	if (limited)
 		console.log('This machine was too busy, and the pictures say so: take them again.');
 } finally {
 	await browser.close();

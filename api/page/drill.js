@@ -8,7 +8,7 @@ import { markOf } from './marks.js';
 
 const ABORTS = ['drill-abort', 'drill-strip-abort'];
 
-function field({ name, label, hint, choices, standard, help }) {
+function field({ name, label, hint, choices, standard }) {
 	const id = `drill-field-${name}`;
 	const usual = standard === '' ? 'as suits' : standard;
 	const input = choices
@@ -16,7 +16,7 @@ function field({ name, label, hint, choices, standard, help }) {
 			...choices.filter((choice) => choice !== standard).map((choice) => make('option', { value: choice }, choice)))
 		: make('input', { id, name, size: 10, maxlength: 64, autocomplete: 'off', spellcheck: 'false',
 			placeholder: standard === '' && hint !== '' ? `as ${hint}` : usual });
-	return make('div', { class: 'field', title: help || null }, make('label', { for: id }, label), input);
+	return make('div', { class: 'field' }, make('label', { for: id }, label), input);
 }
 
 export class DrillConsole {
@@ -24,12 +24,15 @@ export class DrillConsole {
 	constructor({ fleet, marked }) {
 		Object.assign(this, { fleet, marked });
 		this.catalogue = [];
+		this.hooks = [];
 		this.running = null; // of GET drills, and at: when it was said, performance.now()
 		this.step = ''; // its newest step, in words
 		this.planned = null; // the body of the request that is shown as a plan
+		this.waves = []; // of drills seen here: { drill, kind, at_s of the run, concerned }
 		this.results = new Map(); // id: element of `drills`
 		this.shown = 0; // the drill whose result is shown
-		this.round = 0;
+		this.asked = 0;
+		this.answered = 0;
 		this.looks = 0;
 		this.told = false; // ticks tell of drills: there is something to ask for
 		this.#listen();
@@ -60,24 +63,37 @@ export class DrillConsole {
 	// Another run: its drills have numbers of their own.
 	forget() {
 		this.results.clear();
+		this.waves = [];
+		this.running = null;
+		this.#turn(0);
 		this.#showResult(0);
 		this.#forgetPlan();
 		this.told = false; // the next tick asks
 	}
 
 	async refresh() {
-		const round = ++this.round;
-		const { running, catalogue, plans, finished, marks } = await getJson('drills');
-		if (round !== this.round) return;
-		this.#offer(catalogue, plans ?? []);
+		const round = ++this.asked;
+		const told = await getJson('drills');
+		// A later question was answered already.
+		if (round < this.answered) return;
+		this.answered = round;
+		const { running, catalogue, plans, hooks, finished, marks } = told;
+		this.#offer(catalogue, plans, hooks);
 		this.marked(marks.map(markOf));
 		this.step = marks.filter(({ id, phase }) => id === running?.id && phase === 'step').pop()?.text ?? '';
 		const before = this.running?.id ?? 0;
 		this.running = running ? { ...running, at: performance.now() } : null;
+		if (running) this.#keepWaves(running, told.at_s - running.at_ms / 1000);
 		if (before !== (running?.id ?? 0)) this.#turn(before);
 		this.#showRunning();
 		this.#listFinished(finished);
 		if (finished.some(({ id }) => id === this.shown)) await this.#learn(this.shown);
+	}
+
+	#keepWaves({ id, waves }, begin) {
+		const others = this.waves.filter(({ drill }) => drill !== id);
+		this.waves = [...others, ...waves.filter(({ begun }) => begun).map(({ kind, at_ms: at, concerned }) =>
+			({ drill: id, kind, at_s: begin + at / 1000, concerned }))].slice(-64);
 	}
 
 	// Once a second: while one runs its waves grow, else little changes.
@@ -109,18 +125,17 @@ export class DrillConsole {
 
 	/* --- Choosing --- */
 
-	#offer(catalogue, plans) {
-		const key = JSON.stringify([catalogue, plans]);
+	#offer(catalogue, plans, hooks) {
+		const key = JSON.stringify([catalogue, plans, hooks]);
 		if (key === this.offered) return;
-		this.offered = key;
-		this.catalogue = catalogue;
+		Object.assign(this, { offered: key, catalogue, hooks });
 		const select = byId('drill-name');
 		const chosen = select.value;
 		const options = (names) => names.map((name) => make('option', { value: name }, name));
 		select.replaceChildren(make('optgroup', { label: 'Catalogue' }, ...options(catalogue.map((entry) => entry.name))));
 		if (plans.length > 0)
 			select.append(make('optgroup', { label: 'Plans of the fleet file' },
-				...options(plans.map((plan) => plan.name ?? plan))));
+				...options(plans)));
 		if (chosen !== '') select.value = chosen;
 		if (select.selectedIndex < 0) select.selectedIndex = 0;
 		this.#choose();
@@ -130,7 +145,7 @@ export class DrillConsole {
 		const entry = this.catalogue.find(({ name }) => name === byId('drill-name').value);
 		setText(byId('drill-question'), entry ? words.questionText(entry.question)
 			: 'A plan of the fleet file: several drills, one behind the other.');
-		byId('drill-fields').replaceChildren(...(entry ? words.fieldsOf(entry).map(field) : []));
+		byId('drill-fields').replaceChildren(...(entry ? words.fieldsOf(entry, this.hooks).map(field) : []));
 		this.#forgetPlan();
 	}
 
@@ -207,6 +222,7 @@ export class DrillConsole {
 
 	#trouble(text) {
 		setText(byId('drill-trouble'), text);
+		if (text !== '') byId('drill-trouble').scrollIntoView({ block: 'nearest' });
 	}
 
 	/* --- While it runs --- */

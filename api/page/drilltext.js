@@ -18,15 +18,16 @@ const FIELDS = {
 	retry_after: { label: 'Retry-After', hint: '30s' },
 	spread: { label: 'Power returns within', hint: '10s' },
 	method: { label: 'Lost method', choices: ['register', 'options'] },
-	hook: { label: 'Hook that makes the outage', hint: 'a name of the fleet file' },
+	hook: { label: 'Outage made by', standard: 'sipherd itself' },
 };
 
 // Of one entry of the catalogue: [{ name, label, hint, choices, standard }]. standard: what it takes where
-// nothing is given; empty: that is not known.
-export function fieldsOf({ fields, defaults }) {
-	return fields.map((name) => {
-		const { label = name.replaceAll('_', ' '), hint = '', choices = null } = FIELDS[name] ?? {};
-		return { name, label, hint, choices, standard: defaults?.[name] ?? '' };
+// nothing is given; empty: that is not known. hooks: of the fleet file.
+export function fieldsOf({ fields, defaults }, hooks = []) {
+	return fields.filter((name) => name !== 'hook' || hooks.length > 0).map((name) => {
+		const { label = name.replaceAll('_', ' '), hint = '', choices = null, standard = '' } = FIELDS[name] ?? {};
+		const given = defaults?.[fields.indexOf(name)] ?? '';
+		return { name, label, hint, choices: name === 'hook' ? hooks : choices, standard: given || standard };
 	});
 }
 
@@ -85,9 +86,10 @@ export function waveShare(n, concerned) {
 	return concerned > 0 ? Math.max(0, Math.min(1, n / concerned)) : 0;
 }
 
-export function waveState({ begun, running, concerned, back }) {
+export function waveState({ kind, begun, running, concerned, back }) {
 	if (!begun) return 'to come';
 	if (running) return 'now';
+	if (kind === 'watch') return 'over'; // nobody had to come back
 	return back >= concerned ? 'all back' : `${count(concerned - back)} not back`;
 }
 
@@ -107,13 +109,13 @@ export function resultRows({ waves }) {
 		const none = wave.phones === 0 || wave.kind === 'watch';
 		return [wave.text || wave.name, count(wave.phones),
 			...TIMES.map(([field]) => (none ? '\u2013' : backAt(wave.back_at_ms?.[field]))),
-			wave.kind === 'watch' ? `${count(wave.left)} left` : count(wave.out)];
+			wave.kind === 'watch' ? `${count(wave.out)} of ${count(wave.left)} that left` : count(wave.out)];
 	});
 }
 
 // { good, text }: what is to be said first.
 export function verdictOf({ outcome, reason, waves, totals, incomplete }) {
-	const out = (waves ?? []).reduce((sum, wave) => sum + (wave.kind === 'watch' ? 0 : wave.out), 0);
+	const out = (waves ?? []).reduce((sum, wave) => sum + wave.out, 0);
 	const stranded = totals?.stranded ?? 0;
 	const parts = [];
 	const why = String(reason ?? '').replace(/^aborted\b ?/, '');

@@ -43,19 +43,25 @@ function signed(signs, kind, timers, decide, at) {
 	return fit.length > 0 ? fit[fit.length - 1].at_s : null;
 }
 
-function begin(seconds, i, words, timers, signs) {
+// Phones that a drill's wave of this time is about; null: it is no drill's.
+function concerned(drills, kind, start) {
+	const found = drills.find((wave) => wave.kind === kind && Math.abs(wave.at_s - start) < 1);
+	return found && found.concerned > 0 ? found.concerned : null;
+}
+
+function begin(seconds, i, words, timers, { signs, drills }) {
 	const before = seconds[Math.max(0, i - 1)];
-	const affected = before[words.from];
+	const there = before[words.from];
 	const curve = curveOf(words.kind, timers);
 	const decide = decided(timers, curve);
-	if (affected === 0 || decide === null) return null;
+	if (there === 0 || decide === null) return null;
 	const { at_s: at } = seconds[i];
 	const told = signed(signs, words.kind, timers, decide, at);
-	const estimate = at - timeOf(decide, Math.min(1, seconds[i][words.count] / affected));
+	const estimate = at - timeOf(decide, Math.min(1, seconds[i][words.count] / there));
 	return {
 		kind: words.kind,
 		words,
-		affected,
+		affected: concerned(drills, words.kind, told ?? estimate) ?? there,
 		start: told ?? estimate,
 		estimated: told === null,
 		already: before[words.to],
@@ -79,7 +85,7 @@ function isOver(wave, second, other, quiet) {
 	return second.at_s - wave.lastSwitch > quiet || second[other.count] > wave.affected / 100;
 }
 
-function wavesOf(seconds, words, timers, signs) {
+function wavesOf(seconds, words, timers, known) {
 	const quiet = timers.period + timers.switchDelay + 2; // without a switch: it is over
 	const other = KINDS.find((k) => k !== words);
 	const found = [];
@@ -91,7 +97,7 @@ function wavesOf(seconds, words, timers, signs) {
 			wave = null;
 		}
 		if (wave === null && second[words.count] > 0)
-			wave = begin(seconds, i, words, timers, signs);
+			wave = begin(seconds, i, words, timers, known);
 		if (wave === null) continue;
 		if (second[words.count] > 0) wave.lastSwitch = second.at_s;
 		wave.switched += second[words.count];
@@ -101,14 +107,15 @@ function wavesOf(seconds, words, timers, signs) {
 	return found;
 }
 
-// All waves of the seconds given, oldest first. signs: [{ proxy, dead, at_s, exact }].
-export function findWaves(seconds, timers, signs = []) {
+// All waves of the seconds given, oldest first. signs: [{ proxy, dead, at_s, exact }]; drills: their waves,
+// [{ kind, at_s, concerned }].
+export function findWaves(seconds, timers, signs = [], drills = []) {
 	if (!timers.enabled || seconds.length === 0) return [];
 	const found = [];
 	for (const words of KINDS) {
 		const curve = curveOf(words.kind, timers)(timers);
 		if (curve === null) continue;
-		found.push(...wavesOf(seconds, words, timers, signs));
+		found.push(...wavesOf(seconds, words, timers, { signs, drills }));
 	}
 	return found
 		.filter((w) => w.switched >= Math.max(1, w.affected * SMALLEST_SHARE))

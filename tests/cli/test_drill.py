@@ -140,6 +140,14 @@ gates: [ "outage_p99 <= 1ms" ]
         self.assertRegex(last["text"], "^[1-9][0-9]* datagrams that were to come late found no room")
         self.assertGreater(run["counters"]["impaired_overflow"], 0)
 
+    def test_goals_of_drills_are_for_runs_with_drills(self):
+        fleet = self.write("fleet.yaml", FLEET + 'gates: [ "outage_p99 <= 1ms" ]\n')
+        self.exits(sipherd("run", fleet, "--for", "1s"), DONE, GENERATOR)
+        done = self.exits(sipherd("run", fleet, "--for", "1s", "--gate", "outage_p99<=2ms"), MISSED,
+                          GENERATOR)
+        self.assertRegex(done.stdout, "outage_p99<=2ms +MISSED  not measured")
+        self.assertNotIn("outage_p99<=1ms", done.stdout)
+
     def test_a_plan_sends_nothing(self):
         said = self.exits(sipherd("drill", self.write("fleet.yaml", FLEET), "crash", "primary",
                                   "--plan", *STEPS), DONE).stdout
@@ -178,7 +186,7 @@ class Refused(Drill):
         process.send_signal(signal.SIGINT)
         said = self.read_until(process, "the drill did not begin")
         self.assertIn("interrupted", said)
-        self.assertEqual(process.wait(timeout=30), MISSED)
+        self.assertIn(process.wait(timeout=30), (MISSED, GENERATOR))
 
 
 class Aborted(Drill):
@@ -197,9 +205,9 @@ class Aborted(Drill):
         last = drill["steps"][-1]
         self.assertTrue(last["restores"] and last["proxy"] == "primary", last)
         restored = (drill["begin_unix_ms"] + last["at_ms"]) / 1000
-        # Not before it was asked for; within the second, but for a machine that is busy elsewhere.
+        # Not before it was asked for; within a second, and some more where a machine is busy elsewhere.
         self.assertGreater(restored, told - 0.5)
-        self.assertLess(last["at_ms"] - drill["duration_ms"], 1000)
+        self.assertLess(restored, told + 5)
         self.assertTrue(self.read("a.html").startswith("<!"))
 
 
@@ -316,7 +324,7 @@ class Baseline(Drill):
 
 class Starved(Drill):
     def test_a_generator_without_cpu_says_so(self):
-        process = self.begin("crash", "primary", "hold=4s", "settle=4s", *QUICK, "--summary",
+        process = self.begin("crash", "primary", "hold=3s", "settle=1s", *QUICK, "--summary",
                              self.file("s.json"), "--report", self.file("s.html"))
         self.read_until(process, "the primary proxy falls silent")
         for _ in range(3):

@@ -67,6 +67,12 @@ class Plans(DrillCase):
         self.assertEqual(sorted(fields), ["blind-spot", "both", "brown-out", "crash", "drain", "flap",
                                           "half-dead", "power-cut", "return", "rolling"])
         self.assertIn("loss", fields["brown-out"])
+        defaults = {drill["name"]: dict(zip(drill["fields"], drill["defaults"], strict=True))
+                    for drill in told["catalogue"]}
+        self.assertEqual((defaults["crash"]["proxy"], defaults["crash"]["share"], defaults["crash"]["hook"]),
+                         ("primary", "100%", ""))
+        self.assertEqual((defaults["flap"]["times"], defaults["half-dead"]["method"]), ("3", "register"))
+        self.assertRegex(defaults["crash"]["hold"], r"^\d+(ms|s|m|h)$")
         self.assertNotIn("loss", fields["crash"])
         self.assertEqual((told["plans"], told["hooks"]), (["friday"], ["stop-primary"]))
 
@@ -211,8 +217,11 @@ class Running(DrillCase):
         self.assertEqual((told[0]["phase"], told[-1]["phase"]), ("began", "ended"))
         self.assertEqual({e["phase"] for e in told[1:-1]}, {"step"})
         self.assertEqual({(e["id"], e["name"]) for e in told}, {(1, "crash")})
-        steps = [(e["proxy"], e["restores"]) for e in told if e["proxy"] is not None]
-        self.assertEqual(steps, [("primary", False), ("primary", True)])
+        *steps, over = told[1:-1]
+        self.assertEqual([(e["act"], e["proxy"], e["restores"]) for e in steps],
+                         [("impair", "primary", False), ("impair", "primary", True)])
+        self.assertEqual((over["act"], over["proxy"]), ("end", None))
+        self.assertEqual((told[0]["act"], told[-1]["act"]), (None, None))
         moments = [e["at_ms"] for e in told]
         self.assertEqual(moments, sorted(moments))
         ticks = [e.data["drill"] for e in events if e.name == "tick" and e.data["drill"] is not None]
@@ -289,7 +298,9 @@ class Aborted(DrillCase):
         self.problem(self.server.change("POST", f"{DRILLS}/{number}/abort", {}), 409, "drill-over")
         told = self.good(self.server.ask(f"{DRILLS}/{number}")).json()
         self.assertEqual(told["outcome"], "aborted")
-        self.assertEqual(self.drills()["finished"][0]["outcome"], "aborted")
+        finished = self.drills()["finished"][0]
+        self.assertEqual((finished["outcome"], finished["reason"]), ("aborted", told["reason"]))
+        self.assertIn("operator", told["reason"])
         self.assertEqual(self.server.ask(f"{DRILLS}/{number}/report").code, 200)
         self.only_the_newest_are_kept(number)
 

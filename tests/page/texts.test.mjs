@@ -115,6 +115,15 @@ test('a sign says when a wave began, the exact one first, one that cannot be is 
 	assert.deepEqual(starts({ ...sign(50.3, true, true), proxy: 'redundant' }), [['50.3', true], ['200.7', true]]);
 });
 
+test('a drill says how many phones a wave of its own is about', () => {
+	const seconds = timeline(TIMERS, 100000);
+	const about = (...drills) => findWaves(seconds, TIMERS, [], drills).map((w) => w.affected);
+	assert.deepEqual(about({ kind: 'fail-over', at_s: 50.5, concerned: 120000 }), [120000, 100000]);
+	assert.deepEqual(about({ kind: 'fail-back', at_s: 50.5, concerned: 120000 },
+		{ kind: 'fail-over', at_s: 60, concerned: 120000 }, { kind: 'fail-over', at_s: 50.5, concerned: 0 }),
+	[100000, 100000]);
+});
+
 test('when a share was back lies between two seconds', () => {
 	const wave = { points: [{ x: 33, y: 0 }, { x: 34, y: 0.4 }, { x: 35, y: 0.6 }] };
 	assert.equal(backAfter(wave, 0.5), 34.5);

@@ -284,7 +284,8 @@ def share_at(points, ms):
 
 
 def wave_of(herd, name, begin, lasted):
-    phones = [w for w in herd.wave[name]]
+    end = begin + lasted
+    phones = [{k: t for k, t in w.items() if k == "rrd" or t <= end} for w in herd.wave[name]]
     moved = [w["register"] - begin for w in phones if "register" in w]
     back = [w["back"] - begin for w in phones if "back" in w]
     model = predicted(name)

@@ -25,12 +25,12 @@ ramp: none
 """
 
 
-def run(sipherd, folder, seconds, *arguments):
+def run(sipherd, folder, word, *arguments):
     """One short run on the memory link; its summary, read back."""
     fleet, out = os.path.join(folder, "fleet.yaml"), os.path.join(folder, "summary.json")
     with open(fleet, "w", encoding="utf-8") as file:
         file.write(FLEET)
-    command = [sipherd, "run", fleet, "--for", f"{seconds}s", "--seed", "7", "--summary", out, *arguments]
+    command = [sipherd, word, fleet, *arguments, "--seed", "7", "--summary", out]
     with tempfile.TemporaryDirectory() as state:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False,
                               env={**os.environ, "SIPHERD_STATE": state, "SIPHERD_HTTP": "none"})
@@ -91,6 +91,45 @@ def refuse_wrong(validator, summary):
     wrong(lambda s: s["store"].update(kind="mysql"))
 
 
+def add_up_drill(drill, phones):
+    """The same for a drill: a crash of the primary proxy and its return."""
+    assert drill["outcome"] == "completed" and drill["reason"] is None, drill["reason"]
+    assert [wave["kind"] for wave in drill["waves"]] == ["fail-over", "fail-back"]
+    assert drill["incomplete"] is False and drill["phones"] == phones
+    for wave in drill["waves"]:
+        assert wave["phones"] == phones == wave["back"] + wave["out"], wave["name"]
+        for name in ("detection_ms", "switch_ms", "registration_ms", "outage_ms", "rrd_us"):
+            spread = wave[name]
+            quantiles = [spread[key] for key in ("min", "p50", "p90", "p99", "p99_9", "max")]
+            assert quantiles == sorted(quantiles), name
+            assert sum(count for _, count in spread["cells"]) == spread["count"], name
+        assert wave["curve"] == sorted(wave["curve"])
+    series, columns = drill["series"], drill["series"]["columns"]
+    for proxy in ("primary", "redundant"):
+        told = drill["proxies"][proxy]
+        assert told["ira"]["attempts"] == sum(told["offered"].values())
+        for row in series[proxy]:
+            assert len(row) == len(columns)
+        failovers = sum(row[columns.index("offered_failover")] for row in series[proxy])
+        assert failovers == told["offered"]["failover"]
+    assert drill["proxies"]["redundant"]["accepted"]["failover"] == phones
+    assert drill["proxies"]["primary"]["accepted"]["failback"] == phones
+
+
+def refuse_wrong_drill(validator, summary):
+    def wrong(change):
+        broken = copy.deepcopy(summary)
+        change(broken["drills"][0])
+        assert not validator.is_valid(broken), "the schema accepts a wrong drill"
+    wrong(lambda d: d.pop("waves"))
+    wrong(lambda d: d.update(outcome="perhaps"))
+    wrong(lambda d: d["waves"][0].update(surprise=1))
+    wrong(lambda d: d["waves"][0]["outage_ms"].pop("p99"))
+    wrong(lambda d: d["waves"][0]["curve"].append([1, 2]))
+    wrong(lambda d: d["totals"].update(stranded=-1))
+    wrong(lambda d: d["request"][0].update(password="x"))
+
+
 def main(sipherd, schema_path):
     try:
         from jsonschema import Draft202012Validator
@@ -102,19 +141,26 @@ def main(sipherd, schema_path):
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
     with tempfile.TemporaryDirectory() as folder:
-        healthy = run(sipherd, folder, 6)
+        healthy = run(sipherd, folder, "run", "--for", "6s")
         # Phones are away two seconds after the crash: the rest is for a slow machine.
-        faulty = run(sipherd, folder, 12, "--set", "timers.no_response=500ms",
+        faulty = run(sipherd, folder, "run", "--for", "12s", "--set", "timers.no_response=500ms",
                      "--fault", "primary:crash@2s", "--reboot", "planned:0-9@8s")
     for summary, most in ((healthy, 8), (faulty, 14)):
         validator.validate(summary)
         add_up(summary, 200, most)
         refuse_wrong(validator, summary)
+    with tempfile.TemporaryDirectory() as folder:
+        drill = run(sipherd, folder, "drill", "crash", "hold=4s", "settle=4s", "--settle", "1s",
+                    "--set", "timers.no_response=500ms", "--gate", "outage_max < 1h")
+    validator.validate(drill)
+    add_up_drill(drill["drills"][0], 200)
+    refuse_wrong_drill(validator, drill)
+    assert drill["gates"][0]["met"] is True, drill["gates"]
     assert healthy["phones"]["registered"]["primary"] == 200, healthy["phones"]
     assert sum(faulty["switches"]["to_redundant"].values()) >= 200, faulty["switches"]
     assert faulty["losses"]["no_answer"] >= 200, faulty["losses"]
     assert healthy["seed"] == "7" and healthy["fleet"]["has_password"] is True
-    print("two real summaries hold")
+    print("three real summaries hold")
     return 0
 
 

@@ -59,6 +59,19 @@ static void every_field_is_read(void **state)
 	assert_int_equal(request.given, (1u << DRILL_FIELDS) - 1);
 }
 
+static void what_is_written_is_read_again(void **state)
+{
+	(void)state;
+	every_field_is_read(NULL);
+	const struct drill_request given = request;
+	for (int field = 0; field < DRILL_FIELDS; field++) {
+		char text[DRILL_NAME_MAX];
+		drill_request_text(&given, (enum drill_field)field, text);
+		assert_int_equal(set(drill_field_names[field], text), 0);
+	}
+	assert_memory_equal(&given, &request, sizeof(request));
+}
+
 static void what_cannot_be_is_refused_with_what_can(void **state)
 {
 	(void)state;
@@ -151,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_field_is_read),
+		cmocka_unit_test(what_is_written_is_read_again),
 		cmocka_unit_test(what_cannot_be_is_refused_with_what_can),
 		cmocka_unit_test(long_texts_fit_the_reason),
 		cmocka_unit_test(any_text_is_read_or_refused),

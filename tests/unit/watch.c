@@ -333,6 +333,27 @@ static void batches_and_samples(void **state)
 	end(&client, mirror);
 }
 
+/* An update leaves lines of a burst for the next one; who measures takes them all, each once. */
+static void all_lines_at_once(void **state)
+{
+	(void)state;
+	const uint64_t burst = MIRROR_FEED_LINES;
+	struct client client;
+	struct mirror *mirror;
+	begin(&client, &mirror, 1000, 2);
+	client.gapless = true;
+	for (uint64_t i = 0; i < 2 * burst; i++)
+		transit(mirror, (uint32_t)(i % 1000));
+	tick(&client);
+	assert_in_range(client.lines, 1, burst);
+	watch_take(client.watch);
+	assert_int_equal(client.lines, 2 * burst);
+	assert_int_equal(watch_dropped(client.watch), 0);
+	drive(mirror, 0, 0, true);
+	all_agree(&client, mirror);
+	end(&client, mirror);
+}
+
 #define HISTORY_PHONES 300
 
 static void history_is_what_happened(void **state)
@@ -457,6 +478,7 @@ int main(void)
 		cmocka_unit_test(deltas_after_a_map_are_the_records),
 		cmocka_unit_test(whatever_was_dropped),
 		cmocka_unit_test(batches_and_samples),
+		cmocka_unit_test(all_lines_at_once),
 		cmocka_unit_test(history_is_what_happened),
 		cmocka_unit_test(history_of_a_phone),
 		cmocka_unit_test(while_workers_run),

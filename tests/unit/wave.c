@@ -126,12 +126,10 @@ static double number(const json_t *json, const char *key)
 	return json_number_value(json_object_get(json, key));
 }
 
-static void the_story_of_a_crash(void **state)
+/* A thousand phones fail over, of which one flaps and one fails back. */
+static json_t *tell_the_story(struct stage *stage)
 {
-	(void)state;
-	struct stage *stage = open_stage();
 	struct wave_progress progress;
-	const json_t *waves, *over, *back;
 	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
 	waves_progress(stage->waves, 0, &progress);
 	/* Neither who was at the redundant proxy already nor who is another generator's. */
@@ -146,9 +144,9 @@ static void the_story_of_a_crash(void **state)
 	waves_progress(stage->waves, 0, &progress);
 	assert_int_equal(progress.detected, 1000);
 	assert_int_equal(progress.back, 1000);
-	stage->histograms.registration_us.count = 0;
 	for (uint32_t i = 0; i < 1000; i++)
 		histogram_record(&stage->histograms.registration_us, 40000);
+	/* A tick late. */
 	waves_end(stage->waves, 0, &stage->totals, BEGIN_US + 100090000);
 	assert_int_equal(waves_begin(stage->waves, 1, &stage->totals, BEGIN_US + 100090000), 0);
 	assert_int_equal(waves_begin(stage->waves, 1, &stage->totals, BEGIN_US), -EINVAL);
@@ -156,13 +154,15 @@ static void the_story_of_a_crash(void **state)
 	tell(stage);
 	stage->totals.lines_dropped = 5;
 	waves_finish(stage->waves, &stage->totals, BEGIN_US + 200000000);
-
 	json_t *json = waves_json(stage->waves);
-	assert_string_equal(json_string_value(json_object_get(json, "outcome")), "completed");
-	assert_true(json_is_true(json_object_get(json, "incomplete")));
-	waves = json_object_get(json, "waves");
-	over = json_array_get(waves, 0);
-	back = json_array_get(waves, 1);
+	assert_non_null(json);
+	return json;
+}
+
+static void check_fail_over(const json_t *over)
+{
+	const json_t *peak = json_object_get(json_object_get(over, "peak"), "second");
+	const json_t *half = json_object_get(json_object_get(over, "back_at_ms"), "p50");
 	assert_int_equal(number(over, "phones"), SHARD_PHONES - 10);
 	assert_int_equal(number(over, "back"), 999);
 	assert_int_equal(number(over, "out"), SHARD_PHONES - 10 - 999);
@@ -176,23 +176,39 @@ static void the_story_of_a_crash(void **state)
 	assert_int_equal(number(json_object_get(over, "outage_ms"), "max"), 36039);
 	assert_int_equal(number(json_object_get(over, "rrd_us"), "count"), 1000);
 	assert_true(json_is_null(json_object_get(over, "since_answer_ms")));
-	assert_true(json_is_null(json_object_get(json_object_get(over, "back_at_ms"), "p50")));
+	assert_true(json_is_null(half));
 	assert_int_equal(
 		number(json_object_get(over, "out_longer_than"), "60"), SHARD_PHONES - 10 - 1000);
-	const json_t *second = json_object_get(json_object_get(over, "peak"), "second");
-	assert_int_equal(number(second, "per_s"), 1000);
-	assert_int_equal(number(second, "at_ms"), 35000);
+	assert_int_equal(number(peak, "per_s"), 1000);
+	assert_int_equal(number(peak, "at_ms"), 35000);
 	assert_true(json_is_object(json_object_get(over, "predicted")));
+}
+
+static void check_fail_back(const json_t *back)
+{
 	/* 100 s of silence were too short for the model of the return, which says nothing then. */
 	assert_true(json_is_null(json_object_get(back, "predicted")));
 	assert_int_equal(number(back, "phones"), 1000 - 1 + 10);
 	assert_int_equal(number(back, "back"), 1);
 	assert_int_equal(number(json_object_get(back, "outage_ms"), "max"), 110000 + 3040 - 100090);
 	assert_int_equal(number(back, "stranded"), 1000 - 1 + 10 - 1);
+}
+
+static void the_story_of_a_crash(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	json_t *json = tell_the_story(stage);
+	const json_t *waves = json_object_get(json, "waves");
+	const json_t *totals = json_object_get(json, "totals");
+	assert_string_equal(json_string_value(json_object_get(json, "outcome")), "completed");
+	assert_true(json_is_true(json_object_get(json, "incomplete")));
+	check_fail_over(json_array_get(waves, 0));
+	check_fail_back(json_array_get(waves, 1));
 	/* 998 that left the primary for the redundant proxy and never said a word; not 3, which said Expires
 	 * 0; not 7, which is registered nowhere. */
-	assert_int_equal(number(json_object_get(json, "totals"), "double_bound"), 998);
-	assert_int_equal(number(json_object_get(json, "totals"), "stranded"), 998 + 1 + 10);
+	assert_int_equal(number(totals, "double_bound"), 998);
+	assert_int_equal(number(totals, "stranded"), 998 + 1 + 10);
 	json_decref(json);
 	close_stage(stage);
 }
@@ -413,6 +429,31 @@ static void keepalives_are_bunched(void **state)
 	json_decref(json);
 }
 
+/* What the ramp did before the drill is in the series, not in the drill's peaks. Seconds begin with it. */
+static void peaks_are_the_drills(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	struct series *series = calloc(1, sizeof(*series));
+	const uint32_t begin = BEGIN_US / SERIES_STEP_US;
+	for (uint32_t i = 0; i < begin + 40; i++) {
+		const uint32_t registers = i == begin - 1                      ? 1000
+					   : i >= begin + 15 && i < begin + 25 ? 7
+									       : 0;
+		add_step(series, 3, registers);
+		waves_series(stage->waves, series);
+	}
+	json_t *json = finished(stage);
+	const json_t *proxies = json_object_get(json, "proxies");
+	const json_t *redundant = json_object_get(proxies, "redundant");
+	assert_int_equal(number(redundant, "peak_register_per_100ms"), 7);
+	assert_int_equal(number(redundant, "peak_register_per_s"), 35);
+	assert_int_equal(number(json_object_get(proxies, "primary"), "peak_options_per_s"), 30);
+	json_decref(json);
+	free(series);
+	close_stage(stage);
+}
+
 static void ineffective_attempts(void **state)
 {
 	(void)state;
@@ -517,6 +558,7 @@ int main(void)
 		cmocka_unit_test(long_drills_have_coarse_steps),
 		cmocka_unit_test(peaks_are_the_drills_own),
 		cmocka_unit_test(keepalives_are_bunched),
+		cmocka_unit_test(peaks_are_the_drills),
 		cmocka_unit_test(ineffective_attempts),
 		cmocka_unit_test(any_moments),
 	};

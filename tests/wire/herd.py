@@ -52,7 +52,7 @@ class Herd:
             self.prefix = prefixes[mode][version]
         self.keys = {"period": "2s", "no_response": "1s", "expires": "3600s", "ramp": "5000/s",
                      "t1": None, "retry": None, "unregister": None, "proxies": None, "ttl": None,
-                     "first": None}
+                     "first": None, "switch_delay": "0s"}
         self.keys.update(keys)
         self.process = None
         self.summary = None
@@ -117,7 +117,7 @@ class Herd:
             f'source: "{self.prefix}{self._ports()}"',
             *self._store(),
             f'proxies: {{ primary: "{shown[PRIMARY]}", redundant: "{shown[REDUNDANT]}" }}',
-            f"redundancy: {{ mode: {MODE_WORD[self.mode]}, switch_delay: 0s{enabled} }}",
+            f"redundancy: {{ mode: {MODE_WORD[self.mode]}, switch_delay: {keys['switch_delay']}{enabled} }}",
             f"keepalive: {{ period: {keys['period']}{first} }}",
             f"registration: {{ {registration} }}",
             f"timers: {{ {timers} }}",
