@@ -24,7 +24,7 @@
 #define SIZE 2048
 #define PERIOD_US 10000000ull
 #define SECRET 0x5ec7e7ull
-#define SECTION __attribute__((noinline, noclone))
+#define SECTION __attribute__((noinline))
 
 struct datagram {
 	struct endpoint peer;
