@@ -14,7 +14,7 @@ SHOWN = 8
 def _command(name, o):
     """What is worth a profile, and when it has set itself up, in ms."""
     link = [program("link"), "100000", "4"]
-    return {"build": ([program("build"), str(o.phones), "100"], 4000), "scan": ([program("parsers"), "20"], 100),
+    return {"build": ([program("build"), str(o.phones), "100"], 4000), "scan": ([program("parsers"), "100", "ours"], 100),
             "timer": ([program("timer"), str(o.phones), "100"], 4000), "link": (link, 2000),
             "cores": (link, 2000), "veth": (link, 2000)}.get(name, (None, 0))
 
