@@ -11,6 +11,7 @@
 #include "queue.h"
 #include "witness.h"
 
+#define HELD_MAX 256
 #define UNIX_START_US 1700000000123456ull
 
 /* A datagram just written by a herd or a registrar, before it travels. */
@@ -46,7 +47,9 @@ struct sim {
 	struct queue *queue;
 	struct random random;
 	struct emissions sent, answered;
-	uint32_t held; /* phone that has just read what an impairment held back, or UINT32_MAX */
+	/* Phones that have read in this round what an impairment held back: of more than that the rest is not
+	 * looked at. */
+	uint32_t held[HELD_MAX], helds;
 	uint64_t now_us;
 	uint32_t traced; /* phone whose datagrams are printed, or UINT32_MAX */
 };
@@ -232,7 +235,6 @@ struct sim *sim_create(const struct sim_config *config)
 	herd->identities = sim->identities;
 	herd->seed = random_next(&sim->random);
 	herd->secret = random_next(&sim->random);
-	sim->held = UINT32_MAX;
 	set_proxies(sim, herd);
 	sim->queue = queue_create();
 	assert_int_equal(mirror_create(&sim->mirror, herd->fleet_phones, config->slices,
@@ -426,38 +428,40 @@ static void happen(struct sim *sim, const struct event *event)
 		queue_block_give(sim->queue, event->block);
 }
 
-/* What a herd has done since is judged, of who has read what was held back too. */
-static void flush_advanced(struct sim *sim)
-{
-	flush_sent(sim);
-	if (sim->held == UINT32_MAX)
-		return;
-	model_verify(sim->model, sim->held, sim->now_us);
-	witness_event(sim->witness, sim->held, sim->now_us);
-	sim->held = UINT32_MAX;
-}
-
 static void herd_held(
 	void *context, uint32_t phone, enum proxy proxy, const void *datagram, size_t length)
 {
 	struct sim *sim = context;
 	struct datagram d;
-	flush_advanced(sim);
+	flush_sent(sim);
 	const bool sound = datagram_read(datagram, length, &d);
 	d.phone = phone;
 	d.proxy = (uint8_t)proxy;
 	d.now_us = sim->now_us;
 	print_traced(sim, "received late from", &d);
 	judge_received(sim, &d, sound);
-	sim->held = phone;
+	if (sim->helds < HELD_MAX)
+		sim->held[sim->helds++] = phone;
+}
+
+/* Who has read what was held back did so before the timers of this moment, so that he is only looked at when
+ * all of those have been fired. */
+static void verify_held(struct sim *sim)
+{
+	for (; sim->helds > 0; sim->helds--) {
+		const uint32_t phone = sim->held[sim->helds - 1];
+		model_verify(sim->model, phone, sim->now_us);
+		witness_event(sim->witness, phone, sim->now_us);
+	}
 }
 
 static void advance_herds(struct sim *sim)
 {
 	for (uint32_t i = 0; i < sim->config.slices; i++) {
 		while (!herd_advance(sim->herd[i], sim->now_us, sim->config.budget))
-			flush_advanced(sim);
-		flush_advanced(sim);
+			flush_sent(sim);
+		flush_sent(sim);
+		verify_held(sim);
 	}
 }
 
