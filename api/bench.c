@@ -26,6 +26,8 @@ static int take_options(struct bench *bench)
 	if (bench->kind != BENCH_FAILOVER && o->arguments.count > 2)
 		return refuse("bench", o->arguments.item[2],
 			"is too much: only bench failover takes a drill");
+	if (bench->kind != BENCH_FAILOVER && o->report != NULL)
+		return refuse("--report", o->report, "is of drills: only bench failover makes one");
 	if (o->repeats % 2 == 0)
 		return refuse("--repeats", "N", "must be odd, since the majority decides");
 	bench->precision_permille = 50;

@@ -49,6 +49,9 @@ static bool has_room(const struct bench *bench, uint32_t phones)
 static uint32_t most_phones(const struct bench *bench)
 {
 	uint32_t low = bench->fleet.phones, high = 10000000;
+	/* Rows of a file need not be read time and again. */
+	if (bench->fleet.users[0] != '\0')
+		high = identity_count(bench->fleet.identities);
 	if (has_room(bench, high))
 		return high;
 	while (high - low > 1) {

@@ -102,7 +102,7 @@ void bench_print_point(
 	bench_value_text(bench->search[bench->now].vary, value, text);
 	duration_text(answer.remaining_s, left);
 	printf("%s%14s%s  %-7s", bench->terminal ? "\r\033[K" : "", text,
-		baseline ? " built-in registrars" : "", outcome_words[point->outcome]);
+		baseline ? ", built-in registrars" : "", outcome_words[point->outcome]);
 	print_goals(bench, point->goals);
 	if (answer.state == SEARCH_GOES_ON && !bench->terminal)
 		printf("   %3.0f %%, about %s left", answer.done * 100, left);
@@ -179,12 +179,11 @@ static void print_table(const struct bench *bench, const struct bench_search *se
 
 static void print_answer(const struct bench_search *search)
 {
-	static const char *const words[] = {[SEARCH_GOES_ON] = "not known yet",
+	static const char *const words[] = {[SEARCH_GOES_ON] = "met so far",
 		[SEARCH_FOUND] = "met, and not beyond",
 		[SEARCH_NONE] = "no value meets the goals",
 		[SEARCH_ALL] = "met, the end of the range",
-		[SEARCH_LIMITED] = "met; beyond it GENERATOR-LIMITED: sipherd or the phones' own "
-				   "timers are the limit, not the proxies",
+		[SEARCH_LIMITED] = "met; beyond it GENERATOR-LIMITED, no proxy is the limit",
 		[SEARCH_BROKEN] = "not known: runs did not come to their end"};
 	struct search_answer answer;
 	char best[BENCH_TEXT_MAX], beyond[BENCH_TEXT_MAX];
@@ -192,10 +191,11 @@ static void print_answer(const struct bench_search *search)
 	bench_value_text(search->vary, answer.best, best);
 	bench_value_text(search->vary, answer.worst, beyond);
 	if (isnan(answer.best)) {
-		printf("%-12s %s\n", bench_vary_names[search->vary],
-			answer.state == SEARCH_LIMITED ? "not known: GENERATOR-LIMITED from the "
-							 "easiest value on"
-						       : words[answer.state]);
+		const char *why = answer.state == SEARCH_LIMITED
+					  ? "not known: GENERATOR-LIMITED from the easiest value on"
+				  : answer.state == SEARCH_GOES_ON ? "not known yet"
+								   : words[answer.state];
+		printf("%-12s %s\n", bench_vary_names[search->vary], why);
 		return;
 	}
 	printf("%-12s %s %s", bench_vary_names[search->vary], best, words[answer.state]);

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "bench_internal.h"
+#include "output.h"
+#include "report.h"
 
 #define WORDS_MAX (OPTIONS_LIST_MAX + 64)
 #define TOLD_MAX 2000 /* bytes of the log that are shown when a child fails */
@@ -37,6 +39,7 @@ void bench_catch_signals(void)
 	const struct sigaction action = {.sa_handler = on_signal};
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
 }
 
 bool bench_interrupted(void)
@@ -316,6 +319,38 @@ static void judge(
 								       : SEARCH_MISSED;
 }
 
+/* Nothing harder has been met before. */
+static bool is_hardest(const struct bench *bench, double value)
+{
+	const struct search *search = &bench->search[bench->now].search;
+	for (uint32_t i = 0; i < search->trials; i++) {
+		double other = search->trial[i].value;
+		bool harder = search->rules.falling ? other < value : other > value;
+		if (harder && search->trial[i].outcome == SEARCH_MET)
+			return false;
+	}
+	return true;
+}
+
+static int write_report(const char *path, const json_t *run)
+{
+	char reason[REPORT_REASON_MAX] = "", *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	int error = out != NULL ? report_write(out, run, reason) : -errno;
+	if (out != NULL && fclose(out) != 0 && error == 0)
+		error = -errno;
+	if (error == 0)
+		error = output_whole(path, text);
+	free(text);
+	if (error == 0)
+		return EXIT_DONE;
+	if (reason[0] == '\0')
+		return output_failed(path, -error);
+	fprintf(stderr, "sipherd: cannot write %s: %s\n", path, reason);
+	return EXIT_HOST;
+}
+
 static void carry_out(struct bench *bench, struct words *words, double value, bool baseline,
 	struct bench_point *out)
 {
@@ -336,6 +371,9 @@ static void carry_out(struct bench *bench, struct words *words, double value, bo
 		return;
 	json_t *run = json_load_file(words->summary, 0, NULL);
 	judge(bench, code, run, value, out);
+	if (bench->options->report != NULL && !baseline && out->outcome == SEARCH_MET &&
+		is_hardest(bench, value))
+		out->stop = write_report(bench->options->report, run);
 	json_decref(run);
 	if (out->outcome == SEARCH_FAILED) {
 		fprintf(stderr,

@@ -194,7 +194,9 @@ static int take_search(struct bench_search *search, const json_t *from)
 {
 	json_t *trials = json_object_get(from, "trials"),
 	       *innocence = json_object_get(from, "innocence");
-	if (!json_is_array(innocence) || search_read(&search->search, from) != 0)
+	const char *name = json_string_value(json_object_get(from, "name"));
+	if (name == NULL || strcmp(name, bench_vary_names[search->vary]) != 0 ||
+		!json_is_array(innocence) || search_read(&search->search, from) != 0)
 		return -EINVAL;
 	json_decref(search->trials);
 	json_decref(search->innocence);
@@ -222,8 +224,9 @@ int bench_load(struct bench *bench)
 			"are not these");
 	for (unsigned i = 0; status == EXIT_DONE && i < bench->searches; i++) {
 		if (take_search(&bench->search[i], json_array_get(searches, i)) != 0)
-			status = other(bench, "is of another search: its range, repeats or "
-					      "precision are not these");
+			status = other(bench,
+				"is of another search: what it varies, its range, repeats or "
+				"precision are not these");
 	}
 	json_decref(saved);
 	return status;

@@ -141,16 +141,11 @@ static const char *proxy_or_none(uint8_t proxy)
 
 static void step_item(struct shape *shape, const void *context, uint32_t index)
 {
-	static const char *const acts[] = {[DRILL_ACT_IMPAIR] = "impair",
-		[DRILL_ACT_FAULTS] = "faults",
-		[DRILL_ACT_COMMAND] = "command",
-		[DRILL_ACT_HOOK] = "hook",
-		[DRILL_ACT_UNDO] = "undo",
-		[DRILL_ACT_END] = "end"};
 	const struct drill_step *step = &((const struct drill_plan *)context)->step[index];
 	const bool proxied = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
 	shape_count(shape, "at_ms", "since the beginning", step->at_ms);
-	shape_text(shape, "act", "impair, faults, command, hook, undo or end", acts[step->act]);
+	shape_text(shape, "act", "impair, faults, command, hook, undo or end",
+		drills_act_name((enum drill_act)step->act));
 	shape_maybe_text(shape, "proxy", "whose packets are concerned; null: no proxy's",
 		proxied ? proxy_or_none(step->proxy) : NULL);
 	shape_switch(shape, "restores", "it ends something that was begun", step->restores);
@@ -306,7 +301,8 @@ static void tell_running(struct shape *shape, const struct picture *picture)
 	shape_end(shape);
 }
 
-/* The plan of a drill that was asked for without any field says what it takes. Empty where it is refused. */
+/* The plan of a drill that was asked for without any field says what it takes. Empty where it is refused.
+ * Of the whole fleet: there may be no phones here yet. */
 static void find_defaults(const struct picture *picture)
 {
 	struct drilling *drilling = picture->drilling;
@@ -317,7 +313,7 @@ static void find_defaults(const struct picture *picture)
 		if (drills_order(order, picture->fleet, drill_catalogue[kind].name, NULL, 0,
 			    reason) != 0 ||
 			drills_plan(plan, order, picture->fleet, picture->config,
-				picture->share->phones, reason) != 0)
+				picture->fleet->phones, reason) != 0)
 			continue;
 		for (int field = 0; field < DRILL_FIELDS; field++)
 			drill_request_text(&plan->request[0], (enum drill_field)field,
@@ -370,6 +366,9 @@ static void mark_item(struct shape *shape, const void *context, uint32_t index)
 	shape_text(shape, "name", "of the drill", mark->name);
 	shape_text(shape, "phase", "began, step, ended or aborted",
 		events_phase_name((enum drills_phase)mark->phase));
+	shape_maybe_text(shape, "act",
+		"impair, faults, command, hook, undo or end (of a wave); null: it is no step",
+		mark->phase == DRILLS_STEP ? drills_act_name((enum drill_act)mark->act) : NULL);
 	shape_text(shape, "text", "for people", mark->text);
 	shape_number(shape, "at_s", "second of the run", mark->at_s);
 	shape_count(shape, "unix_ms", "when", mark->unix_ms);

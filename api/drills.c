@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static uint64_t at_ms(const struct drills *drills, uint64_t now_us)
 	return (now_us - drills->begin_us) / 1000;
 }
 
-static const char *act_name(enum drill_act act)
+const char *drills_act_name(enum drill_act act)
 {
 	static const char *const names[] = {[DRILL_ACT_IMPAIR] = "impair",
 		[DRILL_ACT_FAULTS] = "faults",
@@ -41,9 +42,10 @@ static const char *act_name(enum drill_act act)
 }
 
 static void tell(const struct drills *drills, enum drills_phase phase, uint64_t now_us,
-	const char *text, uint8_t proxy, bool restores)
+	const char *text, enum drill_act act, uint8_t proxy, bool restores)
 {
 	const struct drills_news news = {.phase = phase,
+		.act = (uint8_t)act,
 		.id = drills->id,
 		.plan = &drills->plan,
 		.text = text,
@@ -61,17 +63,22 @@ static void note_step(struct drills *drills, uint64_t now_us, enum drill_act act
 {
 	json_array_append_new(drills->steps,
 		json_pack("{s:I, s:s, s:s?, s:b, s:s}", "at_ms", (json_int_t)at_ms(drills, now_us),
-			"act", act_name(act), "proxy",
+			"act", drills_act_name(act), "proxy",
 			proxy < PROXIES ? proxy_name((enum proxy)proxy) : NULL, "restores",
 			(int)restores, "text", text));
-	tell(drills, DRILLS_STEP, now_us, text, proxy, restores);
+	tell(drills, DRILLS_STEP, now_us, text, act, proxy, restores);
 }
 
 /* Before its time: the plan has no step for it. */
+static bool is_aborting(const struct drills *drills)
+{
+	return drills->drill.state == DRILL_ABORTED;
+}
+
 static void note_restored(struct drills *drills, enum drill_act act, enum proxy proxy)
 {
 	char text[DRILL_TEXT_MAX];
-	if (!drills->aborting)
+	if (!is_aborting(drills))
 		return;
 	snprintf(text, sizeof(text), "the %s proxy serves again: the drill was aborted",
 		proxy_name(proxy));
@@ -102,7 +109,8 @@ static void on_command(void *context, const struct herd_command *command)
 
 static int on_hook(void *context, const char *name, bool undo, char reason[DRILL_REASON_MAX])
 {
-	const struct drills *drills = context;
+	struct drills *drills = context;
+	char text[DRILL_TEXT_MAX];
 	const uint64_t now_us = wire_now_us(drills->picture.wire);
 	if (drills->hooks == NULL)
 		return drills_refuse(-ENOENT, reason, "there is no hook %s", name);
@@ -111,22 +119,31 @@ static int on_hook(void *context, const char *name, bool undo, char reason[DRILL
 	if (status != 0)
 		drills_refuse(status, reason, "hook %s cannot be %s: %s", name,
 			undo ? "undone" : "run", strerror(-status));
+	if (status == 0 && undo && is_aborting(drills)) {
+		snprintf(text, sizeof(text), "hook %s is undone: the drill was aborted", name);
+		note_step(drills, now_us, DRILL_ACT_UNDO, PROXIES, true, text);
+	}
 	return status;
 }
 
+/* Of many phones, measuring the wave before and looking at all of them takes tenths of a second, in which
+ * nothing has begun yet: what happens is timed when it does. */
 static void on_wave_begin(void *context, uint32_t wave, uint64_t now_us)
 {
 	struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	if (waves_begin(drills->waves, wave, &totals, now_us) != 0)
-		drills->unmeasured = true;
+	if (waves_begin(drills->waves, wave, &totals, wire_now_us(drills->picture.wire)) == 0)
+		waves_began(drills->waves, wave, wire_now_us(drills->picture.wire));
+	else
+		drill_abort(&drills->drill, "no memory to measure a wave with", now_us);
 }
 
 static void on_wave_end(void *context, uint32_t wave, uint64_t now_us)
 {
 	const struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	waves_end(drills->waves, wave, &totals, now_us);
+	(void)now_us;
+	waves_end(drills->waves, wave, &totals, wire_now_us(drills->picture.wire));
 }
 
 static void on_step(void *context, uint32_t index, uint64_t now_us)
@@ -134,8 +151,10 @@ static void on_step(void *context, uint32_t index, uint64_t now_us)
 	struct drills *drills = context;
 	const struct drill_step *step = &drills->plan.step[index];
 	const bool proxy = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
-	note_step(drills, now_us, (enum drill_act)step->act, proxy ? step->proxy : PROXIES,
-		step->restores || step->act == DRILL_ACT_END, step->text);
+	(void)now_us;
+	note_step(drills, wire_now_us(drills->picture.wire), (enum drill_act)step->act,
+		proxy ? step->proxy : PROXIES, step->restores || step->act == DRILL_ACT_END,
+		step->text);
 }
 
 static struct drill_actuator actuator_of(struct drills *drills)
@@ -209,11 +228,13 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	if (status != 0)
 		return status;
 	waves_series(drills->waves, &drills->now->series);
+	drills->overflow = drills->now->herd.impaired_overflow;
 	*id = ++drills->id;
 	drills->totals.begun++;
 	drills->busy = true;
-	drills->over = drills->aborting = drills->unmeasured = false;
-	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, PROXIES, false);
+	drills->over = false;
+	tell(drills, DRILLS_BEGAN, drills->begin_us, drills->plan.title, DRILL_ACT_END, PROXIES,
+		false);
 	drill_begin(&drills->drill, &drills->plan, &actuator, drills->begin_us);
 	drill_advance(&drills->drill, drills->begin_us);
 	return 0;
@@ -233,11 +254,26 @@ static bool hooks_are_quiet(const struct drills *drills)
 	return true;
 }
 
+/* What came late as planned is one thing, what was lost for it another. */
+static void warn_of_overflow(struct drills *drills)
+{
+	char text[DRILL_TEXT_MAX];
+	const uint64_t lost = drills->now->herd.impaired_overflow - drills->overflow;
+	if (lost == 0)
+		return;
+	snprintf(text, sizeof(text),
+		"%" PRIu64 " datagrams that were to come late found no room to wait in and were "
+		"lost: the outage was worse than planned",
+		lost);
+	note_step(drills, drills->end_us, DRILL_ACT_END, PROXIES, false, text);
+}
+
 static void end_measuring(struct drills *drills)
 {
 	const struct wave_totals totals = totals_of(drills);
 	drills->over = true;
-	drills->end_us = drills->drill.end_us;
+	/* Behind the last step and the end of every wave. */
+	drills->end_us = wire_now_us(drills->picture.wire);
 	waves_series(drills->waves, &drills->now->series);
 	waves_finish(drills->waves, &totals, drills->end_us);
 }
@@ -246,17 +282,18 @@ static void end_measuring(struct drills *drills)
 static void warn_of_hooks(struct drills *drills)
 {
 	char text[DRILL_TEXT_MAX];
-	for (uint32_t i = 0; drills->hooks != NULL && i < drills->plan.steps; i++) {
-		const struct drill_step *step = &drills->plan.step[i];
-		const struct hook_status *hook = step->act == DRILL_ACT_HOOK
-							 ? hooks_status(drills->hooks, step->hook)
-							 : NULL;
-		if (hook == NULL || hook->undo_code == 0)
+	for (uint32_t i = 0; i < drills->picture.fleet->hooks; i++) {
+		const struct hook_status *hook = drills_hook(drills, i);
+		const char *name = drills->picture.fleet->hook[i].name;
+		if (hook == NULL || (hook->undo_code == 0 && hook->state != HOOK_UNDOING))
 			continue;
-		snprintf(text, sizeof(text),
-			"the undo of hook %s failed with exit code %d: mend it by "
-			"hand",
-			step->hook, hook->undo_code);
+		if (hook->state == HOOK_UNDOING)
+			snprintf(text, sizeof(text),
+				"the undo of hook %s has not come to its end: look after it", name);
+		else
+			snprintf(text, sizeof(text),
+				"the undo of hook %s failed with exit code %d: mend it by hand",
+				name, hook->undo_code);
 		note_step(drills, drills->end_us, DRILL_ACT_UNDO, PROXIES, false, text);
 	}
 }
@@ -264,12 +301,13 @@ static void warn_of_hooks(struct drills *drills)
 static void end_drill(struct drills *drills)
 {
 	const bool aborted = drills->drill.state == DRILL_ABORTED;
+	warn_of_overflow(drills);
 	warn_of_hooks(drills);
 	drills->totals.completed += !aborted;
 	drills->totals.aborted += aborted;
 	drills_keep(drills);
 	tell(drills, aborted ? DRILLS_ABORTED : DRILLS_ENDED, drills->end_us,
-		aborted ? drills->drill.reason : drills->plan.title, PROXIES, false);
+		aborted ? drills->drill.reason : drills->plan.title, DRILL_ACT_END, PROXIES, false);
 	waves_close(drills->waves);
 	drills->waves = NULL;
 	drills->busy = false;
@@ -287,7 +325,6 @@ static void follow_end(struct drills *drills)
 
 static void abort_drill(struct drills *drills, const char *reason)
 {
-	drills->aborting = true;
 	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
 }
 
@@ -321,12 +358,6 @@ static void follow_hooks(struct drills *drills)
 	}
 }
 
-static void check_memory(struct drills *drills)
-{
-	if (drills->unmeasured && drills->drill.state == DRILL_RUNNING)
-		abort_drill(drills, "no memory to measure a wave with");
-}
-
 void drills_update(struct drills *drills)
 {
 	if (drills == NULL || !drills->busy)
@@ -336,7 +367,6 @@ void drills_update(struct drills *drills)
 		waves_series(drills->waves, &drills->now->series);
 	follow_hooks(drills);
 	drill_advance(&drills->drill, wire_now_us(drills->picture.wire));
-	check_memory(drills);
 	follow_end(drills);
 }
 
@@ -372,6 +402,9 @@ void drills_end(struct drills *drills)
 		return;
 	if (drills->busy) {
 		drills_abort(drills, drills->id, "the run is over");
+		/* There are no more ticks in which hooks could tell how they end. */
+		if (drills->busy && drills->hooks != NULL)
+			hooks_finish(drills->hooks);
 		if (drills->busy)
 			end_drill(drills);
 	}

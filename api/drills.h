@@ -52,11 +52,15 @@ struct drills_news {
 	const struct drill_plan *plan;
 	const char *text;        /* for people: a step's text, the title, why it was aborted */
 	uint64_t at_ms, unix_ms; /* since the drill began */
+	uint8_t act;             /* enum drill_act of a step */
 	uint8_t proxy;           /* enum proxy it is about; PROXIES: none */
 	bool restores;           /* a step that ends something */
 	const struct waves
 		*waves; /* ENDED, ABORTED: every phone's moments, until this call returns */
 };
+
+/* "impair", "faults", "command", "hook", "undo", "end". */
+const char *drills_act_name(enum drill_act act);
 
 struct drills_events {
 	void *context;

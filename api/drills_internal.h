@@ -20,12 +20,11 @@ struct drills {
 	const char *hook_name[HOOKS_MAX + 1];
 	struct drill_plan plan;
 	struct drill drill;
-	bool busy;       /* a drill runs, or what its hooks did is being undone */
-	bool over;       /* its waves have been measured */
-	bool unmeasured; /* there was no memory for a wave */
-	bool aborting;   /* what is restored now is so before its time */
-	uint32_t id;     /* of the newest */
+	bool busy;   /* a drill runs, or what its hooks did is being undone */
+	bool over;   /* its waves have been measured */
+	uint32_t id; /* of the newest */
 	uint64_t begin_us, end_us, begin_unix_ms;
+	uint64_t overflow;         /* datagrams held back without room, when it began */
 	struct wire_snapshot look; /* of a moment between two ticks */
 	const struct wire_snapshot *now;
 	struct waves *waves;
@@ -38,6 +37,8 @@ struct drills {
 /* drills_kept.c: the drill that is over becomes a result. */
 void drills_keep(struct drills *drills);
 void drills_free_kept(struct drills *drills);
+/* The n-th hook of the fleet file; NULL: the newest drill has not run it. */
+const struct hook_status *drills_hook(const struct drills *drills, uint32_t n);
 
 /* drills_order.c. Returns status. */
 int drills_refuse(int status, char reason[DRILL_REASON_MAX], const char *format, ...)

@@ -71,6 +71,7 @@ static void set_mark(struct events *events, const struct drills_news *news)
 	struct events_mark *mark = &events->mark[events->marks++ % EVENTS_MARKS];
 	*mark = (struct events_mark){.drill = news->id,
 		.phase = (uint8_t)news->phase,
+		.act = news->act,
 		.proxy = news->proxy,
 		.restores = news->restores,
 		.at_s = picture_at_s(&events->picture),

@@ -48,6 +48,7 @@ void events_drill(struct events *events, const struct drills_news *news);
 struct events_mark {
 	uint32_t drill;
 	uint8_t phase; /* enum drills_phase */
+	uint8_t act;   /* enum drill_act of a step */
 	uint8_t proxy; /* enum proxy; PROXIES: none */
 	bool restores;
 	double at_s; /* of the run */

@@ -177,6 +177,9 @@ void events_tell_drill(struct shape *shape, const void *what)
 	shape_text(shape, "phase", "began, step, ended or aborted", events_phase_name(news->phase));
 	shape_text(shape, "text", "what has been done, or why it was aborted; one line",
 		news->text != NULL ? news->text : "");
+	shape_maybe_text(shape, "act",
+		"impair, faults, command, hook, undo or end (of a wave); null: it is no step",
+		news->phase == DRILLS_STEP ? drills_act_name((enum drill_act)news->act) : NULL);
 	shape_count(shape, "at_ms", "since the drill began", news->at_ms);
 	shape_count(shape, "unix_ms", "when", news->unix_ms);
 	shape_maybe_text(shape, "proxy", "it is about, primary or redundant; null: neither",

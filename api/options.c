@@ -97,8 +97,9 @@ const struct option_row options_rows[] = {
 		"how long a rate is held: 10s, of refreshes 30s, which ask for bindings of twice "
 		"that",
 		100, 43200000},
-	{"report", "FILE.html", ON_REPORT, VALUE_TEXT, FIELD(report),
-		"write the report, one HTML file that needs no other"},
+	{"report", "FILE.html", ON_REPORT | ON_BENCH, VALUE_TEXT, FIELD(report),
+		"write the report, one HTML file that needs no other; bench failover: of the last "
+		"run with the hardest value that met the goals"},
 	{"phones-csv", "FILE", ON(COMMAND_DRILL), VALUE_TEXT, FIELD(phones_csv),
 		"write what each wave did to each phone: phone, user, wave, detect_ms, "
 		"register_ms, back_ms, end"},

@@ -85,11 +85,14 @@ static void write_steps(struct page *page, const json_t *drill)
 	put(page, "</div>\n");
 }
 
-/* The busiest of both proxies. */
-static double busiest(const json_t *drill, const char *path)
+/* Of all waves: what was sent before the drill is not what was foreseen of it. */
+static double busiest_wave(const json_t *drill, const char *path)
 {
-	return fmax(report_number(report_at(drill, "proxies.primary"), path),
-		report_number(report_at(drill, "proxies.redundant"), path));
+	const json_t *waves = report_at(drill, "waves");
+	double most = NAN;
+	for (size_t i = 0; i < json_array_size(waves); i++)
+		most = fmax(most, report_number(json_array_get(waves, i), path));
+	return most;
 }
 
 static void write_forecast(struct page *page, const json_t *drill)
@@ -105,13 +108,16 @@ static void write_forecast(struct page *page, const json_t *drill)
 		heads, 3);
 	table_row(page, "REGISTER in the busiest second");
 	table_cell(page, "%s", word_rate(report_number(forecast, "register_per_s"), WORD));
-	table_cell(page, "%s", word_rate(busiest(drill, "peak_register_per_s"), WORD));
+	table_cell(page, "%s", word_rate(busiest_wave(drill, "peak.second.per_s"), WORD));
 	table_row(page, "REGISTER in the busiest 100 ms");
 	table_cell(page, "%s", word_plain(report_number(forecast, "register_per_100ms"), WORD));
-	table_cell(page, "%s", word_plain(busiest(drill, "peak_register_per_100ms"), WORD));
+	table_cell(page, "%s", word_plain(busiest_wave(drill, "peak.tenth.per_s") / 10, WORD));
 	table_row(page, "OPTIONS datagrams in the busiest second");
 	table_cell(page, "%s", word_rate(report_number(forecast, "options_datagrams_per_s"), WORD));
-	table_cell(page, "%s", word_rate(busiest(drill, "peak_options_per_s"), WORD));
+	table_cell(page, "%s",
+		word_rate(fmax(report_number(drill, "proxies.primary.peak_options_per_s"),
+				  report_number(drill, "proxies.redundant.peak_options_per_s")),
+			WORD));
 	table_end(page);
 }
 

@@ -129,6 +129,22 @@ static void worst_of(struct worst *worst, const json_t *wave, const char *path)
 		*worst = (struct worst){value, report_text(wave, "name")};
 }
 
+/* Of phones that were to move; where too few of them came back, it never ended. */
+static void worst_outage(
+	struct worst *worst, const json_t *wave, const char *back, const char *outage)
+{
+	const bool moves = strcmp(report_text(wave, "kind"), "watch") != 0;
+	if (moves && report_number(wave, "out") > 0 && isnan(report_number(wave, back)))
+		*worst = (struct worst){INFINITY, report_text(wave, "name")};
+	else
+		worst_of(worst, wave, outage);
+}
+
+static const char *word_outage(double ms, char out[WORD_MAX])
+{
+	return isinf(ms) ? "not over" : word_ms(ms, out);
+}
+
 void report_facts(struct page *page, const json_t *run)
 {
 	const json_t *drills = report_at(run, "drills");
@@ -138,8 +154,8 @@ void report_facts(struct page *page, const json_t *run)
 		const json_t *drill = json_array_get(drills, i), *waves = report_at(drill, "waves");
 		for (size_t w = 0; w < json_array_size(waves); w++) {
 			const json_t *wave = json_array_get(waves, w);
-			worst_of(&p99, wave, "outage_ms.p99");
-			worst_of(&most, wave, "outage_ms.max");
+			worst_outage(&p99, wave, "back_at_ms.p99", "outage_ms.p99");
+			worst_outage(&most, wave, "back_at_ms.p100", "outage_ms.max");
 			worst_of(&peak, wave, "peak.second.per_s");
 			worst_of(&distance, wave, "predicted.distance");
 		}
@@ -150,8 +166,8 @@ void report_facts(struct page *page, const json_t *run)
 	if (json_array_size(drills) == 0)
 		return;
 	put(page, "<dl class=\"facts\">\n");
-	fact(page, "outage, 99 % of phones", word_ms(p99.value, WORD), p99.wave);
-	fact(page, "longest outage", word_ms(most.value, WORD), most.wave);
+	fact(page, "outage, 99 % of phones", word_outage(p99.value, WORD), p99.wave);
+	fact(page, "longest outage", word_outage(most.value, WORD), most.wave);
 	fact(page, "busiest second", word_rate(peak.value, WORD), peak.wave);
 	fact(page, "ineffective REGISTERs", word_share(ira.value, WORD), "IRA, the worse proxy");
 	fact(page, "stranded phones", word_count(stranded, WORD), "registered nowhere at the end");
@@ -175,8 +191,9 @@ void report_goals(struct page *page, const json_t *run)
 		const double value = report_number(gate, "value");
 		table_row(page, report_text(gate, "goal"));
 		table_cell(page, "%s",
-			isnan(value) ? "not measured"
-				     : word_unit(report_text(gate, "unit"), value, WORD));
+			!isnan(value) ? word_unit(report_text(gate, "unit"), value, WORD)
+			: report_text(gate, "wave")[0] ? "never"
+						       : "not measured");
 		table_cell(page, "%s", report_text(gate, "wave"));
 		put(page, met ? "<td class=\"good\">met</td>" : "<td class=\"bad\">missed</td>");
 	}

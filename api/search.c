@@ -181,7 +181,8 @@ static void estimate(
 	double seconds = 0, recent = 0;
 	for (uint32_t i = search->trials; i > 0 && recent < rules->repeats; i--, recent++)
 		seconds += search->trial[i - 1].seconds;
-	double left = points_left(rules, bracket) * rules->repeats - (out->repeat - 1);
+	bool last = isnan(bracket->high) && same(out->next, hardest(rules));
+	double left = (last ? 1 : points_left(rules, bracket)) * rules->repeats - (out->repeat - 1);
 	left = fmax(left, 1);
 	out->done = search->trials / (search->trials + left);
 	out->remaining_s = recent > 0 ? left * seconds / recent : NAN;

@@ -161,14 +161,13 @@ static int second_of(const struct top *top, double at_s)
 	return second;
 }
 
-/* v: an outage of a proxy begins; ^: something is restored; |: all else that drills do. */
+/* v: an outage begins; ^: something is restored; |: a drill begins or ends, a wave is over. */
 static char mark_of(const json_t *mark)
 {
-	if (strcmp(top_text(mark, "phase", ""), "step") != 0)
+	const bool step = strcmp(top_text(mark, "phase", ""), "step") == 0;
+	if (!step || strcmp(top_text(mark, "act", ""), "end") == 0)
 		return '|';
-	if (top_is(mark, "restores"))
-		return '^';
-	return json_is_string(json_object_get(mark, "proxy")) ? 'v' : '|';
+	return top_is(mark, "restores") ? '^' : 'v';
 }
 
 /* Where drills did something; of one column the outages and their ends win. */

@@ -15,10 +15,11 @@ static uint64_t unix_ms_at(const struct waves *waves, uint64_t now_us)
 	return (start_us + now_us) / 1000;
 }
 
-/* Word 0 of a record, taken apart: registered, last tried; phase. A record that nobody has written is of a
+/* Word 0 of a record, taken apart. A record that nobody has written is of a
  * phone that never was on. */
 struct glimpse {
 	uint8_t registered, tried, phase;
+	uint16_t number; /* of its newest transition */
 };
 
 static struct glimpse look_at(const struct waves *waves, uint32_t phone)
@@ -28,7 +29,8 @@ static struct glimpse look_at(const struct waves *waves, uint32_t phone)
 	const uint8_t byte = (uint8_t)(word >> 56);
 	if (byte >> 5 != RECORD_VERSION)
 		return (struct glimpse){.phase = PHONE_OFF};
-	return (struct glimpse){byte & 3, byte >> 2 & 3, (uint8_t)(word >> 48)};
+	return (struct glimpse){
+		byte & 3, byte >> 2 & 3, (uint8_t)(word >> 48), (uint16_t)(word >> 16)};
 }
 
 static void take_sums(struct wave_sums *out, const struct wave_totals *totals)
@@ -107,8 +109,9 @@ static struct wave_phone first_look(const struct drill_wave *wave, struct glimps
 	struct wave_phone phone = {.detect_ms = WAVE_NEVER,
 		.register_ms = WAVE_NEVER,
 		.back_ms = WAVE_NEVER,
-		.end = now.registered,
-		.tried = now.tried};
+		.number = now.number,
+		.end = now.registered & 3u,
+		.tried = now.tried & 3u};
 	phone.concerned = drives && is_concerned(wave, now);
 	/* Whose REGISTER is on its way to the proxy that serves again is in time. */
 	if (wave->kind == WAVE_RESCUE && now.phase == PHONE_REGISTERING &&
@@ -176,6 +179,13 @@ int waves_begin(
 	return 0;
 }
 
+void waves_began(struct waves *waves, uint32_t wave, uint64_t now_us)
+{
+	struct wave_state *state = &waves->wave[wave];
+	state->begin_us = now_us;
+	state->begin_unix_ms = unix_ms_at(waves, now_us);
+}
+
 /* --- Transitions --- */
 
 /* A phone that registers again has left what it was registered at for the proxy that the wave leads to. */
@@ -220,14 +230,16 @@ static void note_moment(struct wave_state *state, const struct drill_wave *wave,
 static void see(struct waves *waves, uint32_t wave, const struct mirror_line *line)
 {
 	struct wave_state *state = &waves->wave[wave];
-	const uint64_t unix_ms = line->at >> 16;
-	/* It was in the feed already, and the record that was looked at knew it. */
-	if (unix_ms < state->begin_unix_ms)
-		return;
-	const uint64_t ms = unix_ms - state->begin_unix_ms;
+	const uint64_t unix_ms = line->at >> 16, begin_ms = state->begin_unix_ms;
+	const uint64_t ms = unix_ms > begin_ms ? unix_ms - begin_ms : 0;
 	struct wave_phone *phone = &state->phone[line->phone];
+	/* It was in the feed already, and the record that was looked at knew it. Its time does not tell: a
+	 * worker that was held up tells late what it has done. */
+	if ((int16_t)((uint16_t)line->at - phone->number) <= 0)
+		return;
+	phone->number = (uint16_t)line->at;
 	phone->end = line->to & 3;
-	phone->tried = line->to >> 2;
+	phone->tried = line->to >> 2 & 3;
 	/* All of them while the wave is open; its end takes off the first. */
 	if (line->phase == PHONE_SWITCHING)
 		phone->flaps += phone->flaps < UINT8_MAX;
@@ -315,6 +327,27 @@ bool wave_primary_serves(const struct waves *waves, uint32_t wave)
 	return !impaired && !faulty && !hooked;
 }
 
+/* Phones that another generator has taken over meanwhile: what becomes of them is not seen here. */
+static void let_go_elsewhere(const struct waves *waves, struct wave_state *state)
+{
+	struct wave_progress *progress = &state->progress;
+	for (uint32_t shard = 0; shard < waves->mirror->shards; shard++) {
+		if (!mirror_shard_stopped(waves->mirror, shard))
+			continue;
+		const uint32_t first = shard * SHARD_PHONES;
+		const uint32_t end = first + mirror_shard_phones(waves->mirror, shard);
+		for (uint32_t i = first; i < end; i++) {
+			struct wave_phone *phone = &state->phone[i];
+			if (!phone->concerned)
+				continue;
+			phone->concerned = 0;
+			progress->concerned--;
+			progress->detected -= phone->detect_ms != WAVE_NEVER;
+			progress->back -= phone->back_ms != WAVE_NEVER;
+		}
+	}
+}
+
 void waves_end(
 	struct waves *waves, uint32_t wave, const struct wave_totals *totals, uint64_t now_us)
 {
@@ -323,6 +356,7 @@ void waves_end(
 	struct wave_state *state = &waves->wave[wave];
 	state->ended = true;
 	state->end_us = now_us;
+	let_go_elsewhere(waves, state);
 	for (uint32_t i = 0; i < waves->mirror->phones; i++)
 		state->phone[i].flaps -= state->phone[i].flaps > 0;
 	struct wave_histograms *after = malloc(sizeof(*after));
@@ -369,8 +403,9 @@ static void judge_phones(struct waves *waves)
 	const bool homing = wave_is_homing(waves);
 	uint32_t registered = 0, elsewhere = 0;
 	for (uint32_t i = 0; i < waves->mirror->phones; i++) {
-		const bool ours = !mirror_shard_stopped(waves->mirror, i / SHARD_PHONES);
-		const unsigned at = ours ? look_at(waves, i).registered : 0;
+		if (mirror_shard_stopped(waves->mirror, i / SHARD_PHONES))
+			continue;
+		const unsigned at = look_at(waves, i).registered;
 		registered += at != 0;
 		if (!(waves->was_registered[i / 64] >> i % 64 & 1))
 			continue;

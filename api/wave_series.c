@@ -9,9 +9,9 @@
 int wave_series_open(struct waves *waves)
 {
 	struct wave_series *series = &waves->series;
-	const uint32_t period_us_max = 1000 * waves->fleet->herd->keepalive_period_ms;
+	const uint32_t period_us = 1000 * waves->fleet->herd->keepalive_period_ms;
 	series->joined = 1;
-	series->period_steps = (period_us_max + SERIES_STEP_US - 1) / SERIES_STEP_US;
+	series->period_steps = (period_us + SERIES_STEP_US - 1) / SERIES_STEP_US;
 	series->row = calloc(ROWS_MAX, sizeof(series->row[0]));
 	series->keepalives = calloc(series->period_steps + 1ull, sizeof(series->keepalives[0]));
 	return series->row != NULL && series->keepalives != NULL ? 0 : -ENOMEM;

@@ -27,7 +27,7 @@
 #ifdef __clang__
 #define SECTION __attribute__((noinline))
 #else
-#define SECTION __attribute__((noinline, noclone))
+#define SECTION __attribute__((noinline))
 #endif
 
 struct datagram {

@@ -40,7 +40,7 @@ async function drill() {
 	const herd = await Herd.start({ fleet: FLEET });
 	try {
 		await herd.says(/all 10,?000 phones registered at the primary/);
-		const { page } = await openPage(browser, herd.url, { width: 1280, height: 1100 });
+		const { page } = await openPage(browser, herd.url, { width: 1280, height: 1400 });
 		await page.click('#token-open');
 		await page.fill('#token-input', herd.token('operator'));
 		await page.click('#token-save');

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The page: joins the event stream, the map, the figures and the panel of one phone.
 import { getBytes, getJson } from './api.js';
+import { MarkList } from './chartmarks.js';
 import { Charts } from './charts.js';
 import { byId, make, setTable, setText } from './dom.js';
-import { MarkList } from './chartmarks.js';
 import { DrillConsole } from './drill.js';
 import { EventList } from './eventlist.js';
 import { EventStream } from './events.js';
@@ -44,7 +44,7 @@ const state = {
 	timers: null,
 	unixStart: 0, // of the run's clock, in seconds
 	signs: [], // of the beginning of waves, found by looking
-	fleet: '',
+	fleet: '', // its name
 	direction: 'failover',
 	wave: '', // the one that was chosen by hand: its beginning; empty: the newest
 };

@@ -31,7 +31,8 @@ export class DrillConsole {
 		this.waves = []; // of drills seen here: { drill, kind, at_s of the run, concerned }
 		this.results = new Map(); // id: element of `drills`
 		this.shown = 0; // the drill whose result is shown
-		this.round = 0;
+		this.asked = 0;
+		this.answered = 0;
 		this.looks = 0;
 		this.told = false; // ticks tell of drills: there is something to ask for
 		this.#listen();
@@ -63,15 +64,19 @@ export class DrillConsole {
 	forget() {
 		this.results.clear();
 		this.waves = [];
+		this.running = null;
+		this.#turn(0);
 		this.#showResult(0);
 		this.#forgetPlan();
 		this.told = false; // the next tick asks
 	}
 
 	async refresh() {
-		const round = ++this.round;
+		const round = ++this.asked;
 		const told = await getJson('drills');
-		if (round !== this.round) return;
+		// A later question was answered already.
+		if (round < this.answered) return;
+		this.answered = round;
 		const { running, catalogue, plans, hooks, finished, marks } = told;
 		this.#offer(catalogue, plans, hooks);
 		this.marked(marks.map(markOf));
@@ -217,6 +222,7 @@ export class DrillConsole {
 
 	#trouble(text) {
 		setText(byId('drill-trouble'), text);
+		if (text !== '') byId('drill-trouble').scrollIntoView({ block: 'nearest' });
 	}
 
 	/* --- While it runs --- */

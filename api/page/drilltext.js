@@ -86,9 +86,10 @@ export function waveShare(n, concerned) {
 	return concerned > 0 ? Math.max(0, Math.min(1, n / concerned)) : 0;
 }
 
-export function waveState({ begun, running, concerned, back }) {
+export function waveState({ kind, begun, running, concerned, back }) {
 	if (!begun) return 'to come';
 	if (running) return 'now';
+	if (kind === 'watch') return 'over'; // nobody had to come back
 	return back >= concerned ? 'all back' : `${count(concerned - back)} not back`;
 }
 
@@ -108,13 +109,13 @@ export function resultRows({ waves }) {
 		const none = wave.phones === 0 || wave.kind === 'watch';
 		return [wave.text || wave.name, count(wave.phones),
 			...TIMES.map(([field]) => (none ? '\u2013' : backAt(wave.back_at_ms?.[field]))),
-			wave.kind === 'watch' ? `${count(wave.left)} left` : count(wave.out)];
+			wave.kind === 'watch' ? `${count(wave.out)} of ${count(wave.left)} that left` : count(wave.out)];
 	});
 }
 
 // { good, text }: what is to be said first.
 export function verdictOf({ outcome, reason, waves, totals, incomplete }) {
-	const out = (waves ?? []).reduce((sum, wave) => sum + (wave.kind === 'watch' ? 0 : wave.out), 0);
+	const out = (waves ?? []).reduce((sum, wave) => sum + wave.out, 0);
 	const stranded = totals?.stranded ?? 0;
 	const parts = [];
 	const why = String(reason ?? '').replace(/^aborted\b ?/, '');

@@ -6,12 +6,12 @@ import { count } from './format.js';
 
 function loadText({ phones, ramp_per_s: ramp, paused }, all) {
 	const speed = ramp === 0 ? 'all at once' : `${count(ramp)} a second`;
-	const who = Number.isFinite(all) ? `${count(phones)} of ${count(all)} phones` : `${count(phones)} phones`;
+	const who = all > 0 ? `${count(phones)} of ${count(all)} phones` : `${count(phones)} phones`;
 	return `${who} are to be on, started ${speed}${paused ? '; starting is paused' : ''}.`;
 }
 
 export class LoadControl {
-	// phones() -> of the fleet.
+	// phones() -> of the fleet; 0: not known yet.
 	constructor(phones) {
 		this.phones = phones;
 		this.load = null;
@@ -31,7 +31,7 @@ export class LoadControl {
 		setText(byId('load-now'), loadText(load, this.phones()));
 		byId('load-phones').placeholder = String(load.phones);
 		byId('load-ramp').placeholder = String(load.ramp_per_s);
-		byId('load-phones').max = String(this.phones());
+		if (this.phones() > 0) byId('load-phones').max = String(this.phones());
 		setText(byId('load-pause'), load.paused ? 'Go on starting' : 'Pause starting');
 		byId('load').dataset.paused = String(load.paused);
 	}

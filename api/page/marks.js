@@ -35,13 +35,13 @@ export class Marks {
 		this.list = [];
 	}
 
-	// True: it was not known.
+	// True: it was not known, and is kept.
 	add(mark) {
 		const known = this.list.some((m) => m.drill === mark.drill && m.phase === mark.phase &&
 			m.text === mark.text && Math.abs(m.unixMs - mark.unixMs) < SAME_MS);
 		if (known) return false;
 		this.list = [...this.list, mark].sort((a, b) => a.unixMs - b.unixMs).slice(-KEPT);
-		return true;
+		return this.list.includes(mark);
 	}
 
 	// What charts show: numbered, and a beginning or an end only where no step is.

@@ -46,6 +46,19 @@ const running = (page) => page.getAttribute('#drills', 'data-running');
 const isReadable = async (page) => assert.deepEqual((await page.evaluate(contrasts)).poor, []);
 const width = (page) => page.evaluate(() => document.documentElement.scrollWidth);
 
+// All that the tooltips say of marks while the pointer moves over a chart.
+async function hovered(page, name) {
+	await page.locator(`#chart-${name}`).scrollIntoViewIfNeeded();
+	const box = await page.locator(`#chart-${name}`).boundingBox();
+	const said = new Set();
+	for (let x = 0; x < box.width; x += 5) {
+		await page.mouse.move(box.x + x, box.y + box.height / 2);
+		const footer = await page.evaluate((id) => window.Chart.getChart(id).tooltip.footer, `chart-${name}`);
+		(footer ?? []).forEach((line) => said.add(line));
+	}
+	return [...said].join('\n');
+}
+
 test('a drill is chosen, planned, confirmed, watched, and leaves marks and a report', async () => {
 	const herd = await Herd.start({ fleet: FLEET });
 	try {
@@ -100,6 +113,7 @@ test('a drill is chosen, planned, confirmed, watched, and leaves marks and a rep
 		assert.ok(rows.length >= 2 && rows.every((row) => /\d\.\d s/.test(row)), rows.join('\n'));
 		await until('what was given back is marked too', async () =>
 			await page.locator('#marks li[data-kind="back"]').count() >= 1 && (await marksOn(page))[0] >= 2);
+		assert.match(await hovered(page, 'switches'), /\d\d:\d\d:\d\d {2}the primary proxy serves again/);
 		assert.equal(await page.getAttribute('#fault', 'data-active'), 'false');
 		assert.match(await page.textContent('#recovery-note'), /^Fail-back of 200 phones(?!.*estimated)/);
 

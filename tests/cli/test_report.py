@@ -153,6 +153,31 @@ class Page(Reports):
             self.assertNotIn("\x1b", page)
             self.assertNotIn("\u202e", page)
 
+    def test_an_outage_that_was_not_over(self):
+        """Phones that did not come back have no outage among those that did: it is not hidden."""
+        facts = parse(self.report(made("saturated"))).find("body/main/dl")
+        self.assertRegex(text_of(facts), "longest outage\\s+not over")
+        self.assertNotIn("not over", text_of(parse(self.report(made())).find("body/main/dl")))
+
+    def test_baseline_and_hooks(self):
+        beside = run("saturated")
+        plain = run()
+        beside["baseline"] = {key: plain[key] for key in ("drills", "verdict", "link")}
+        beside["drills"][0]["hooks"] = [{"name": "stop-primary", "exit_code": 0, "undo_code": 3}]
+        page = self.text(beside)
+        self.assertIn("The same against the built-in registrars", page)
+        self.assertIn("In the baseline the generator kept its schedule", page)
+        self.assertIn("stop-primary 0 3", page)
+        beside["baseline"]["verdict"]["generator_limited"] = True
+        self.assertIn("The baseline itself was GENERATOR-LIMITED", self.text(beside))
+
+    def test_many_drills(self):
+        many = run()
+        many["drills"] = [many["drills"][0], run("refusing")["drills"][0]]
+        root = self.alone(self.report(many))
+        self.assertEqual([e.text for e in root.iter("h2")].count("What was done: crash primary"), 2)
+        self.assertIn("Refusing: the redundant proxy", text_of(root))
+
     def test_without_drills(self):
         """A run without any has a report as well, without what it has not measured."""
         plain = run()
@@ -176,7 +201,8 @@ class Verdict(Reports):
         self.assertEqual(self.first(met)[0], "All 2 goals met")
         met["gates"].append({"goal": "x", "value": None, "unit": "ms", "wave": None, "met": False})
         self.assertEqual(self.first(met)[0], "1 of 3 goals missed")
-        self.assertIn("not measured", self.text(met))
+        met["gates"].append({"goal": "y", "value": None, "unit": "ms", "wave": "fail-over", "met": False})
+        self.assertRegex(self.text(met), "not measured .* never")
 
     def test_generator_limited_comes_first(self):
         bad = run()

@@ -217,8 +217,11 @@ class Running(DrillCase):
         self.assertEqual((told[0]["phase"], told[-1]["phase"]), ("began", "ended"))
         self.assertEqual({e["phase"] for e in told[1:-1]}, {"step"})
         self.assertEqual({(e["id"], e["name"]) for e in told}, {(1, "crash")})
-        steps = [(e["proxy"], e["restores"]) for e in told if e["proxy"] is not None]
-        self.assertEqual(steps, [("primary", False), ("primary", True)])
+        *steps, over = told[1:-1]
+        self.assertEqual([(e["act"], e["proxy"], e["restores"]) for e in steps],
+                         [("impair", "primary", False), ("impair", "primary", True)])
+        self.assertEqual((over["act"], over["proxy"]), ("end", None))
+        self.assertEqual((told[0]["act"], told[-1]["act"]), (None, None))
         moments = [e["at_ms"] for e in told]
         self.assertEqual(moments, sorted(moments))
         ticks = [e.data["drill"] for e in events if e.name == "tick" and e.data["drill"] is not None]

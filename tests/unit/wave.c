@@ -25,7 +25,6 @@ struct stage {
 	struct herd_histograms histograms;
 	struct proxy_counters proxy[PROXIES];
 	struct wave_totals totals;
-	uint16_t transition;
 };
 
 static void publish(struct stage *stage, uint32_t phone, uint64_t now_us, enum phone_state phase,
@@ -39,7 +38,7 @@ static void publish(struct stage *stage, uint32_t phone, uint64_t now_us, enum p
 	view.registered = (uint8_t)registered;
 	view.last_tried = (uint8_t)tried;
 	view.cause = (uint8_t)cause;
-	view.transition = ++stage->transition;
+	view.transition++;
 	view.since_unix_ms = now_us / 1000;
 	mirror_publish(stage->mirror, 0, phone, &view, before);
 }
@@ -127,12 +126,10 @@ static double number(const json_t *json, const char *key)
 	return json_number_value(json_object_get(json, key));
 }
 
-static void the_story_of_a_crash(void **state)
+/* A thousand phones fail over, of which one flaps and one fails back. */
+static json_t *tell_the_story(struct stage *stage)
 {
-	(void)state;
-	struct stage *stage = open_stage();
 	struct wave_progress progress;
-	const json_t *waves, *over, *back;
 	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
 	waves_progress(stage->waves, 0, &progress);
 	/* Neither who was at the redundant proxy already nor who is another generator's. */
@@ -147,9 +144,9 @@ static void the_story_of_a_crash(void **state)
 	waves_progress(stage->waves, 0, &progress);
 	assert_int_equal(progress.detected, 1000);
 	assert_int_equal(progress.back, 1000);
-	stage->histograms.registration_us.count = 0;
 	for (uint32_t i = 0; i < 1000; i++)
 		histogram_record(&stage->histograms.registration_us, 40000);
+	/* A tick late. */
 	waves_end(stage->waves, 0, &stage->totals, BEGIN_US + 100090000);
 	assert_int_equal(waves_begin(stage->waves, 1, &stage->totals, BEGIN_US + 100090000), 0);
 	assert_int_equal(waves_begin(stage->waves, 1, &stage->totals, BEGIN_US), -EINVAL);
@@ -157,13 +154,15 @@ static void the_story_of_a_crash(void **state)
 	tell(stage);
 	stage->totals.lines_dropped = 5;
 	waves_finish(stage->waves, &stage->totals, BEGIN_US + 200000000);
-
 	json_t *json = waves_json(stage->waves);
-	assert_string_equal(json_string_value(json_object_get(json, "outcome")), "completed");
-	assert_true(json_is_true(json_object_get(json, "incomplete")));
-	waves = json_object_get(json, "waves");
-	over = json_array_get(waves, 0);
-	back = json_array_get(waves, 1);
+	assert_non_null(json);
+	return json;
+}
+
+static void check_fail_over(const json_t *over)
+{
+	const json_t *peak = json_object_get(json_object_get(over, "peak"), "second");
+	const json_t *half = json_object_get(json_object_get(over, "back_at_ms"), "p50");
 	assert_int_equal(number(over, "phones"), SHARD_PHONES - 10);
 	assert_int_equal(number(over, "back"), 999);
 	assert_int_equal(number(over, "out"), SHARD_PHONES - 10 - 999);
@@ -177,23 +176,39 @@ static void the_story_of_a_crash(void **state)
 	assert_int_equal(number(json_object_get(over, "outage_ms"), "max"), 36039);
 	assert_int_equal(number(json_object_get(over, "rrd_us"), "count"), 1000);
 	assert_true(json_is_null(json_object_get(over, "since_answer_ms")));
-	assert_true(json_is_null(json_object_get(json_object_get(over, "back_at_ms"), "p50")));
+	assert_true(json_is_null(half));
 	assert_int_equal(
 		number(json_object_get(over, "out_longer_than"), "60"), SHARD_PHONES - 10 - 1000);
-	const json_t *second = json_object_get(json_object_get(over, "peak"), "second");
-	assert_int_equal(number(second, "per_s"), 1000);
-	assert_int_equal(number(second, "at_ms"), 35000);
+	assert_int_equal(number(peak, "per_s"), 1000);
+	assert_int_equal(number(peak, "at_ms"), 35000);
 	assert_true(json_is_object(json_object_get(over, "predicted")));
+}
+
+static void check_fail_back(const json_t *back)
+{
 	/* 100 s of silence were too short for the model of the return, which says nothing then. */
 	assert_true(json_is_null(json_object_get(back, "predicted")));
 	assert_int_equal(number(back, "phones"), 1000 - 1 + 10);
 	assert_int_equal(number(back, "back"), 1);
 	assert_int_equal(number(json_object_get(back, "outage_ms"), "max"), 110000 + 3040 - 100090);
 	assert_int_equal(number(back, "stranded"), 1000 - 1 + 10 - 1);
+}
+
+static void the_story_of_a_crash(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	json_t *json = tell_the_story(stage);
+	const json_t *waves = json_object_get(json, "waves");
+	const json_t *totals = json_object_get(json, "totals");
+	assert_string_equal(json_string_value(json_object_get(json, "outcome")), "completed");
+	assert_true(json_is_true(json_object_get(json, "incomplete")));
+	check_fail_over(json_array_get(waves, 0));
+	check_fail_back(json_array_get(waves, 1));
 	/* 998 that left the primary for the redundant proxy and never said a word; not 3, which said Expires
 	 * 0; not 7, which is registered nowhere. */
-	assert_int_equal(number(json_object_get(json, "totals"), "double_bound"), 998);
-	assert_int_equal(number(json_object_get(json, "totals"), "stranded"), 998 + 1 + 10);
+	assert_int_equal(number(totals, "double_bound"), 998);
+	assert_int_equal(number(totals, "stranded"), 998 + 1 + 10);
 	json_decref(json);
 	close_stage(stage);
 }
@@ -222,6 +237,75 @@ static void an_abort_ends_what_is_open(void **state)
 	close_stage(stage);
 }
 
+static json_t *finished(struct stage *stage)
+{
+	waves_finish(stage->waves, &stage->totals, BEGIN_US + 200000000);
+	json_t *json = waves_json(stage->waves);
+	assert_non_null(json);
+	return json;
+}
+
+/* Ten million records are not looked at in no time: moments count from when the wave's step is carried out. */
+static void it_begins_when_its_phones_have_been_looked_at(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
+	waves_began(stage->waves, 0, BEGIN_US + 300000);
+	moves(stage, 1, 100, 2, RECORD_KEEPALIVE_SILENCE);
+	moves(stage, 2, 32300, 2, RECORD_KEEPALIVE_SILENCE);
+	tell(stage);
+	assert_int_equal(waves_phones(stage->waves, 0)[1].detect_ms, 0);
+	assert_int_equal(waves_phones(stage->waves, 0)[1].back_ms, 3140 - 300);
+	assert_int_equal(waves_phones(stage->waves, 0)[2].detect_ms, 32000);
+	json_t *json = finished(stage);
+	const json_t *wave = json_array_get(json_object_get(json, "waves"), 0);
+	assert_int_equal(number(wave, "at_ms"), 300);
+	assert_int_equal(number(wave, "lasted_ms"), 199700);
+	json_decref(json);
+	close_stage(stage);
+}
+
+/* What a worker does is told a little later, with the time of then. */
+static void late_news_count_and_old_news_do_not(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	publish(stage, 1, BEGIN_US, PHONE_SWITCHING, 0, 2, RECORD_KEEPALIVE_SILENCE);
+	publish(stage, 1, BEGIN_US, PHONE_REGISTERED, 1, 1, RECORD_REGISTERED);
+	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
+	publish(stage, 2, BEGIN_US - 5000, PHONE_SWITCHING, 0, 2, RECORD_KEEPALIVE_SILENCE);
+	tell(stage);
+	const struct wave_phone *phone = waves_phones(stage->waves, 0);
+	assert_int_equal(phone[1].detect_ms, WAVE_NEVER);
+	assert_int_equal(phone[1].flaps, 0);
+	assert_int_equal(phone[1].end, 1);
+	assert_int_equal(phone[2].detect_ms, 0);
+	assert_int_equal(phone[2].end, 0);
+	close_stage(stage);
+}
+
+/* Another generator has taken the whole shard over: nobody here knows what becomes of its phones. */
+static void phones_that_went_elsewhere_are_not_out(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
+	moves(stage, 1, 32000, 2, RECORD_KEEPALIVE_SILENCE);
+	for (uint32_t i = 0; i < SHARD_PHONES; i++)
+		publish(stage, i, BEGIN_US + 50000000, PHONE_OFF, 0, 2, RECORD_STOPPED);
+	tell(stage);
+	atomic_store(&stage->mirror->driven[0], 0);
+	json_t *json = finished(stage);
+	const json_t *wave = json_array_get(json_object_get(json, "waves"), 0);
+	assert_int_equal(number(wave, "phones"), 0);
+	assert_int_equal(number(wave, "out"), 0);
+	assert_int_equal(number(wave, "stranded"), 0);
+	assert_int_equal(number(json_object_get(json, "totals"), "stranded"), 0);
+	json_decref(json);
+	close_stage(stage);
+}
+
 /* --- Steps --- */
 
 static void add_step(struct series *series, uint32_t options, uint32_t registers)
@@ -246,14 +330,6 @@ static uint64_t column_sum(const json_t *json, const char *proxy, size_t column)
 }
 
 #define COLUMN(name) (offsetof(struct proxy_counters, name) / sizeof(uint64_t))
-
-static json_t *finished(struct stage *stage)
-{
-	waves_finish(stage->waves, &stage->totals, BEGIN_US + 200000000);
-	json_t *json = waves_json(stage->waves);
-	assert_non_null(json);
-	return json;
-}
 
 /* Steps that nobody has fetched in time count in the next one; more than there is room for are joined. */
 static void long_drills_have_coarse_steps(void **state)
@@ -301,6 +377,29 @@ static json_t *bunching(const uint32_t *in_step, uint32_t steps, json_t **json)
 }
 
 /* The period is 2 s, 20 steps. */
+/* The ramp before it is in the series and in no peak. */
+static void peaks_are_the_drills_own(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	struct series *series = calloc(1, sizeof(*series));
+	for (uint32_t i = 0; i < BEGIN_US / SERIES_STEP_US + 40; i++) {
+		const bool before = i < BEGIN_US / SERIES_STEP_US;
+		add_step(series, before ? 90 : 20, before ? 700 : 3);
+		waves_series(stage->waves, series);
+	}
+	json_t *json = finished(stage);
+	const json_t *proxies = json_object_get(json, "proxies");
+	const json_t *primary = json_object_get(proxies, "primary");
+	const json_t *redundant = json_object_get(proxies, "redundant");
+	assert_int_equal(number(primary, "peak_options_per_s"), 200);
+	assert_int_equal(number(redundant, "peak_register_per_s"), 30);
+	assert_int_equal(number(redundant, "peak_register_per_100ms"), 3);
+	json_decref(json);
+	free(series);
+	close_stage(stage);
+}
+
 static void keepalives_are_bunched(void **state)
 {
 	(void)state;
@@ -453,7 +552,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_story_of_a_crash),
 		cmocka_unit_test(an_abort_ends_what_is_open),
+		cmocka_unit_test(it_begins_when_its_phones_have_been_looked_at),
+		cmocka_unit_test(late_news_count_and_old_news_do_not),
+		cmocka_unit_test(phones_that_went_elsewhere_are_not_out),
 		cmocka_unit_test(long_drills_have_coarse_steps),
+		cmocka_unit_test(peaks_are_the_drills_own),
 		cmocka_unit_test(keepalives_are_bunched),
 		cmocka_unit_test(peaks_are_the_drills),
 		cmocka_unit_test(ineffective_attempts),
