@@ -50,4 +50,6 @@ def _record(data, *what):
                           **options).stdout
     found = re.findall(r"^\s*([\d.]+)%\s+\[[.k]\] (\S+)", told, re.M)
     ours = [(share, symbol) for share, symbol in found if not symbol.startswith(("sampler_run", "calibrate"))]
-    return ", ".join(f"{symbol} {float(share):.0f} %" for share, symbol in ours[:SHOWN]) or None
+    # The sampler's own loop is no part of what is measured.
+    whole = sum(float(share) for share, _ in ours)
+    return ", ".join(f"{symbol} {100 * float(share) / whole:.0f} %" for share, symbol in ours[:SHOWN]) or None
