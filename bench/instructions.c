@@ -27,7 +27,7 @@
 #ifdef __clang__
 #define SECTION __attribute__((noinline))
 #else
-#define SECTION __attribute__((noinline))
+#define SECTION __attribute__((noinline, noclone)) /* a clone would have another name */
 #endif
 
 struct datagram {

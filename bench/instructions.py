@@ -76,6 +76,8 @@ def measure(program, section):
             raise SystemExit(f"instructions: {section}: exit {done.returncode}: {done.stderr[-400:]}")
         operations = int(re.search(rf"^{section} (\d+)$", done.stdout, re.M)[1])
         costs = self_costs(path)
+    if not costs:
+        raise SystemExit(f"instructions: {section}: nothing was collected; is section_{section} still a function?")
     costs = {name.split("@")[0]: cost / operations for name, cost in costs.most_common()}
     return {"instructions": round(sum(costs.values()), 1),
             "functions": {name: round(cost, 1) for name, cost in list(costs.items())[:KEPT]}}

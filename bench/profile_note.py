@@ -19,21 +19,37 @@ def _command(name, o):
             "cores": (link, 2000), "veth": (link, 2000)}.get(name, (None, 0))
 
 
+_seen = {}  # of processes that were looked at while they ran, by benchmark
+
+
+def look_at(pid, name, seconds=3):
+    """Profile a process for a moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = os.path.join(folder, "perf.data")
+        _seen[name] = _record(data, "-p", str(pid), "--", "sleep", str(seconds))
+
+
 def of(name, o):
     """One line, or None where nothing can be told."""
     command, ready_ms = _command(name, o)
-    if not command or not shutil.which("perf"):
-        return None
+    if not command:
+        return _seen.get(name)
     with tempfile.TemporaryDirectory() as folder:
         data = os.path.join(folder, "perf.data")
-        options = {"capture_output": True, "text": True, "check": False, "timeout": 120,
-                   "stdin": subprocess.DEVNULL}
-        done = subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "997", "-D", str(ready_ms),
-                               "-o", data, "--", *pinned(command, FIRST)], **options)
-        if done.returncode:
-            return None
-        told = subprocess.run(["perf", "report", "-q", "-i", data, "--stdio", "--no-children", "-s", "symbol"],
-                              **options).stdout
+        return _record(data, "-D", str(ready_ms), "--", *pinned(command, FIRST))
+
+
+def _record(data, *what):
+    if not shutil.which("perf"):
+        return None
+    options = {"capture_output": True, "text": True, "check": False, "timeout": 120, "stdin": subprocess.DEVNULL}
+    done = subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "499", "-o", data, *what], **options)
+    if done.returncode:
+        return None
+    told = subprocess.run(["perf", "report", "-q", "-i", data, "--stdio", "--no-children", "-s", "symbol"],
+                          **options).stdout
     found = re.findall(r"^\s*([\d.]+)%\s+\[[.k]\] (\S+)", told, re.M)
     ours = [(share, symbol) for share, symbol in found if not symbol.startswith(("sampler_run", "calibrate"))]
-    return ", ".join(f"{symbol} {float(share):.0f} %" for share, symbol in ours[:SHOWN]) or None
+    # The sampler's own loop is no part of what is measured.
+    whole = sum(float(share) for share, _ in ours)
+    return ", ".join(f"{symbol} {100 * float(share) / whole:.0f} %" for share, symbol in ours[:SHOWN]) or None
