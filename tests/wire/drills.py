@@ -175,6 +175,34 @@ def case_limits(stage):
         raise Failure("the same explanation for proxies that are limited in different ways")
 
 
+LIMIT_PER_S = 400  # REGISTERs that the redundant Kamailio takes; each phone needs two, for the challenge
+GOALS = ("outage_p99@fail-over <= 12s", "ira <= 5%")
+
+
+def case_capacity(stage):
+    """How many phones a limited redundant Kamailio takes: the search, and three drills that confirm it."""
+    stage.proxies_up()
+    stage.proxy[REDUNDANT].configure(behaviour="drop", limit=LIMIT_PER_S)
+    stage.proxy[REDUNDANT].restart()
+    herd = stage.herd("asym", 100, first="spread", ramp="150/s", period="6s", no_response="4s")
+    herd.search(["failover", "crash", "primary", "hold=16s", "settle=2s"], "--from", "300", "--to", "8000",
+                "--precision", "10%", "--settle", "6s", *(word for goal in GOALS for word in ("--goal", goal)))
+    found = herd.found(3600)
+    say(f"    the search: {found['best']:.0f} phones are taken, {found['worst']:.0f} are not; "
+        f"{found['met']} of {found['of']} runs, confidence {found['confidence']:.2f}")
+    for phones, met in ((int(0.95 * found["best"]), True), (int(1.1 * found["worst"]), False)):
+        kept = 0
+        for _ in range(3):
+            herd.phones, herd.expected = phones, {}
+            drill = Drill(herd, ["crash", "primary", "hold=16s", "settle=2s"], tolerated=(MISSED,),
+                          arguments=["--settle", "6s", *(word for goal in GOALS for word in ("--gate", goal))])
+            drill.finish()
+            kept += all(gate["met"] for gate in drill.summary["gates"])
+        say(f"    {phones} phones: the goals are met in {kept} of 3 drills")
+        if kept != (3 if met else 0):
+            raise Failure("the answer of the search does not hold within 10 %")
+
+
 def explanation(html):
     """The sentences of the report that say what happened."""
     items = [item for part in re.findall(r'<ul class="findings">.*?</ul>', html, re.DOTALL)
@@ -185,3 +213,5 @@ def explanation(html):
 
 
 CASES = {"drill-crash": case_crash, "drill-hook": case_hook, "drill-limits": case_limits}
+# Half an hour: only when asked for by --only.
+LONG = {"capacity": case_capacity}

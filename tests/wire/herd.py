@@ -160,6 +160,23 @@ class Herd:
         self._launch([self.sipherd, "drill", path, *words, "--summary", self.summary_path, "--seed", "1",
                       "--state", self.state, *arguments], None)
 
+    def search(self, words, *arguments):
+        """A capacity search, of which found() is the answer."""
+        path = os.path.join(self.lab.folder, f"{self.name}.yaml")
+        with open(path, "w") as file:
+            file.write(self.fleet())
+        kind, *words = words
+        self._launch([self.sipherd, "bench", kind, path, *words, "--summary", self.summary_path,
+                      *arguments], None)
+
+    def found(self, seconds):
+        code = self.process.wait(seconds)
+        if code:
+            raise Failure(f"{self.name}: exit {code}\n" + self.process.tail())
+        lab_room.say(self.process.text())
+        with open(self.summary_path) as file:
+            return json.load(file)["searches"][0]["answer"]
+
     def _launch(self, argv, prepare):
         if self.host:
             argv = lab_room.as_host(self.host, argv)

@@ -636,10 +636,11 @@ def interrupted(number, frame):
 def main():
     chosen = options()
     if chosen.list:
-        for name, case in CASES.items():
+        for name, case in {**CASES, **drills.LONG}.items():
             print(f"{name:10} {case.__doc__.splitlines()[0]}")
         return 0
     names = chosen.only.split(",") if chosen.only else list(CASES)
+    CASES.update(drills.LONG)
     unknown = [name for name in names if name not in CASES]
     if unknown:
         print(f"no such case: {', '.join(unknown)}; --list names them", file=sys.stderr)
