@@ -211,10 +211,14 @@ static void note_moment(struct wave_state *state, const struct drill_wave *wave,
 	if (line->phase == PHONE_REGISTERING && phone->register_ms == WAVE_NEVER &&
 		leads_on(wave, line))
 		phone->register_ms = ms;
-	if (phone->back_ms == WAVE_NEVER && arrives(wave, line)) {
+	if (phone->back_ms == WAVE_NEVER && arrives(wave, line))
 		phone->back_ms = ms;
-		state->progress.back++;
-	}
+}
+
+/* Whoever was back and is lost again is out, as at the wave's end. */
+static bool is_back_now(const struct drill_wave *wave, const struct wave_phone *phone)
+{
+	return phone->concerned && phone->back_ms != WAVE_NEVER && wave_is_back(wave, phone);
 }
 
 static void see(struct waves *waves, uint32_t wave, const struct mirror_line *line)
@@ -225,15 +229,17 @@ static void see(struct waves *waves, uint32_t wave, const struct mirror_line *li
 	if (unix_ms < state->begin_unix_ms)
 		return;
 	const uint64_t ms = unix_ms - state->begin_unix_ms;
+	const struct drill_wave *w = &waves->plan->wave[wave];
 	struct wave_phone *phone = &state->phone[line->phone];
+	const bool was_back = is_back_now(w, phone);
 	phone->end = line->to & 3;
 	phone->tried = line->to >> 2;
 	/* All of them while the wave is open; its end takes off the first. */
 	if (line->phase == PHONE_SWITCHING)
 		phone->flaps += phone->flaps < UINT8_MAX;
 	if (phone->concerned)
-		note_moment(state, &waves->plan->wave[wave], line,
-			ms < WAVE_NEVER ? (uint32_t)ms : WAVE_NEVER - 1);
+		note_moment(state, w, line, ms < WAVE_NEVER ? (uint32_t)ms : WAVE_NEVER - 1);
+	state->progress.back += (uint32_t)is_back_now(w, phone) - (uint32_t)was_back;
 }
 
 /* A proxy that a phone has left keeps its binding, unless the phone says Expires 0. */
