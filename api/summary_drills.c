@@ -46,11 +46,17 @@ static void print_dist(const json_t *wave, const char *key, const char *name, FI
 	fputc('\n', out);
 }
 
+static bool has_back(const json_t *wave)
+{
+	return json_is_object(json_object_get(wave, "back_at_ms")) && number(wave, "phones") > 0 &&
+	       strcmp(text(wave, "kind"), "watch") != 0;
+}
+
 static void print_back(const json_t *wave, FILE *out)
 {
 	static const char *const columns[] = {"p50", "p90", "p99", "p99_9", "p100"};
 	const json_t *back = json_object_get(wave, "back_at_ms");
-	if (!json_is_object(back) || strcmp(text(wave, "kind"), "watch") == 0)
+	if (!has_back(wave))
 		return;
 	fprintf(out, "    %-26s", "so many phones are back");
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
@@ -93,7 +99,7 @@ static void print_oddities(const json_t *wave, FILE *out)
 		fprintf(out, "    out longer than 60 s: %s, 120 s: %s, 300 s: %s\n",
 			counted(longer, "60", a), counted(longer, "120", b),
 			counted(longer, "300", c));
-	if (strcmp(text(wave, "kind"), "watch") == 0 && number(wave, "left") > 0)
+	if (strcmp(text(wave, "kind"), "watch") == 0 && number(wave, "phones") > 0)
 		fprintf(out, "    left           %s phones\n", counted(wave, "left", a));
 	if (number(wave, "flaps") > 0)
 		fprintf(out, "    flapped        %s phones, %s times\n",
@@ -108,7 +114,7 @@ static void print_wave(const json_t *wave, FILE *out)
 	fprintf(out, "  %s at %.1f s: %s phones, %s back, %s out\n", text(wave, "name"),
 		number(wave, "at_ms") / 1e3, counted(wave, "phones", a), counted(wave, "back", b),
 		counted(wave, "out", c));
-	if (number(wave, "phones") > 0)
+	if (number(json_object_get(wave, "detection_ms"), "count") > 0 || has_back(wave))
 		fprintf(out, "    %-26s %9s %9s %9s %9s %9s\n", "seconds", "50 %", "90 %", "99 %",
 			"99.9 %", "all");
 	print_dist(wave, "detection_ms", "detection", out);

@@ -58,7 +58,7 @@ export function planFacts({ end_ms: end, steps, waves, forecast }) {
 		['requests before it', `${brief(forecast.steady_per_s)} /s`],
 		['REGISTER in the busiest second', most(forecast.register_per_s)],
 		['REGISTER in the busiest 0.1 s', most(forecast.register_per_100ms)],
-		['OPTIONS while a proxy is silent', `${brief(forecast.options_datagrams_per_s)} /s`]];
+		['OPTIONS at most', `${brief(forecast.options_datagrams_per_s)} /s`]];
 }
 
 /* --- While it runs --- */
