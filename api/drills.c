@@ -69,10 +69,15 @@ static void note_step(struct drills *drills, uint64_t now_us, enum drill_act act
 }
 
 /* Before its time: the plan has no step for it. */
+static bool is_aborting(const struct drills *drills)
+{
+	return drills->drill.state == DRILL_ABORTED;
+}
+
 static void note_restored(struct drills *drills, enum drill_act act, enum proxy proxy)
 {
 	char text[DRILL_TEXT_MAX];
-	if (drills->drill.state != DRILL_ABORTED)
+	if (!is_aborting(drills))
 		return;
 	snprintf(text, sizeof(text), "the %s proxy serves again: the drill was aborted",
 		proxy_name(proxy));
@@ -113,18 +118,22 @@ static int on_hook(void *context, const char *name, bool undo, char reason[DRILL
 	if (status != 0)
 		drills_refuse(status, reason, "hook %s cannot be %s: %s", name,
 			undo ? "undone" : "run", strerror(-status));
-	else if (undo && drills->drill.state == DRILL_ABORTED) {
+	if (status == 0 && undo && is_aborting(drills)) {
 		snprintf(text, sizeof(text), "hook %s is undone: the drill was aborted", name);
 		note_step(drills, now_us, DRILL_ACT_UNDO, PROXIES, true, text);
 	}
 	return status;
 }
 
+/* Of many phones, measuring the wave before and looking at all of them takes tenths of a second, in which
+ * nothing has begun yet: what happens is timed when it does. */
 static void on_wave_begin(void *context, uint32_t wave, uint64_t now_us)
 {
 	struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	if (waves_begin(drills->waves, wave, &totals, now_us) != 0)
+	if (waves_begin(drills->waves, wave, &totals, wire_now_us(drills->picture.wire)) == 0)
+		waves_began(drills->waves, wave, wire_now_us(drills->picture.wire));
+	else
 		drill_abort(&drills->drill, "no memory to measure a wave with", now_us);
 }
 
@@ -132,7 +141,8 @@ static void on_wave_end(void *context, uint32_t wave, uint64_t now_us)
 {
 	const struct drills *drills = context;
 	const struct wave_totals totals = totals_of(drills);
-	waves_end(drills->waves, wave, &totals, now_us);
+	(void)now_us;
+	waves_end(drills->waves, wave, &totals, wire_now_us(drills->picture.wire));
 }
 
 static void on_step(void *context, uint32_t index, uint64_t now_us)
@@ -140,8 +150,10 @@ static void on_step(void *context, uint32_t index, uint64_t now_us)
 	struct drills *drills = context;
 	const struct drill_step *step = &drills->plan.step[index];
 	const bool proxy = step->act == DRILL_ACT_IMPAIR || step->act == DRILL_ACT_FAULTS;
-	note_step(drills, now_us, (enum drill_act)step->act, proxy ? step->proxy : PROXIES,
-		step->restores || step->act == DRILL_ACT_END, step->text);
+	(void)now_us;
+	note_step(drills, wire_now_us(drills->picture.wire), (enum drill_act)step->act,
+		proxy ? step->proxy : PROXIES, step->restores || step->act == DRILL_ACT_END,
+		step->text);
 }
 
 static struct drill_actuator actuator_of(struct drills *drills)
@@ -253,17 +265,18 @@ static void end_measuring(struct drills *drills)
 static void warn_of_hooks(struct drills *drills)
 {
 	char text[DRILL_TEXT_MAX];
-	for (uint32_t i = 0; drills->hooks != NULL && i < drills->plan.steps; i++) {
-		const struct drill_step *step = &drills->plan.step[i];
-		const struct hook_status *hook = step->act == DRILL_ACT_HOOK
-							 ? hooks_status(drills->hooks, step->hook)
-							 : NULL;
-		if (hook == NULL || hook->undo_code == 0)
+	for (uint32_t i = 0; i < drills->picture.fleet->hooks; i++) {
+		const struct hook_status *hook = drills_hook(drills, i);
+		const char *name = drills->picture.fleet->hook[i].name;
+		if (hook == NULL || (hook->undo_code == 0 && hook->state != HOOK_UNDOING))
 			continue;
-		snprintf(text, sizeof(text),
-			"the undo of hook %s failed with exit code %d: mend it by "
-			"hand",
-			step->hook, hook->undo_code);
+		if (hook->state == HOOK_UNDOING)
+			snprintf(text, sizeof(text),
+				"the undo of hook %s has not come to its end: look after it", name);
+		else
+			snprintf(text, sizeof(text),
+				"the undo of hook %s failed with exit code %d: mend it by hand",
+				name, hook->undo_code);
 		note_step(drills, drills->end_us, DRILL_ACT_UNDO, PROXIES, false, text);
 	}
 }
@@ -292,13 +305,18 @@ static void follow_end(struct drills *drills)
 		end_drill(drills);
 }
 
+static void abort_drill(struct drills *drills, const char *reason)
+{
+	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
+}
+
 bool drills_abort(struct drills *drills, uint32_t id, const char *reason)
 {
 	if (drills == NULL || !drills->busy || drills->id != id ||
 		drills->drill.state != DRILL_RUNNING)
 		return false;
 	look_now(drills);
-	drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
+	abort_drill(drills, reason);
 	follow_end(drills);
 	return true;
 }
@@ -318,7 +336,7 @@ static void follow_hooks(struct drills *drills)
 			continue;
 		snprintf(reason, sizeof(reason), "hook %s failed with exit code %d", name,
 			hook->exit_code);
-		drill_abort(&drills->drill, reason, wire_now_us(drills->picture.wire));
+		abort_drill(drills, reason);
 	}
 }
 
@@ -366,6 +384,9 @@ void drills_end(struct drills *drills)
 		return;
 	if (drills->busy) {
 		drills_abort(drills, drills->id, "the run is over");
+		/* There are no more ticks in which hooks could tell how they end. */
+		if (drills->busy && drills->hooks != NULL)
+			hooks_finish(drills->hooks);
 		if (drills->busy)
 			end_drill(drills);
 	}

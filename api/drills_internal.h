@@ -36,6 +36,8 @@ struct drills {
 /* drills_kept.c: the drill that is over becomes a result. */
 void drills_keep(struct drills *drills);
 void drills_free_kept(struct drills *drills);
+/* The n-th hook of the fleet file; NULL: the newest drill has not run it. */
+const struct hook_status *drills_hook(const struct drills *drills, uint32_t n);
 
 /* drills_order.c. Returns status. */
 int drills_refuse(int status, char reason[DRILL_REASON_MAX], const char *format, ...)

@@ -4,18 +4,24 @@
 
 #include "drills_internal.h"
 
+const struct hook_status *drills_hook(const struct drills *drills, uint32_t n)
+{
+	const struct hook_status *hook = hooks_status(
+		drills->hooks, drills->picture.fleet->hook[n].name);
+	const bool ran = hook != NULL && hook->state != HOOK_IDLE &&
+			 hook->begun_us >= drills->begin_us;
+	return ran ? hook : NULL;
+}
+
 static json_t *hooks_of(const struct drills *drills)
 {
 	json_t *array = json_array();
 	for (uint32_t i = 0; i < drills->picture.fleet->hooks; i++) {
-		const char *name = drills->picture.fleet->hook[i].name;
-		const struct hook_status *hook = hooks_status(drills->hooks, name);
-		bool meant = false;
-		for (uint32_t k = 0; k < drills->plan.steps; k++)
-			meant |= strcmp(drills->plan.step[k].hook, name) == 0;
-		if (meant && hook != NULL)
+		const struct hook_status *hook = drills_hook(drills, i);
+		if (hook != NULL)
 			json_array_append_new(
-				array, json_pack("{s:s, s:i, s:i}", "name", name, "exit_code",
+				array, json_pack("{s:s, s:i, s:i}", "name",
+					       drills->picture.fleet->hook[i].name, "exit_code",
 					       hook->exit_code, "undo_code", hook->undo_code));
 	}
 	return array;

@@ -252,17 +252,23 @@ static void wait_for_end(struct hooks *hooks, struct guarded *one, int64_t deadl
 	/* One that takes longer ends by itself. */
 	if (one->fd >= 0)
 		close(one->fd);
+	one->fd = -1;
 }
 
-void hooks_close(struct hooks *hooks)
+void hooks_finish(struct hooks *hooks)
 {
-	if (hooks == NULL)
-		return;
 	const int64_t begun_ms = now_ms();
 	for (uint32_t i = 0; i < hooks->count; i++)
 		ask_undo(&hooks->at[i]);
 	for (uint32_t i = 0; i < hooks->count; i++)
 		wait_for_end(hooks, &hooks->at[i],
 			begun_ms + hooks->list[i].timeout_ms + CLOSE_SLACK_MS);
+}
+
+void hooks_close(struct hooks *hooks)
+{
+	if (hooks == NULL)
+		return;
+	hooks_finish(hooks);
 	free(hooks);
 }

@@ -51,7 +51,9 @@ struct hooks;
 
 /* 0 or -errno. list must outlive it. */
 int hooks_open(struct hooks **out, const struct hook *list, uint32_t count);
-/* Undoes what is not undone, waits for it (a hook's timeout at most). */
+/* Undoes what is not undone, waits for it (a hook's timeout at most): what is UNDOING still goes on by itself.
+ * Nothing can be asked of them any more but how they ended. */
+void hooks_finish(struct hooks *hooks);
 void hooks_close(struct hooks *hooks);
 /* Both return at once. 0; -ENOENT; -EBUSY: it runs; -errno of making the guardian. */
 int hooks_run(struct hooks *hooks, const char *name, uint64_t now_us);

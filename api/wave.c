@@ -169,11 +169,18 @@ int waves_begin(
 	}
 	wave_histograms_take(state->before, totals->histograms);
 	state->begin_us = now_us;
-	state->begin_unix_ms = unix_ms_at(waves, now_us);
+	state->begin_unix_ms = state->look_unix_ms = unix_ms_at(waves, now_us);
 	state->begun = true;
 	look_at_all(waves, wave);
 	waves->open[waves->opened++] = wave;
 	return 0;
+}
+
+void waves_began(struct waves *waves, uint32_t wave, uint64_t now_us)
+{
+	struct wave_state *state = &waves->wave[wave];
+	state->begin_us = now_us;
+	state->begin_unix_ms = unix_ms_at(waves, now_us);
 }
 
 /* --- Transitions --- */
@@ -226,9 +233,10 @@ static void see(struct waves *waves, uint32_t wave, const struct mirror_line *li
 	struct wave_state *state = &waves->wave[wave];
 	const uint64_t unix_ms = line->at >> 16;
 	/* It was in the feed already, and the record that was looked at knew it. */
-	if (unix_ms < state->begin_unix_ms)
+	if (unix_ms < state->look_unix_ms)
 		return;
-	const uint64_t ms = unix_ms - state->begin_unix_ms;
+	const uint64_t begin_ms = state->begin_unix_ms;
+	const uint64_t ms = unix_ms > begin_ms ? unix_ms - begin_ms : 0;
 	const struct drill_wave *w = &waves->plan->wave[wave];
 	struct wave_phone *phone = &state->phone[line->phone];
 	const bool was_back = is_back_now(w, phone);
@@ -321,6 +329,27 @@ bool wave_primary_serves(const struct waves *waves, uint32_t wave)
 	return !impaired && !faulty && !hooked;
 }
 
+/* Phones that another generator has taken over meanwhile: what becomes of them is not seen here. */
+static void let_go_elsewhere(const struct waves *waves, struct wave_state *state)
+{
+	struct wave_progress *progress = &state->progress;
+	for (uint32_t shard = 0; shard < waves->mirror->shards; shard++) {
+		if (!mirror_shard_stopped(waves->mirror, shard))
+			continue;
+		const uint32_t first = shard * SHARD_PHONES;
+		const uint32_t end = first + mirror_shard_phones(waves->mirror, shard);
+		for (uint32_t i = first; i < end; i++) {
+			struct wave_phone *phone = &state->phone[i];
+			if (!phone->concerned)
+				continue;
+			phone->concerned = 0;
+			progress->concerned--;
+			progress->detected -= phone->detect_ms != WAVE_NEVER;
+			progress->back -= phone->back_ms != WAVE_NEVER;
+		}
+	}
+}
+
 void waves_end(
 	struct waves *waves, uint32_t wave, const struct wave_totals *totals, uint64_t now_us)
 {
@@ -329,6 +358,7 @@ void waves_end(
 	struct wave_state *state = &waves->wave[wave];
 	state->ended = true;
 	state->end_us = now_us;
+	let_go_elsewhere(waves, state);
 	for (uint32_t i = 0; i < waves->mirror->phones; i++)
 		state->phone[i].flaps -= state->phone[i].flaps > 0;
 	struct wave_histograms *after = malloc(sizeof(*after));
@@ -375,8 +405,9 @@ static void judge_phones(struct waves *waves)
 	const bool homing = wave_is_homing(waves);
 	uint32_t registered = 0, elsewhere = 0;
 	for (uint32_t i = 0; i < waves->mirror->phones; i++) {
-		const bool ours = !mirror_shard_stopped(waves->mirror, i / SHARD_PHONES);
-		const unsigned at = ours ? look_at(waves, i).registered : 0;
+		if (mirror_shard_stopped(waves->mirror, i / SHARD_PHONES))
+			continue;
+		const unsigned at = look_at(waves, i).registered;
 		registered += at != 0;
 		if (!(waves->was_registered[i / 64] >> i % 64 & 1))
 			continue;

@@ -52,6 +52,8 @@ void waves_close(struct waves *waves);
 /* A wave begins before its step is carried out, and ends. */
 int waves_begin(
 	struct waves *waves, uint32_t wave, const struct wave_totals *totals, uint64_t now_us);
+/* Looking at many phones took its time: it begins only now. */
+void waves_began(struct waves *waves, uint32_t wave, uint64_t now_us);
 void waves_end(
 	struct waves *waves, uint32_t wave, const struct wave_totals *totals, uint64_t now_us);
 /* Every transition, in each phone's order. */

@@ -261,6 +261,27 @@ class Hooks(Drill):
         self.assertIn("broken", run["drills"][0]["reason"])
         self.appears("mended")
 
+    def test_an_end_at_once_waits_for_undos_and_tells_them(self):
+        """Of two hooks the second is never run: nothing is told of it."""
+        fleet = FLEET + f"""hooks:
+  slow: {{ run: [{shutil.which("touch")}, {self.folder}/stopped], undo: [{shutil.which("sh")}, -c, "sleep 1; exit 7"], timeout: 20s }}
+  later: {{ run: [{shutil.which("true")}], undo: [{shutil.which("true")}], timeout: 20s }}
+drills:
+  two: [ {{ do: crash, hook: slow, hold: 300s, settle: 1s }}, {{ do: crash, hook: later, hold: 1s, settle: 1s }} ]
+"""
+        process = self.begin("two", *QUICK, "--summary", self.file("two.json"), fleet=fleet)
+        self.appears("stopped")
+        process.send_signal(signal.SIGINT)
+        self.read_until(process, "draining")
+        process.send_signal(signal.SIGINT)
+        said = self.read_until(process, "sipherd: the drill was aborted")
+        self.assertIn(process.wait(timeout=30), (MISSED, GENERATOR))
+        drill, = json.loads(self.read("two.json"))["drills"]
+        self.assertEqual(drill["hooks"], [{"name": "slow", "exit_code": 0, "undo_code": 7}], said)
+        self.assertEqual([step["act"] for step in drill["steps"]], ["hook", "undo", "undo"])
+        self.assertIn("hook slow is undone", drill["steps"][1]["text"])
+        self.assertIn("failed with exit code 7", drill["steps"][2]["text"])
+
     def test_whoever_kills_sipherd_gets_the_undo(self):
         process = self.begin("crash", "primary", "hook=stop", "hold=300s", *QUICK, fleet=self.fleet())
         self.appears("stopped")

@@ -238,6 +238,56 @@ static void an_abort_ends_what_is_open(void **state)
 	close_stage(stage);
 }
 
+static json_t *finished(struct stage *stage)
+{
+	waves_finish(stage->waves, &stage->totals, BEGIN_US + 200000000);
+	json_t *json = waves_json(stage->waves);
+	assert_non_null(json);
+	return json;
+}
+
+/* Ten million records are not looked at in no time: moments count from when the wave's step is carried out. */
+static void it_begins_when_its_phones_have_been_looked_at(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
+	waves_began(stage->waves, 0, BEGIN_US + 300000);
+	moves(stage, 1, 100, 2, RECORD_KEEPALIVE_SILENCE);
+	moves(stage, 2, 32300, 2, RECORD_KEEPALIVE_SILENCE);
+	tell(stage);
+	assert_int_equal(waves_phones(stage->waves, 0)[1].detect_ms, 0);
+	assert_int_equal(waves_phones(stage->waves, 0)[1].back_ms, 3140 - 300);
+	assert_int_equal(waves_phones(stage->waves, 0)[2].detect_ms, 32000);
+	json_t *json = finished(stage);
+	const json_t *wave = json_array_get(json_object_get(json, "waves"), 0);
+	assert_int_equal(number(wave, "at_ms"), 300);
+	assert_int_equal(number(wave, "lasted_ms"), 199700);
+	json_decref(json);
+	close_stage(stage);
+}
+
+/* Another generator has taken the whole shard over: nobody here knows what becomes of its phones. */
+static void phones_that_went_elsewhere_are_not_out(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
+	moves(stage, 1, 32000, 2, RECORD_KEEPALIVE_SILENCE);
+	for (uint32_t i = 0; i < SHARD_PHONES; i++)
+		publish(stage, i, BEGIN_US + 50000000, PHONE_OFF, 0, 2, RECORD_STOPPED);
+	tell(stage);
+	atomic_store(&stage->mirror->driven[0], 0);
+	json_t *json = finished(stage);
+	const json_t *wave = json_array_get(json_object_get(json, "waves"), 0);
+	assert_int_equal(number(wave, "phones"), 0);
+	assert_int_equal(number(wave, "out"), 0);
+	assert_int_equal(number(wave, "stranded"), 0);
+	assert_int_equal(number(json_object_get(json, "totals"), "stranded"), 0);
+	json_decref(json);
+	close_stage(stage);
+}
+
 /* --- Steps --- */
 
 static void add_step(struct series *series, uint32_t options, uint32_t registers)
@@ -262,14 +312,6 @@ static uint64_t column_sum(const json_t *json, const char *proxy, size_t column)
 }
 
 #define COLUMN(name) (offsetof(struct proxy_counters, name) / sizeof(uint64_t))
-
-static json_t *finished(struct stage *stage)
-{
-	waves_finish(stage->waves, &stage->totals, BEGIN_US + 200000000);
-	json_t *json = waves_json(stage->waves);
-	assert_non_null(json);
-	return json;
-}
 
 /* Steps that nobody has fetched in time count in the next one; more than there is room for are joined. */
 static void long_drills_have_coarse_steps(void **state)
@@ -469,6 +511,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_story_of_a_crash),
 		cmocka_unit_test(an_abort_ends_what_is_open),
+		cmocka_unit_test(it_begins_when_its_phones_have_been_looked_at),
+		cmocka_unit_test(phones_that_went_elsewhere_are_not_out),
 		cmocka_unit_test(long_drills_have_coarse_steps),
 		cmocka_unit_test(keepalives_are_bunched),
 		cmocka_unit_test(peaks_are_the_drills),

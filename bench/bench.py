@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The targets for speed and scale, measured: each figure beside a limit or a peer of the same run.
+
+    bench/bench.py [OPTIONS] [NAME...]
+
+Names: build scan timer link cores veth kamailio million ten; all of them without one. As a row is done it
+is shown; at the end all are printed as one table and written to build/bench/results.json and results.md.
+Figures are medians of repeated samples; in brackets is their spread, and how many of how many samples were
+not disturbed by others. A target that is missed says so; the exit code tells whether all could be measured.
+"""
+import argparse
+import dataclasses
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+
+import engine
+import fleet
+import kernel
+from measure import CPUS, ROOT, Failure
+from netns import Unavailable
+
+BENCHES = {"build": engine.build, "scan": engine.scan, "timer": engine.timer, "link": engine.link,
+           "cores": engine.cores, "veth": kernel.veth, "kamailio": kernel.kamailio, "million": fleet.million,
+           "ten": fleet.ten}
+
+
+def number(value):
+    if value >= 10000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def cells(row):
+    f = row.figure
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}" if row.ratio < 10 else f"{row.ratio:.0f}"
+    return (row.work, f"{number(f.median)} {f.unit}", f"{number(f.low)}-{number(f.high)}", f"{f.quiet}/{f.taken}",
+            ratio, row.against, row.target, "met" if row.met else "MISSED", row.limit)
+
+
+HEADS = ("work", "measured", "spread", "quiet", "ratio", "against", "target", "", "the limit was")
+
+
+def markdown(rows, machine):
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
+    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
+    return f"Measured {machine['at']} on {machine['text']}, by `./dev bench`.\n\n" + "\n".join(lines) + "\n"
+
+
+def show(row):
+    work, measured, spread, quiet, ratio, against, target, met, limit = cells(row)
+    print(f"  {met:6} {work}: {measured} ({spread}; {quiet} samples quiet)"
+          f"\n         {'ratio ' + ratio + ', ' if ratio else ''}against {against}; target {target}; limit: {limit}",
+          flush=True)
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def describe():
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True,
+                            check=False).stdout.strip()
+    with open("/etc/os-release", encoding="utf-8") as file:
+        system = dict(line.rstrip().split("=", 1) for line in file if "=" in line)["PRETTY_NAME"].strip('"')
+    return {"at": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"), "commit": commit,
+            "processor": processor(), "cpus": len(CPUS), "system": system, "kernel": platform.release(),
+            "text": f"{len(CPUS)} CPUs ({processor()}), {system}, Linux {platform.release()}, sipherd {commit}"}
+
+
+def write(o, rows, failures, machine, took):
+    os.makedirs(o.out, exist_ok=True)
+    told = {"schema": "sipherd.targets/1", "machine": machine, "command": sys.argv[1:], "took_s": round(took, 1),
+            "rows": [dataclasses.asdict(row) for row in rows], "failures": failures}
+    with open(os.path.join(o.out, "results.json"), "w", encoding="utf-8") as file:
+        json.dump(told, file, indent=1)
+    with open(os.path.join(o.out, "results.md"), "w", encoding="utf-8") as file:
+        file.write(markdown(rows, machine))
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="*", metavar="NAME")
+    parser.add_argument("--phones", type=int, default=10000000, help="where the target says ten million")
+    parser.add_argument("--million", type=int, default=1000000, help="where the target says a million")
+    parser.add_argument("--rounds", type=int, default=21, help="of a micro-benchmark, of nine samples each")
+    parser.add_argument("--repeats", type=int, default=3, help="of what takes seconds")
+    parser.add_argument("--seconds", type=int, default=4, help="of each such repeat")
+    parser.add_argument("--calls", type=int, default=100000, help="of SIPp in a repeat")
+    parser.add_argument("--warm", type=int, default=5, help="seconds between registration and the sustained run")
+    parser.add_argument("--hold", type=int, default=60, help="seconds of the sustained run")
+    parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench"), help="folder of the results")
+    o = parser.parse_args()
+    unknown = [name for name in o.name if name not in BENCHES]
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(unknown)}")
+    return o
+
+
+def main():
+    o, rows, failures = options(), [], {}
+    machine, begin = describe(), time.monotonic()
+    print(f"sipherd's targets on {machine['text']}", flush=True)
+    for name in o.name or BENCHES:
+        print(f"{name}:", flush=True)
+        try:
+            for row in BENCHES[name](o):
+                rows.append(row)
+                show(row)
+        except (Failure, Unavailable) as problem:
+            failures[name] = str(problem)
+            print(f"  not measured: {problem}", flush=True)
+    took = time.monotonic() - begin
+    write(o, rows, failures, machine, took)
+    print(f"\n{markdown(rows, machine)}\n{sum(r.met for r in rows)} of {len(rows)} targets met, "
+          f"{len(failures)} benchmarks not measured, {took:.0f} s; {o.out}/results.json and results.md")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
