@@ -366,7 +366,16 @@ static void find_proxy(struct findings *all, const struct drill_view *view, cons
 		find_health(all, &f, wave);
 }
 
-static void find_distance(struct findings *all, const json_t *wave)
+/* The prediction takes for granted that keep-alives are spread over their period. */
+static bool ramp_is_short(const json_t *run)
+{
+	const double per_s = report_number(run, "fleet.ramp_per_s");
+	const double ramp_ms = per_s > 0 ? report_number(run, "fleet.phones") * 1000 / per_s : 0;
+	return ramp_ms < report_number(run, "fleet.keepalive.period_ms") &&
+	       strcmp(report_text(run, "fleet.keepalive.first"), "spread") != 0;
+}
+
+static void find_distance(struct findings *all, const json_t *run, const json_t *wave)
 {
 	const double distance = report_number(wave, "predicted.distance");
 	const double phones = fmax(1, report_number(wave, "phones"));
@@ -390,8 +399,12 @@ static void find_distance(struct findings *all, const json_t *wave)
 	note(all, MOOD_WARN, title,
 		"The largest distance between the measured curve and the one that these timers "
 		"predict "
-		"was %s after the wave began.%s",
-		word_ms(report_number(wave, "predicted.distance_at_ms"), WORD), chance);
+		"was %s after the wave began.%s%s",
+		word_ms(report_number(wave, "predicted.distance_at_ms"), WORD), chance,
+		ramp_is_short(run)
+			? " The ramp was shorter than the keep-alive period, so that keep-alives "
+			  "came in bunches; the prediction takes an even spread for granted."
+			: "");
 }
 
 /* Where no proxy was well, nobody could be. */
@@ -442,7 +455,7 @@ void explain_wave(struct findings *all, const struct drill_view *view, const jso
 {
 	find_proxy(all, view, wave);
 	find_left_over(all, view->drill, wave);
-	find_distance(all, wave);
+	find_distance(all, view->run, wave);
 }
 
 static void find_totals(struct findings *all, const json_t *drill)
@@ -455,7 +468,9 @@ static void find_totals(struct findings *all, const json_t *drill)
 	if (stranded > 0) {
 		snprintf(title, sizeof(title), "%s phones were stranded",
 			word_count(stranded, WORD));
-		note(all, MOOD_BAD, title, "They were registered nowhere when the drill was over.");
+		note(all, MOOD_BAD, title,
+			"When the drill was over they were registered nowhere, or not where they "
+			"belong.");
 	}
 	if (twice > 0) {
 		snprintf(title, sizeof(title), "%s phones were bound at both proxies",

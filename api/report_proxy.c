@@ -147,7 +147,7 @@ static void table_totals(struct page *page, const json_t *all)
 		{"busiest second of REGISTER", "peak_register_per_s", word_rate},
 		{"busiest 100 ms of REGISTER", "peak_register_per_100ms", word_count},
 		{"busiest second of OPTIONS", "peak_options_per_s", word_rate},
-		{"retransmissions among REGISTER datagrams", "retransmission_ratio", word_share},
+		{"retransmissions among REGISTER and OPTIONS", "retransmission_ratio", word_share},
 		{"ineffective attempts (IRA, RFC 6076)", "ira.ratio", word_share},
 		{"IRA: never answered", "ira.timeout", word_count},
 		{"IRA: answered 408", "ira.408", word_count},

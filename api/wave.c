@@ -330,7 +330,8 @@ bool wave_primary_serves(const struct waves *waves, uint32_t wave)
 }
 
 /* Phones that another generator has taken over meanwhile: what becomes of them is not seen here. */
-static void let_go_elsewhere(const struct waves *waves, struct wave_state *state)
+static void let_go_elsewhere(const struct waves *waves, const struct drill_wave *wave,
+	struct wave_state *state)
 {
 	struct wave_progress *progress = &state->progress;
 	for (uint32_t shard = 0; shard < waves->mirror->shards; shard++) {
@@ -342,10 +343,10 @@ static void let_go_elsewhere(const struct waves *waves, struct wave_state *state
 			struct wave_phone *phone = &state->phone[i];
 			if (!phone->concerned)
 				continue;
-			phone->concerned = 0;
 			progress->concerned--;
 			progress->detected -= phone->detect_ms != WAVE_NEVER;
-			progress->back -= phone->back_ms != WAVE_NEVER;
+			progress->back -= is_back_now(wave, phone);
+			phone->concerned = 0;
 		}
 	}
 }
@@ -358,7 +359,7 @@ void waves_end(
 	struct wave_state *state = &waves->wave[wave];
 	state->ended = true;
 	state->end_us = now_us;
-	let_go_elsewhere(waves, state);
+	let_go_elsewhere(waves, &waves->plan->wave[wave], state);
 	for (uint32_t i = 0; i < waves->mirror->phones; i++)
 		state->phone[i].flaps -= state->phone[i].flaps > 0;
 	struct wave_histograms *after = malloc(sizeof(*after));
