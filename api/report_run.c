@@ -136,14 +136,32 @@ static void worst_of(struct worst *worst, const json_t *wave, const char *path)
 		*worst = worst_in(value, wave);
 }
 
-/* Of phones that were to move; where too few of them came back, it never ended. */
-static void worst_outage(
-	struct worst *worst, const json_t *wave, const char *back, const char *outage)
+static bool is_kind(const json_t *wave, const char *kind)
 {
-	const bool moves = strcmp(report_text(wave, "kind"), "watch") != 0;
-	if (moves && report_number(wave, "out") > 0 && isnan(report_number(wave, back)))
+	return strcmp(report_text(wave, "kind"), kind) == 0;
+}
+
+/* Who is out when a wave ends may be who a later one is about. */
+static bool is_rescued(const json_t *waves, size_t index)
+{
+	for (size_t i = index + 1; i < json_array_size(waves); i++)
+		if (is_kind(json_array_get(waves, i), "rescue"))
+			return true;
+	return false;
+}
+
+/* Where too few phones came back, it never ended; where none was out, there is none. */
+static void worst_outage(struct worst *worst, const json_t *waves, size_t index, const char *back,
+	const char *outage)
+{
+	const json_t *wave = json_array_get(waves, index);
+	const bool some = report_number(wave, "outage_ms.count") > 0;
+	const bool out = report_number(wave, "out") > 0;
+	const bool over = is_kind(wave, "watch") ? some || is_rescued(waves, index)
+						 : !isnan(report_number(wave, back));
+	if (out && !over)
 		*worst = worst_in(INFINITY, wave);
-	else
+	else if (some)
 		worst_of(worst, wave, outage);
 }
 
@@ -164,8 +182,8 @@ void report_facts(struct page *page, const json_t *run)
 		const json_t *drill = json_array_get(drills, i), *waves = report_at(drill, "waves");
 		for (size_t w = 0; w < json_array_size(waves); w++) {
 			const json_t *wave = json_array_get(waves, w);
-			worst_outage(&p99, wave, "back_at_ms.p99", "outage_ms.p99");
-			worst_outage(&most, wave, "back_at_ms.p100", "outage_ms.max");
+			worst_outage(&p99, waves, w, "back_at_ms.p99", "outage_ms.p99");
+			worst_outage(&most, waves, w, "back_at_ms.p100", "outage_ms.max");
 			worst_of(&peak, wave, "peak.second.per_s");
 			worst_of(&distance, wave, "predicted.distance");
 		}

@@ -111,7 +111,7 @@ test('a plan says when, and at which rate; a bound is called one', () => {
 	assert.equal(facts['REGISTER in the busiest second'], '1,375');
 	assert.equal(facts['OPTIONS at most'], '25.0 k /s');
 	const bound = Object.fromEntries(words.planFacts({ ...plan, forecast: { ...forecast, known: false } }));
-	assert.equal(bound['REGISTER in the busiest second'], 'at most 1,375');
+	assert.equal(bound['REGISTER in the busiest second'], 'up to about 1,375');
 });
 
 test('progress of a drill and of its waves', () => {
