@@ -69,12 +69,14 @@ static void print_peak(const json_t *wave, FILE *out)
 	const json_t *peak = json_object_get(wave, "peak");
 	const json_t *second = json_object_get(peak, "second"),
 		     *tenth = json_object_get(peak, "tenth");
+	char a[32], b[32];
 	if (!json_is_object(peak))
 		return;
 	fprintf(out,
-		"    busiest second %.0f REGISTER/s (%.2f %% of the phones), busiest 100 ms "
-		"%.0f/s\n",
-		number(second, "per_s"), number(second, "share") * 100, number(tenth, "per_s"));
+		"    busiest second %s REGISTER/s (%.2f %% of the phones), busiest 100 ms "
+		"%s/s\n",
+		counted(second, "per_s", a), number(second, "share") * 100,
+		counted(tenth, "per_s", b));
 }
 
 static void print_prediction(const json_t *wave, FILE *out)
@@ -130,12 +132,13 @@ static void print_wave(const json_t *wave, FILE *out)
 static void print_proxy(const json_t *proxies, const char *name, FILE *out)
 {
 	const json_t *proxy = json_object_get(proxies, name), *ira = json_object_get(proxy, "ira");
-	char a[32], b[32];
+	char a[32], b[32], c[32];
 	if (!json_is_object(proxy))
 		return;
-	fprintf(out, "  %-10s peak %.0f REGISTER/s, %.0f in 100 ms, %.0f OPTIONS/s", name,
-		number(proxy, "peak_register_per_s"), number(proxy, "peak_register_per_100ms"),
-		number(proxy, "peak_options_per_s"));
+	fprintf(out, "  %-10s peak %s REGISTER/s, %s in 100 ms, %s OPTIONS/s", name,
+		counted(proxy, "peak_register_per_s", a),
+		counted(proxy, "peak_register_per_100ms", b),
+		counted(proxy, "peak_options_per_s", c));
 	if (number(ira, "attempts") > 0)
 		fprintf(out, "; IRA %.3f %% of %s, %s of these time-outs",
 			number(ira, "ratio") * 100, counted(ira, "attempts", a),
