@@ -33,9 +33,9 @@ struct drill {
 	struct drill_actuator actuator;
 	uint64_t begin_us, end_us; /* on the herd's clock; end_us once it is over */
 	uint32_t next_step;
-	uint64_t waves_open;            /* bit per wave */
+	uint64_t waves_open; /* bit per wave */
 	bool impaired[PROXIES], faulty[PROXIES];
-	uint32_t hooks_open;            /* hooks that have not been undone */
+	uint32_t hooks_open; /* hooks that have not been undone */
 	char hook[8][DRILL_NAME_MAX];
 	char reason[DRILL_REASON_MAX]; /* why it was aborted */
 };

@@ -21,11 +21,11 @@
 #define DRILL_HOLD_MAX_MS (7ull * 86400000)
 
 enum drill_kind {
-	DRILL_CRASH,      /* silence of one proxy; then it returns, which is a wave too */
-	DRILL_RETURN,     /* the same, held until probes are spread evenly: about the failback wave */
-	DRILL_BOTH,       /* both fall silent, one returns, then the other */
-	DRILL_DRAIN,      /* 503 with Retry-After: by the built-in registrar, or a hook */
-	DRILL_FLAP,       /* silent for half a period, serving for the other, several times */
+	DRILL_CRASH,  /* silence of one proxy; then it returns, which is a wave too */
+	DRILL_RETURN, /* the same, held until probes are spread evenly: about the failback wave */
+	DRILL_BOTH,   /* both fall silent, one returns, then the other */
+	DRILL_DRAIN,  /* 503 with Retry-After: by the built-in registrar, or a hook */
+	DRILL_FLAP,   /* silent for half a period, serving for the other, several times */
 	DRILL_BROWN_OUT,  /* loss, delay, jitter */
 	DRILL_BLIND_SPOT, /* the primary is silent; when all are at the redundant one, that too */
 	DRILL_POWER_CUT,  /* phones lose their power, and it returns */
@@ -48,7 +48,7 @@ enum drill_field {
 	DRILL_RETRY_AFTER, /* retry_after  drain, rolling: seconds, 0 none */
 	DRILL_SPREAD,      /* spread       power-cut: power returns at once or within this */
 	DRILL_METHOD,      /* method       half-dead: register | options, the one that is lost */
-	DRILL_HOOK,        /* hook         a hook of the fleet file makes the outage, undone at its end */
+	DRILL_HOOK, /* hook         a hook of the fleet file makes the outage, undone at its end */
 	DRILL_FIELDS
 };
 
@@ -129,9 +129,9 @@ struct drill_forecast {
 };
 
 struct drill_plan {
-	char name[DRILL_NAME_MAX];      /* "crash", or the plan's in the fleet file */
-	char title[DRILL_TEXT_MAX];     /* "crash primary" */
-	char question[DRILL_TEXT_MAX];  /* what it answers */
+	char name[DRILL_NAME_MAX];     /* "crash", or the plan's in the fleet file */
+	char title[DRILL_TEXT_MAX];    /* "crash primary" */
+	char question[DRILL_TEXT_MAX]; /* what it answers */
 	uint32_t requests;
 	struct drill_request request[DRILL_REQUESTS_MAX];
 	uint64_t begin_ms[DRILL_REQUESTS_MAX]; /* when each begins */
@@ -144,9 +144,10 @@ struct drill_plan {
 
 /* One row per kind: what people see of the catalogue. */
 struct drill_description {
-	const char *name;     /* "crash", "brown-out" */
-	const char *question; /* how fast and how evenly does the herd move, does the survivor hold */
-	uint32_t fields;      /* bit per enum drill_field it takes */
+	const char *name; /* "crash", "brown-out" */
+	const char
+		*question; /* how fast and how evenly does the herd move, does the survivor hold */
+	uint32_t fields;   /* bit per enum drill_field it takes */
 };
 extern const struct drill_description drill_catalogue[DRILL_KINDS];
 extern const char *const drill_field_names[DRILL_FIELDS];

@@ -256,7 +256,8 @@ static void end_measuring(struct drills *drills)
 {
 	const struct wave_totals totals = totals_of(drills);
 	drills->over = true;
-	drills->end_us = drills->drill.end_us;
+	/* Behind the last step and the end of every wave. */
+	drills->end_us = wire_now_us(drills->picture.wire);
 	waves_series(drills->waves, &drills->now->series);
 	waves_finish(drills->waves, &totals, drills->end_us);
 }

@@ -311,7 +311,7 @@ json_t *gates_json(const struct gate *gates, uint32_t count, const json_t *run)
 {
 	json_t *array = json_array();
 	for (uint32_t i = 0; i < count; i++) {
-		struct gate_result result;
+		struct gate_result result = {0};
 		gate_check(&gates[i], run, &result);
 		json_t *value = isfinite(result.value) ? json_real(result.value) : json_null();
 		json_t *wave = result.wave[0] != '\0' ? json_string(result.wave) : json_null();

@@ -35,7 +35,8 @@ struct gate {
 enum gate_verdict { GATE_MET, GATE_MISSED, GATE_UNKNOWN };
 
 struct gate_result {
-	enum gate_verdict verdict; /* UNKNOWN: the run has no such measure, which counts as missed */
+	enum gate_verdict
+		verdict; /* UNKNOWN: the run has no such measure, which counts as missed */
 	double value;
 	char wave[64]; /* the one that was the worst */
 };

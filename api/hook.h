@@ -34,7 +34,7 @@ struct hook {
 enum hook_state {
 	HOOK_IDLE,
 	HOOK_RUNNING,
-	HOOK_DONE,   /* in force: to be undone */
+	HOOK_DONE, /* in force: to be undone */
 	HOOK_UNDOING,
 	HOOK_UNDONE,
 	HOOK_FAILED, /* its undo has been run too */

@@ -33,12 +33,26 @@ static void write_phone(FILE *out, const struct run *run, uint32_t phone,
 	fprintf(out, ",%s\n", p->end == 0 ? "nowhere" : proxy_name((enum proxy)(p->end - 1)));
 }
 
+/* Of very many phones only the newest waves' moments are kept. */
+static void warn_of_missing(const struct run *run, const struct drills_news *news, uint32_t wave)
+{
+	struct wave_progress progress;
+	waves_progress(news->waves, wave, &progress);
+	if (progress.concerned > 0)
+		fprintf(stderr,
+			"warning: %s has no lines of the wave %s: its phones' moments took too "
+			"much memory to be kept\n",
+			run->options->phones_csv, news->plan->wave[wave].name);
+}
+
 /* One line for each phone that a wave was about; moments that never came are empty. */
 static void write_phones(FILE *out, const struct run *run, const struct drills_news *news)
 {
 	fputs("phone,user,wave,detect_ms,register_ms,back_ms,end\n", out);
 	for (uint32_t w = 0; w < news->plan->waves; w++) {
 		const struct wave_phone *phone = waves_phones(news->waves, w);
+		if (phone == NULL)
+			warn_of_missing(run, news, w);
 		for (uint32_t i = 0; phone != NULL && i < run->fleet.phones; i++)
 			if (phone[i].concerned)
 				write_phone(out, run, i, &news->plan->wave[w], &phone[i]);
@@ -154,11 +168,13 @@ static void begin(struct run *run)
 		.share = &run->share,
 		.wire = run->wire,
 		.start_us = run->start_us};
-	/* Somebody else's drill, by HTTP: ours comes after it. */
 	const int status = drills_start(
 		run->drills, &picture, &drill->order, &drill->id, drill->reason);
-	if (status == -EBUSY || status == -EAGAIN)
+	/* Somebody else's drill, by HTTP: ours comes after it, and nothing was wrong then. */
+	if (status == -EBUSY || status == -EAGAIN) {
+		drill->reason[0] = '\0';
 		return;
+	}
 	drill->phase = status == 0 ? DRILL_GOES_ON : DRILL_IS_OVER;
 	drill->aborted = status != 0;
 	if (status != 0)

@@ -15,10 +15,11 @@ static uint64_t unix_ms_at(const struct waves *waves, uint64_t now_us)
 	return (start_us + now_us) / 1000;
 }
 
-/* Word 0 of a record, taken apart: registered, last tried; phase. A record that nobody has written is of a
+/* Word 0 of a record, taken apart. A record that nobody has written is of a
  * phone that never was on. */
 struct glimpse {
 	uint8_t registered, tried, phase;
+	uint16_t number; /* of its newest transition */
 };
 
 static struct glimpse look_at(const struct waves *waves, uint32_t phone)
@@ -28,7 +29,8 @@ static struct glimpse look_at(const struct waves *waves, uint32_t phone)
 	const uint8_t byte = (uint8_t)(word >> 56);
 	if (byte >> 5 != RECORD_VERSION)
 		return (struct glimpse){.phase = PHONE_OFF};
-	return (struct glimpse){byte & 3, byte >> 2 & 3, (uint8_t)(word >> 48)};
+	return (struct glimpse){
+		byte & 3, byte >> 2 & 3, (uint8_t)(word >> 48), (uint16_t)(word >> 16)};
 }
 
 static void take_sums(struct wave_sums *out, const struct wave_totals *totals)
@@ -107,8 +109,9 @@ static struct wave_phone first_look(const struct drill_wave *wave, struct glimps
 	struct wave_phone phone = {.detect_ms = WAVE_NEVER,
 		.register_ms = WAVE_NEVER,
 		.back_ms = WAVE_NEVER,
-		.end = now.registered,
-		.tried = now.tried};
+		.number = now.number,
+		.end = now.registered & 3u,
+		.tried = now.tried & 3u};
 	phone.concerned = drives && is_concerned(wave, now);
 	/* Whose REGISTER is on its way to the proxy that serves again is in time. */
 	if (wave->kind == WAVE_RESCUE && now.phase == PHONE_REGISTERING &&
@@ -169,7 +172,7 @@ int waves_begin(
 	}
 	wave_histograms_take(state->before, totals->histograms);
 	state->begin_us = now_us;
-	state->begin_unix_ms = state->look_unix_ms = unix_ms_at(waves, now_us);
+	state->begin_unix_ms = unix_ms_at(waves, now_us);
 	state->begun = true;
 	look_at_all(waves, wave);
 	waves->open[waves->opened++] = wave;
@@ -231,17 +234,18 @@ static bool is_back_now(const struct drill_wave *wave, const struct wave_phone *
 static void see(struct waves *waves, uint32_t wave, const struct mirror_line *line)
 {
 	struct wave_state *state = &waves->wave[wave];
-	const uint64_t unix_ms = line->at >> 16;
-	/* It was in the feed already, and the record that was looked at knew it. */
-	if (unix_ms < state->look_unix_ms)
-		return;
-	const uint64_t begin_ms = state->begin_unix_ms;
+	const uint64_t unix_ms = line->at >> 16, begin_ms = state->begin_unix_ms;
 	const uint64_t ms = unix_ms > begin_ms ? unix_ms - begin_ms : 0;
 	const struct drill_wave *w = &waves->plan->wave[wave];
 	struct wave_phone *phone = &state->phone[line->phone];
+	/* It was in the feed already, and the record that was looked at knew it. Its time does not tell: a
+	 * worker that was held up tells late what it has done. */
+	if ((int16_t)((uint16_t)line->at - phone->number) <= 0)
+		return;
+	phone->number = (uint16_t)line->at;
 	const bool was_back = is_back_now(w, phone);
 	phone->end = line->to & 3;
-	phone->tried = line->to >> 2;
+	phone->tried = line->to >> 2 & 3;
 	/* All of them while the wave is open; its end takes off the first. */
 	if (line->phase == PHONE_SWITCHING)
 		phone->flaps += phone->flaps < UINT8_MAX;

@@ -21,13 +21,14 @@
 
 /* Moments of one phone in one wave, ms since the wave began; WAVE_NEVER: it did not. */
 struct wave_phone {
-	uint32_t detect_ms;   /* it gave its proxy up (SWITCHING, or REGISTERING at once) */
-	uint32_t register_ms; /* its REGISTER to the other proxy left */
-	uint32_t back_ms;     /* 200 OK there */
-	uint8_t concerned;    /* the wave is about this phone */
-	uint8_t flaps;        /* switches in this wave after the first; while it is open, all */
-	uint8_t end;   /* 1 + enum proxy where it is registered at the wave's end, 0 nowhere */
-	uint8_t tried; /* likewise, tried last */
+	uint32_t detect_ms;    /* it gave its proxy up (SWITCHING, or REGISTERING at once) */
+	uint32_t register_ms;  /* its REGISTER to the other proxy left */
+	uint32_t back_ms;      /* 200 OK there */
+	uint16_t number;       /* of its newest transition that is known here */
+	uint8_t flaps;         /* switches in this wave after the first; while it is open, all */
+	uint8_t concerned : 1; /* the wave is about this phone */
+	uint8_t end : 2;   /* 1 + enum proxy where it is registered at the wave's end, 0 nowhere */
+	uint8_t tried : 2; /* likewise, tried last */
 };
 
 /* What is given at its beginning and its end, for the differences. */

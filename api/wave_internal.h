@@ -68,7 +68,6 @@ struct wave_series {
 struct wave_state {
 	bool begun, ended;
 	uint64_t begin_us, end_us, begin_unix_ms;
-	uint64_t look_unix_ms;    /* when its phones' records were looked at, a little before */
 	struct wave_phone *phone; /* [phones of the fleet]; NULL: not begun, or let go */
 	struct wave_progress progress;
 	struct wave_histograms *before; /* while it is open */

@@ -52,7 +52,7 @@ struct sim_config {
 	bool passwords;  /* phones have credentials */
 	bool ipv6;
 	bool watched; /* the mirror has a MIRROR_WATCH */
-	bool jump; /* from event to event instead of every millisecond */
+	bool jump;    /* from event to event instead of every millisecond */
 	/* Of an earlier run, to be gone on with; NULL: new ones. They must outlive the simulator. */
 	struct phone_record *records;
 	uint64_t seed;

@@ -25,7 +25,6 @@ struct stage {
 	struct herd_histograms histograms;
 	struct proxy_counters proxy[PROXIES];
 	struct wave_totals totals;
-	uint16_t transition;
 };
 
 static void publish(struct stage *stage, uint32_t phone, uint64_t now_us, enum phone_state phase,
@@ -39,7 +38,7 @@ static void publish(struct stage *stage, uint32_t phone, uint64_t now_us, enum p
 	view.registered = (uint8_t)registered;
 	view.last_tried = (uint8_t)tried;
 	view.cause = (uint8_t)cause;
-	view.transition = ++stage->transition;
+	view.transition++;
 	view.since_unix_ms = now_us / 1000;
 	mirror_publish(stage->mirror, 0, phone, &view, before);
 }
@@ -267,6 +266,25 @@ static void it_begins_when_its_phones_have_been_looked_at(void **state)
 	close_stage(stage);
 }
 
+/* What a worker does is told a little later, with the time of then. */
+static void late_news_count_and_old_news_do_not(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	publish(stage, 1, BEGIN_US, PHONE_SWITCHING, 0, 2, RECORD_KEEPALIVE_SILENCE);
+	publish(stage, 1, BEGIN_US, PHONE_REGISTERED, 1, 1, RECORD_REGISTERED);
+	assert_int_equal(waves_begin(stage->waves, 0, &stage->totals, BEGIN_US), 0);
+	publish(stage, 2, BEGIN_US - 5000, PHONE_SWITCHING, 0, 2, RECORD_KEEPALIVE_SILENCE);
+	tell(stage);
+	const struct wave_phone *phone = waves_phones(stage->waves, 0);
+	assert_int_equal(phone[1].detect_ms, WAVE_NEVER);
+	assert_int_equal(phone[1].flaps, 0);
+	assert_int_equal(phone[1].end, 1);
+	assert_int_equal(phone[2].detect_ms, 0);
+	assert_int_equal(phone[2].end, 0);
+	close_stage(stage);
+}
+
 /* Another generator has taken the whole shard over: nobody here knows what becomes of its phones. */
 static void phones_that_went_elsewhere_are_not_out(void **state)
 {
@@ -359,6 +377,29 @@ static json_t *bunching(const uint32_t *in_step, uint32_t steps, json_t **json)
 }
 
 /* The period is 2 s, 20 steps. */
+/* The ramp before it is in the series and in no peak. */
+static void peaks_are_the_drills_own(void **state)
+{
+	(void)state;
+	struct stage *stage = open_stage();
+	struct series *series = calloc(1, sizeof(*series));
+	for (uint32_t i = 0; i < BEGIN_US / SERIES_STEP_US + 40; i++) {
+		const bool before = i < BEGIN_US / SERIES_STEP_US;
+		add_step(series, before ? 90 : 20, before ? 700 : 3);
+		waves_series(stage->waves, series);
+	}
+	json_t *json = finished(stage);
+	const json_t *proxies = json_object_get(json, "proxies");
+	const json_t *primary = json_object_get(proxies, "primary");
+	const json_t *redundant = json_object_get(proxies, "redundant");
+	assert_int_equal(number(primary, "peak_options_per_s"), 200);
+	assert_int_equal(number(redundant, "peak_register_per_s"), 30);
+	assert_int_equal(number(redundant, "peak_register_per_100ms"), 3);
+	json_decref(json);
+	free(series);
+	close_stage(stage);
+}
+
 static void keepalives_are_bunched(void **state)
 {
 	(void)state;
@@ -512,8 +553,10 @@ int main(void)
 		cmocka_unit_test(the_story_of_a_crash),
 		cmocka_unit_test(an_abort_ends_what_is_open),
 		cmocka_unit_test(it_begins_when_its_phones_have_been_looked_at),
+		cmocka_unit_test(late_news_count_and_old_news_do_not),
 		cmocka_unit_test(phones_that_went_elsewhere_are_not_out),
 		cmocka_unit_test(long_drills_have_coarse_steps),
+		cmocka_unit_test(peaks_are_the_drills_own),
 		cmocka_unit_test(keepalives_are_bunched),
 		cmocka_unit_test(peaks_are_the_drills),
 		cmocka_unit_test(ineffective_attempts),
