@@ -15,6 +15,8 @@
 #define AS_PREDICTED 0.02
 /* So far apart, over the square root of the phones, are one in 100 such curves by chance (Kolmogorov). */
 #define BY_CHANCE 1.63
+/* So few phones make no curve. */
+#define CURVE_PHONES 30
 #define REFUSED_LEAST 0.005 /* shares that are worth a word */
 #define AGAIN_LEAST 0.03
 #define RESTORED_WITHIN_MS 500
@@ -375,9 +377,17 @@ static bool ramp_is_short(const json_t *run)
 	       strcmp(report_text(run, "fleet.keepalive.first"), "spread") != 0;
 }
 
+/* NAN: there is no prediction, or too little to compare it with. */
+static double distance_of(const json_t *wave)
+{
+	return report_number(wave, "phones") >= CURVE_PHONES
+		       ? report_number(wave, "predicted.distance")
+		       : NAN;
+}
+
 static void find_distance(struct findings *all, const json_t *run, const json_t *wave)
 {
-	const double distance = report_number(wave, "predicted.distance");
+	const double distance = distance_of(wave);
 	const double phones = fmax(1, report_number(wave, "phones"));
 	char title[160], chance[160] = "";
 	if (isnan(distance))
@@ -498,7 +508,7 @@ static void name_wave(struct finding *finding, const json_t *wave)
 void explain_drill(struct findings *all, const struct drill_view *view)
 {
 	const json_t *waves = report_at(view->drill, "waves");
-	double distance = 0;
+	double distance = NAN;
 	unsigned good = 0;
 	for (size_t i = 0; i < json_array_size(waves) && i < SHOWN_WAVES_MAX; i++) {
 		const json_t *wave = json_array_get(waves, i);
@@ -512,14 +522,16 @@ void explain_drill(struct findings *all, const struct drill_view *view)
 			all->finding[kept++] = all->finding[n];
 		}
 		good += kept == before;
-		distance = fmax(distance, report_number(wave, "predicted.distance"));
+		distance = fmax(distance, distance_of(wave));
 		all->count = kept;
 	}
+	char predicted[120] = "and all phones came back.";
+	if (!isnan(distance))
+		snprintf(predicted, sizeof(predicted),
+			"all phones came back, and they moved as these timers predict, within %s.",
+			word_share(distance, WORD));
 	if (good > 0 && good == json_array_size(waves))
 		note(all, MOOD_GOOD, good == 1 ? "The wave went well" : "All waves went well",
-			"No REGISTER was refused or lost more than now and then, all phones came "
-			"back, "
-			"and the phones moved as these timers predict, within %s.",
-			word_share(distance, WORD));
+			"No REGISTER was refused or lost more than now and then, %s", predicted);
 	find_totals(all, view->drill);
 }

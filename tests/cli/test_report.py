@@ -159,6 +159,13 @@ class Page(Reports):
         self.assertRegex(text_of(facts), "longest outage\\s+not over")
         self.assertNotIn("not over", text_of(parse(self.report(made())).find("body/main/dl")))
 
+    def test_few_phones_make_no_curve(self):
+        few = run()
+        for wave in few["drills"][0]["waves"]:
+            wave["phones"] = 29
+        self.assertIn("curve that these timers predict", self.text(run()))
+        self.assertNotRegex(self.text(few), "these timers predict|Off the prediction")
+
     def test_an_outage_of_nobody(self):
         """A wave in which none came back is not over, and one that nobody left has none; neither is 0 ms."""
         watched = run()
