@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,7 @@ int drills_start(struct drills *drills, const struct picture *picture,
 	if (status != 0)
 		return status;
 	waves_series(drills->waves, &drills->now->series);
+	drills->overflow = drills->now->herd.impaired_overflow;
 	*id = ++drills->id;
 	drills->totals.begun++;
 	drills->busy = true;
@@ -250,6 +252,20 @@ static bool hooks_are_quiet(const struct drills *drills)
 			return false;
 	}
 	return true;
+}
+
+/* What came late as planned is one thing, what was lost for it another. */
+static void warn_of_overflow(struct drills *drills)
+{
+	char text[DRILL_TEXT_MAX];
+	const uint64_t lost = drills->now->herd.impaired_overflow - drills->overflow;
+	if (lost == 0)
+		return;
+	snprintf(text, sizeof(text),
+		"%" PRIu64 " datagrams that were to come late found no room to wait in and were "
+		"lost: the outage was worse than planned",
+		lost);
+	note_step(drills, drills->end_us, DRILL_ACT_END, PROXIES, false, text);
 }
 
 static void end_measuring(struct drills *drills)
@@ -285,6 +301,7 @@ static void warn_of_hooks(struct drills *drills)
 static void end_drill(struct drills *drills)
 {
 	const bool aborted = drills->drill.state == DRILL_ABORTED;
+	warn_of_overflow(drills);
 	warn_of_hooks(drills);
 	drills->totals.completed += !aborted;
 	drills->totals.aborted += aborted;

@@ -24,6 +24,7 @@ struct drills {
 	bool over;   /* its waves have been measured */
 	uint32_t id; /* of the newest */
 	uint64_t begin_us, end_us, begin_unix_ms;
+	uint64_t overflow;         /* datagrams held back without room, when it began */
 	struct wire_snapshot look; /* of a moment between two ticks */
 	const struct wire_snapshot *now;
 	struct waves *waves;

@@ -22,6 +22,7 @@ import time
 import engine
 import fleet
 import kernel
+import profile_note
 from measure import CPUS, ROOT, Failure
 from netns import Unavailable
 
@@ -46,10 +47,11 @@ def cells(row):
 HEADS = ("work", "measured", "spread", "quiet", "ratio", "against", "target", "", "the limit was")
 
 
-def markdown(rows, machine):
+def markdown(rows, machine, notes=()):
     lines = ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
     lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
-    return f"Measured {machine['at']} on {machine['text']}, by `./dev bench`.\n\n" + "\n".join(lines) + "\n"
+    return f"Measured {machine['at']} on {machine['text']}, by `./dev bench`.\n\n" + "\n".join(lines) + "\n" + \
+        "".join(f"\n{note}\n" for note in notes)
 
 
 def show(row):
@@ -77,14 +79,15 @@ def describe():
             "text": f"{len(CPUS)} CPUs ({processor()}), {system}, Linux {platform.release()}, sipherd {commit}"}
 
 
-def write(o, rows, failures, machine, took):
+def write(o, rows, failures, notes, machine, took):
     os.makedirs(o.out, exist_ok=True)
     told = {"schema": "sipherd.targets/1", "machine": machine, "command": sys.argv[1:], "took_s": round(took, 1),
-            "rows": [dataclasses.asdict(row) for row in rows], "failures": failures}
+            "rows": [dataclasses.asdict(row) for row in rows], "failures": failures,
+            "notes": notes}
     with open(os.path.join(o.out, "results.json"), "w", encoding="utf-8") as file:
         json.dump(told, file, indent=1)
     with open(os.path.join(o.out, "results.md"), "w", encoding="utf-8") as file:
-        file.write(markdown(rows, machine))
+        file.write(markdown(rows, machine, notes.values()))
 
 
 def options():
@@ -97,7 +100,7 @@ def options():
     parser.add_argument("--seconds", type=int, default=4, help="of each such repeat")
     parser.add_argument("--calls", type=int, default=100000, help="of SIPp in a repeat")
     parser.add_argument("--warm", type=int, default=5, help="seconds between registration and the sustained run")
-    parser.add_argument("--hold", type=int, default=60, help="seconds of the sustained run")
+    parser.add_argument("--hold", type=int, default=30, help="seconds of the sustained run")
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench"), help="folder of the results")
     o = parser.parse_args()
     unknown = [name for name in o.name if name not in BENCHES]
@@ -107,21 +110,27 @@ def options():
 
 
 def main():
-    o, rows, failures = options(), [], {}
+    o, rows, failures, notes = options(), [], {}, {}
     machine, begin = describe(), time.monotonic()
     print(f"sipherd's targets on {machine['text']}", flush=True)
     for name in o.name or BENCHES:
         print(f"{name}:", flush=True)
         try:
-            for row in BENCHES[name](o):
-                rows.append(row)
+            measured = BENCHES[name](o)
+            rows += measured
+            for row in measured:
                 show(row)
+            missed = [row.name for row in measured if not row.met]
+            note = profile_note.of(name, o) if missed else None
+            if note:
+                notes[name] = f"Where the time goes, {', '.join(missed)}: {note}"
+                print("  " + notes[name], flush=True)
         except (Failure, Unavailable) as problem:
             failures[name] = str(problem)
             print(f"  not measured: {problem}", flush=True)
     took = time.monotonic() - begin
-    write(o, rows, failures, machine, took)
-    print(f"\n{markdown(rows, machine)}\n{sum(r.met for r in rows)} of {len(rows)} targets met, "
+    write(o, rows, failures, notes, machine, took)
+    print(f"\n{markdown(rows, machine, notes.values())}\n{sum(r.met for r in rows)} of {len(rows)} targets met, "
           f"{len(failures)} benchmarks not measured, {took:.0f} s; {o.out}/results.json and results.md")
     return 1 if failures else 0
 

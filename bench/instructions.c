@@ -24,7 +24,11 @@
 #define SIZE 2048
 #define PERIOD_US 10000000ull
 #define SECRET 0x5ec7e7ull
+#ifdef __clang__
 #define SECTION __attribute__((noinline))
+#else
+#define SECTION __attribute__((noinline))
+#endif
 
 struct datagram {
 	struct endpoint peer;

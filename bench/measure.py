@@ -114,9 +114,12 @@ class Watch:
 
 
 def processor_s(pid):
-    """Processor seconds of a process and of its children that have ended."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
+    """Processor seconds of a process and of its children that have ended; none when it is not there."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
     return sum(map(int, fields[11:15])) / TICKS
 
 

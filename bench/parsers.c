@@ -5,7 +5,7 @@
  * same messages. The parsers do more: they make a tree of the whole message in memory, which is what a
  * user agent wants. Samples of all take turns, so that a noisy neighbour hits each of them alike.
  *
- * usage: bench_parsers [ROUNDS]
+ * usage: bench_parsers [ROUNDS [ours]]           ours: without the other parsers, for a profile
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@
 #include "scan_learn.h"
 
 #define MESSAGES 64
+#define CONTENDERS 5
+#define OURS 3 /* come first */
 
 struct fixture {
 	char text[MESSAGES][1024], copy[MESSAGES][1024];
@@ -94,23 +96,22 @@ static void sample_re(void *context)
 		f->sink += peer_re(f->text[i], f->length[i]);
 }
 
-static void compare(struct fixture *f, const char *title, unsigned rounds)
+static void compare(struct fixture *f, const char *title, unsigned rounds, unsigned n)
 {
-	static const struct contender contenders[] = {
+	static const struct contender contenders[CONTENDERS] = {
 		{"scan_copy", sample_copy, MESSAGES},
 		{"scan_learned", sample_learned, MESSAGES},
 		{"scan_full", sample_scan, MESSAGES},
 		{"scan_osip", sample_osip, MESSAGES},
 		{"scan_re", sample_re, MESSAGES},
 	};
-	static const char *const title_of[] = {"plain copy (rte_memcpy)",
+	static const char *const title_of[CONTENDERS] = {"plain copy (rte_memcpy)",
 		"learned skeleton, every byte looked at", "full scan",
 		"libosip2 osip_message_parse and free", "libre sip_msg_decode and free"};
-	enum { N = sizeof(contenders) / sizeof(contenders[0]) };
-	struct figure figure[N];
-	contest(contenders, N, f, rounds, figure);
+	struct figure figure[CONTENDERS];
+	contest(contenders, n, f, rounds, figure);
 	printf("%s, %zu bytes; medians of %u rounds\n", title, f->length[0], rounds);
-	for (int i = 0; i < N; i++)
+	for (unsigned i = 0; i < n; i++)
 		printf("  %-42s %9.1f ns  %7.1fx a copy  %7.1fx a full scan  (%.1f-%.1f)\n",
 			title_of[i], figure[i].median, figure[i].median / figure[0].median,
 			figure[i].median / figure[2].median, figure[i].low, figure[i].high);
@@ -124,7 +125,8 @@ int main(int argc, char **argv)
 	if (scan_learned_open(&f.learned) != 0 || !peers_open())
 		return 1;
 	fill(&f, "");
-	compare(&f, "200 OK of Kamailio to a keep-alive", argc > 1 ? (unsigned)atoi(argv[1]) : 41);
+	compare(&f, "200 OK of Kamailio to a keep-alive", argc > 1 ? (unsigned)atoi(argv[1]) : 41,
+		argc > 2 ? OURS : CONTENDERS);
 	scan_learned_close(&f.learned);
 	peers_close();
 	return f.sink == 0;

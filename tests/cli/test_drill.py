@@ -134,6 +134,12 @@ gates: [ "outage_p99 <= 1ms" ]
         gate, = run["gates"]
         self.assertFalse(gate["met"])
 
+    def test_answers_that_find_no_room_to_wait_in_are_told(self):
+        done, run = self.drill("brown-out", "delay=60s", "hold=5s", "settle=500ms", *QUICK)
+        last = run["drills"][0]["steps"][-1]
+        self.assertRegex(last["text"], "^[1-9][0-9]* datagrams that were to come late found no room")
+        self.assertGreater(run["counters"]["impaired_overflow"], 0)
+
     def test_goals_of_drills_are_for_runs_with_drills(self):
         fleet = self.write("fleet.yaml", FLEET + 'gates: [ "outage_p99 <= 1ms" ]\n')
         self.exits(sipherd("run", fleet, "--for", "1s"), DONE, GENERATOR)
