@@ -203,6 +203,8 @@ void summary_print_gates(const json_t *root, FILE *out)
 		char is[48] = "not measured";
 		if (!isnan(value))
 			gate_value_text(unit_of(gate), value, is);
+		else if (wave[0] != '\0') /* too few phones came back */
+			snprintf(is, sizeof(is), "never");
 		fprintf(out, "goal    %-32s %-6s  %s%s%s\n", text(gate, "goal"),
 			json_is_true(json_object_get(gate, "met")) ? "met" : "MISSED", is,
 			wave[0] != '\0' ? ", " : "", wave);
