@@ -434,8 +434,7 @@ static int take_words(struct ctl *ctl, const struct ctl_verb *verb)
 	if (ctl->words > verb->most)
 		return ctl_bad_word(ctl->word[verb->most],
 			"See 'sipherd help ctl' for what goes behind the command.");
-	fprintf(stderr,
-		"sipherd: something is missing behind 'ctl %s'. See 'sipherd help ctl'.\n",
+	fprintf(stderr, "sipherd: something is missing behind 'ctl %s'. See 'sipherd help ctl'.\n",
 		verb->name);
 	return EXIT_USAGE;
 }

@@ -334,8 +334,8 @@ bool wave_primary_serves(const struct waves *waves, uint32_t wave)
 }
 
 /* Phones that another generator has taken over meanwhile: what becomes of them is not seen here. */
-static void let_go_elsewhere(const struct waves *waves, const struct drill_wave *wave,
-	struct wave_state *state)
+static void let_go_elsewhere(
+	const struct waves *waves, const struct drill_wave *wave, struct wave_state *state)
 {
 	struct wave_progress *progress = &state->progress;
 	for (uint32_t shard = 0; shard < waves->mirror->shards; shard++) {
