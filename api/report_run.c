@@ -395,7 +395,7 @@ void report_round_trips(struct page *page, const json_t *run)
 static void baseline_cells(struct page *page, const json_t *drills, const char *path)
 {
 	const json_t *waves = report_at(json_array_get(drills, 0), "waves");
-	struct worst worst = {NAN, ""};
+	struct worst worst = {NAN, "", false};
 	for (size_t i = 0; i < json_array_size(waves); i++)
 		worst_of(&worst, json_array_get(waves, i), path);
 	table_cell(page, "%s",
