@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "bench_internal.h"
+#include "output.h"
 #include "units.h"
 
 static int refuse(const char *what, const char *text, const char *why)
@@ -172,6 +173,10 @@ int run_bench(const struct options *options)
 	bench->path = options->arguments.item[1];
 	bench->terminal = isatty(STDOUT_FILENO) != 0;
 	int status = take_options(bench);
+	if (status == EXIT_DONE)
+		status = output_check(options->summary);
+	if (status == EXIT_DONE)
+		status = output_check(options->state);
 	if (status == EXIT_DONE)
 		status = read_fleet(bench);
 	if (status == EXIT_DONE)

@@ -431,8 +431,12 @@ static int take_words(struct ctl *ctl, const struct ctl_verb *verb)
 	ctl->words = list->count - used;
 	if (ctl->words >= verb->least && ctl->words <= verb->most)
 		return EXIT_DONE;
-	return ctl_bad_word(ctl->words > verb->most ? ctl->word[verb->most] : "",
-		"See 'sipherd help ctl' for what goes behind the command.");
+	if (ctl->words > verb->most)
+		return ctl_bad_word(ctl->word[verb->most],
+			"See 'sipherd help ctl' for what goes behind the command.");
+	fprintf(stderr, "sipherd: something is missing behind 'ctl %s'. See 'sipherd help ctl'.\n",
+		verb->name);
+	return EXIT_USAGE;
 }
 
 int run_ctl(const struct options *options)

@@ -17,7 +17,8 @@ static bool take_word(json_t *body, const char *word)
 	const size_t name = strspn(word, NAME_CHARACTERS);
 	char field[32];
 	if (strcmp(word, "primary") == 0 || strcmp(word, "redundant") == 0)
-		return json_object_set_new(body, "proxy", json_string(word)) == 0;
+		return json_object_get(body, "proxy") == NULL &&
+		       json_object_set_new(body, "proxy", json_string(word)) == 0;
 	if (name == 0 || name >= sizeof(field) || word[name] != '=')
 		return false;
 	memcpy(field, word, name);

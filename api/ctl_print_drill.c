@@ -132,10 +132,10 @@ static void print_forecast(const json_t *forecast)
 {
 	char second[32], tenth[32], options[32], steady[32];
 	printf("%s %s REGISTER/s, %s in 100 ms\n",
-		json_is_true(json_object_get(forecast, "known")) ? "at its busiest" : "at most",
+		json_is_true(json_object_get(forecast, "known")) ? "at its busiest" : "up to about",
 		rate_of(forecast, "register_per_s", second),
 		rate_of(forecast, "register_per_100ms", tenth));
-	printf("while a proxy is silent %s OPTIONS datagrams/s; before it %s requests/s\n",
+	printf("up to %s OPTIONS datagrams/s; before it %s requests/s\n",
 		rate_of(forecast, "options_datagrams_per_s", options),
 		rate_of(forecast, "steady_per_s", steady));
 }

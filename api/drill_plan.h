@@ -123,7 +123,7 @@ struct drill_fleet {
 struct drill_forecast {
 	double register_per_s;          /* busiest second of REGISTER transactions ... */
 	double register_per_100ms;      /* ... and tenth of a second */
-	double options_datagrams_per_s; /* while a proxy is silent, retransmissions included */
+	double options_datagrams_per_s; /* in its worst step, retransmissions included */
 	double steady_per_s;            /* all requests a second, before */
 	bool known;                     /* false: no model covers it, the first two are bounds */
 };

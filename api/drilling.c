@@ -182,7 +182,7 @@ static void tell_forecast(struct shape *shape, const struct drill_forecast *fore
 	shape_number(shape, "register_per_100ms", "and in the busiest tenth of a second",
 		forecast->register_per_100ms);
 	shape_number(shape, "options_datagrams_per_s",
-		"OPTIONS a second while a proxy is silent, retransmissions included",
+		"OPTIONS in its busiest second, retransmissions included",
 		forecast->options_datagrams_per_s);
 	shape_number(
 		shape, "steady_per_s", "all requests a second before it", forecast->steady_per_s);

@@ -46,16 +46,29 @@ static int order_plan(struct drills_order *order, const struct fleet_drill *plan
 	return 0;
 }
 
+static bool is_given(const struct drills_field *field, size_t fields, const char *name)
+{
+	for (size_t i = 0; i < fields; i++)
+		if (strcmp(field[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static int order_drill(struct drills_order *order, const struct drills_field *field, size_t fields,
 	char reason[DRILL_REASON_MAX])
 {
 	int status = drill_request_set(&order->request[0], "do", order->name, reason);
-	for (size_t i = 0; i < fields && status == 0; i++)
-		status = strcmp(field[i].name, "do") == 0
-				 ? drills_refuse(-EINVAL, reason,
-					   "what is done is said already: %s", order->name)
-				 : drill_request_set(&order->request[0], field[i].name,
-					   field[i].value, reason);
+	for (size_t i = 0; i < fields && status == 0; i++) {
+		const char *name = field[i].name;
+		if (strcmp(name, "do") == 0)
+			status = drills_refuse(
+				-EINVAL, reason, "what is done is said already: %s", order->name);
+		else if (is_given(field, i, name))
+			status = drills_refuse(-EINVAL, reason, "%s is there twice", name);
+		else
+			status = drill_request_set(
+				&order->request[0], name, field[i].value, reason);
+	}
 	order->requests = 1;
 	return status;
 }

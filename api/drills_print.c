@@ -15,11 +15,11 @@ static const char *rate(double per_s, char out[32])
 static void print_forecast(const struct drill_forecast *forecast, FILE *out)
 {
 	char a[32], b[32], c[32];
-	fprintf(out, "sends       %s %s REGISTER/s, %s in 100 ms",
-		forecast->known ? "about" : "at most", rate(forecast->register_per_s, a),
+	fprintf(out, "sends       %s %s REGISTER/s, %s in 100 ms, challenged ones counted once",
+		forecast->known ? "about" : "up to about", rate(forecast->register_per_s, a),
 		rate(forecast->register_per_100ms, b));
 	if (forecast->options_datagrams_per_s > 0)
-		fprintf(out, "; %s OPTIONS datagrams/s while a proxy is silent",
+		fprintf(out, "; up to %s OPTIONS datagrams/s",
 			rate(forecast->options_datagrams_per_s, c));
 	fprintf(out, "; %s requests/s before\n", rate(forecast->steady_per_s, a));
 }
@@ -46,7 +46,7 @@ void drills_print_line(const struct drill_plan *plan, FILE *out)
 	char a[32], b[32];
 	fprintf(out, "drill       %s: %u drill%s, %.1f s, %s %s REGISTER/s, %s in 100 ms\n",
 		plan->name, plan->requests, plan->requests == 1 ? "" : "s",
-		(double)plan->end_ms / 1e3, plan->forecast.known ? "about" : "at most",
+		(double)plan->end_ms / 1e3, plan->forecast.known ? "about" : "up to about",
 		rate(plan->forecast.register_per_s, a), rate(plan->forecast.register_per_100ms, b));
 }
 

@@ -229,7 +229,7 @@ const struct command_row options_commands[COMMANDS] = {
 		"phone's way through it, and end. WHAT is a plan of the file's drills or one of "
 		"crash, return, both, drain, flap, brown-out, blind-spot, power-cut, half-dead, "
 		"rolling; primary or redundant alone is proxy=. Ctrl-C restores everything",
-		2, OPTIONS_LIST_MAX, "a fleet file and what to do"},
+		2, OPTIONS_LIST_MAX, "a fleet file or what to do"},
 	[COMMAND_BENCH] = {"bench", "KIND FLEET.yaml [DRILL...]",
 		"search how much a proxy pair carries. KIND failover: the most phones whose drill, "
 		"crash "
@@ -471,7 +471,7 @@ static int check_arguments(const struct options *options)
 	if (options->help || options->version || options->man)
 		return 0;
 	if (options->arguments.count < command->least) {
-		char what[64];
+		char what[128];
 		snprintf(what, sizeof(what), "%s is missing behind",
 			command->missing ? command->missing : "a file");
 		return usage(what, command->name, "See sipherd help.");

@@ -38,16 +38,26 @@ static void print_folded(FILE *out, const char *text, int indent)
 	fputc('\n', out);
 }
 
+/* A name and, behind it or below it where it is long, what it is. */
+static void print_row(FILE *out, const char *left, const char *help)
+{
+	fprintf(out, "  %-26s ", left);
+	if (strlen(left) > 26)
+		fprintf(out, "\n%*s", 29, "");
+	print_folded(out, help, 29);
+}
+
 static void print_options(FILE *out, unsigned mask)
 {
 	for (size_t i = 0; i < options_rows_count; i++) {
 		if (!(options_rows[i].commands & mask))
 			continue;
 		char left[64];
-		snprintf(left, sizeof(left), "--%s %s", options_rows[i].name,
+		const bool o = strcmp(options_rows[i].name, "output") == 0;
+		snprintf(left, sizeof(left), "%s--%s%s%s", o ? "-o, " : "", options_rows[i].name,
+			options_rows[i].argument ? " " : "",
 			options_rows[i].argument ? options_rows[i].argument : "");
-		fprintf(out, "  %-26s ", left);
-		print_folded(out, options_rows[i].help, 29);
+		print_row(out, left, options_rows[i].help);
 	}
 }
 
@@ -70,8 +80,7 @@ void options_help(FILE *out, enum command command)
 		char left[64];
 		snprintf(left, sizeof(left), "%s %s", options_commands[i].name,
 			options_commands[i].arguments);
-		fprintf(out, "  %-26s ", left);
-		print_folded(out, options_commands[i].help, 29);
+		print_row(out, left, options_commands[i].help);
 	}
 	fprintf(out,
 		"\n'sipherd help COMMAND' shows its options; 'man sipherd' has the fleet file's "

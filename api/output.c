@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,22 @@ int output_failed(const char *path, int error)
 {
 	fprintf(stderr, "sipherd: cannot write %s: %s\n", path, strerror(error));
 	return EXIT_HOST;
+}
+
+int output_check(const char *path)
+{
+	struct stat stat_of;
+	char folder[PATH_MAX];
+	if (path == NULL || strcmp(path, "-") == 0)
+		return EXIT_DONE;
+	if (stat(path, &stat_of) == 0) {
+		if (S_ISDIR(stat_of.st_mode))
+			return output_failed(path, EISDIR);
+		return access(path, W_OK) == 0 ? EXIT_DONE : output_failed(path, errno);
+	}
+	if (errno != ENOENT || snprintf(folder, sizeof(folder), "%s", path) >= (int)sizeof(folder))
+		return output_failed(path, errno != ENOENT ? errno : ENAMETOOLONG);
+	return access(dirname(folder), W_OK | X_OK) == 0 ? EXIT_DONE : output_failed(path, errno);
 }
 
 int output_open(const char *path, FILE **out)

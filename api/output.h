@@ -8,6 +8,9 @@
 /* What -o names, emptied. A file becomes its owner's alone before anything is in it; a device or a pipe
  * keeps its mode. EXIT_DONE or EXIT_HOST, after a message. */
 int output_open(const char *path, FILE **out);
+/* Before a run, whether this can be written at its end. NULL and "-": yes. EXIT_DONE or EXIT_HOST, after a
+ * message. */
+int output_check(const char *path);
 /* The message. EXIT_HOST. */
 int output_failed(const char *path, int error);
 

@@ -95,10 +95,18 @@ static double busiest_wave(const json_t *drill, const char *path)
 	return most;
 }
 
+/* A count that may be foreseen as less than one. */
+static const char *word_few(double count, char out[WORD_MAX])
+{
+	return count >= 10 ? word_count(count, out) : word_plain(count, out);
+}
+
 static void write_forecast(struct page *page, const json_t *drill)
 {
 	static const char *const heads[] = {"", "foreseen", "measured"};
 	const json_t *forecast = report_at(drill, "forecast");
+	struct rates rates;
+	const bool has_rates = rates_open(&rates, drill);
 	if (!json_is_object(forecast))
 		return;
 	table_begin(page,
@@ -110,14 +118,12 @@ static void write_forecast(struct page *page, const json_t *drill)
 	table_cell(page, "%s", word_rate(report_number(forecast, "register_per_s"), WORD));
 	table_cell(page, "%s", word_rate(busiest_wave(drill, "peak.second.per_s"), WORD));
 	table_row(page, "REGISTER in the busiest 100 ms");
-	table_cell(page, "%s", word_plain(report_number(forecast, "register_per_100ms"), WORD));
-	table_cell(page, "%s", word_plain(busiest_wave(drill, "peak.tenth.per_s") / 10, WORD));
+	table_cell(page, "%s", word_few(report_number(forecast, "register_per_100ms"), WORD));
+	table_cell(page, "%s", word_few(busiest_wave(drill, "peak.tenth.per_s") / 10, WORD));
 	table_row(page, "OPTIONS datagrams in the busiest second");
 	table_cell(page, "%s", word_rate(report_number(forecast, "options_datagrams_per_s"), WORD));
 	table_cell(page, "%s",
-		word_rate(fmax(report_number(drill, "proxies.primary.peak_options_per_s"),
-				  report_number(drill, "proxies.redundant.peak_options_per_s")),
-			WORD));
+		word_rate(has_rates ? rates_busiest(&rates, RATE_options_datagrams) : NAN, WORD));
 	table_end(page);
 }
 

@@ -281,7 +281,7 @@ static void table_proxy(
 	ratio_row(page, sums, &ineffective[0], 1, rates_offered, RATES_KINDS, "never answered");
 	ratio_row(page, sums, &ineffective[3], 1, rates_offered, RATES_KINDS, "answered 503");
 	ratio_row(page, sums, &(enum rate){RATE_register_retransmitted}, 1, datagrams, 1,
-		"retransmissions among REGISTER datagrams");
+		"retransmissions among REGISTER and OPTIONS");
 	const struct pair both = pair_at(pair_at(drill, "proxies"), proxies[proxy]);
 	row(page, "busiest second of REGISTER", report_number(both.side[0], "peak_register_per_s"),
 		report_number(both.side[1], "peak_register_per_s"), word_rate, SAME_SPREAD);

@@ -15,6 +15,8 @@
 #define AS_PREDICTED 0.02
 /* So far apart, over the square root of the phones, are one in 100 such curves by chance (Kolmogorov). */
 #define BY_CHANCE 1.63
+/* So few phones make no curve. */
+#define CURVE_PHONES 30
 #define REFUSED_LEAST 0.005 /* shares that are worth a word */
 #define AGAIN_LEAST 0.03
 #define RESTORED_WITHIN_MS 500
@@ -366,9 +368,26 @@ static void find_proxy(struct findings *all, const struct drill_view *view, cons
 		find_health(all, &f, wave);
 }
 
-static void find_distance(struct findings *all, const json_t *wave)
+/* The prediction takes for granted that keep-alives are spread over their period. */
+static bool ramp_is_short(const json_t *run)
 {
-	const double distance = report_number(wave, "predicted.distance");
+	const double per_s = report_number(run, "fleet.ramp_per_s");
+	const double ramp_ms = per_s > 0 ? report_number(run, "fleet.phones") * 1000 / per_s : 0;
+	return ramp_ms < report_number(run, "fleet.keepalive.period_ms") &&
+	       strcmp(report_text(run, "fleet.keepalive.first"), "spread") != 0;
+}
+
+/* NAN: there is no prediction, or too little to compare it with. */
+static double distance_of(const json_t *wave)
+{
+	return report_number(wave, "phones") >= CURVE_PHONES
+		       ? report_number(wave, "predicted.distance")
+		       : NAN;
+}
+
+static void find_distance(struct findings *all, const json_t *run, const json_t *wave)
+{
+	const double distance = distance_of(wave);
 	const double phones = fmax(1, report_number(wave, "phones"));
 	char title[160], chance[160] = "";
 	if (isnan(distance))
@@ -390,8 +409,12 @@ static void find_distance(struct findings *all, const json_t *wave)
 	note(all, MOOD_WARN, title,
 		"The largest distance between the measured curve and the one that these timers "
 		"predict "
-		"was %s after the wave began.%s",
-		word_ms(report_number(wave, "predicted.distance_at_ms"), WORD), chance);
+		"was %s after the wave began.%s%s",
+		word_ms(report_number(wave, "predicted.distance_at_ms"), WORD), chance,
+		ramp_is_short(run)
+			? " The ramp was shorter than the keep-alive period, so that keep-alives "
+			  "came in bunches; the prediction takes an even spread for granted."
+			: "");
 }
 
 /* Where no proxy was well, nobody could be. */
@@ -442,7 +465,7 @@ void explain_wave(struct findings *all, const struct drill_view *view, const jso
 {
 	find_proxy(all, view, wave);
 	find_left_over(all, view->drill, wave);
-	find_distance(all, wave);
+	find_distance(all, view->run, wave);
 }
 
 static void find_totals(struct findings *all, const json_t *drill)
@@ -455,7 +478,9 @@ static void find_totals(struct findings *all, const json_t *drill)
 	if (stranded > 0) {
 		snprintf(title, sizeof(title), "%s phones were stranded",
 			word_count(stranded, WORD));
-		note(all, MOOD_BAD, title, "They were registered nowhere when the drill was over.");
+		note(all, MOOD_BAD, title,
+			"When the drill was over they were registered nowhere, or not where they "
+			"belong.");
 	}
 	if (twice > 0) {
 		snprintf(title, sizeof(title), "%s phones were bound at both proxies",
@@ -483,7 +508,7 @@ static void name_wave(struct finding *finding, const json_t *wave)
 void explain_drill(struct findings *all, const struct drill_view *view)
 {
 	const json_t *waves = report_at(view->drill, "waves");
-	double distance = 0;
+	double distance = NAN;
 	unsigned good = 0;
 	for (size_t i = 0; i < json_array_size(waves) && i < SHOWN_WAVES_MAX; i++) {
 		const json_t *wave = json_array_get(waves, i);
@@ -497,14 +522,16 @@ void explain_drill(struct findings *all, const struct drill_view *view)
 			all->finding[kept++] = all->finding[n];
 		}
 		good += kept == before;
-		distance = fmax(distance, report_number(wave, "predicted.distance"));
+		distance = fmax(distance, distance_of(wave));
 		all->count = kept;
 	}
+	char predicted[120] = "and all phones came back.";
+	if (!isnan(distance))
+		snprintf(predicted, sizeof(predicted),
+			"all phones came back, and they moved as these timers predict, within %s.",
+			word_share(distance, WORD));
 	if (good > 0 && good == json_array_size(waves))
 		note(all, MOOD_GOOD, good == 1 ? "The wave went well" : "All waves went well",
-			"No REGISTER was refused or lost more than now and then, all phones came "
-			"back, "
-			"and the phones moved as these timers predict, within %s.",
-			word_share(distance, WORD));
+			"No REGISTER was refused or lost more than now and then, %s", predicted);
 	find_totals(all, view->drill);
 }

@@ -196,6 +196,8 @@ double rates_count(const struct rates *rates, enum proxy proxy, size_t step, enu
 size_t rates_step_at(const struct rates *rates, double ms);
 void rates_sum(
 	const struct rates *rates, enum proxy proxy, size_t from, size_t until, double sum[RATES]);
+/* Of both proxies, per second, in the busiest second of the drill. */
+double rates_busiest(const struct rates *rates, enum rate rate);
 /* How many steps one point of a chart stands for: it shows the busiest of them. */
 size_t rates_every(const struct rates *rates);
 /* The sum of some counters, per second. Returns it over all steps; no points when that is 0. */

@@ -147,7 +147,7 @@ static void table_totals(struct page *page, const json_t *all)
 		{"busiest second of REGISTER", "peak_register_per_s", word_rate},
 		{"busiest 100 ms of REGISTER", "peak_register_per_100ms", word_count},
 		{"busiest second of OPTIONS", "peak_options_per_s", word_rate},
-		{"retransmissions among REGISTER datagrams", "retransmission_ratio", word_share},
+		{"retransmissions among REGISTER and OPTIONS", "retransmission_ratio", word_share},
 		{"ineffective attempts (IRA, RFC 6076)", "ira.ratio", word_share},
 		{"IRA: never answered", "ira.timeout", word_count},
 		{"IRA: answered 408", "ira.408", word_count},
@@ -166,6 +166,14 @@ static void table_totals(struct page *page, const json_t *all)
 	table_end(page);
 }
 
+static bool was_asked(const struct rates *rates, enum proxy proxy)
+{
+	double sum[RATES];
+	rates_sum(rates, proxy, 0, rates->steps, sum);
+	return sum[RATE_register_datagrams] + sum[RATE_options_datagrams] + sum[RATE_unregister] >
+	       0;
+}
+
 void report_proxies(struct page *page, const struct drill_view *view)
 {
 	struct rates rates;
@@ -175,6 +183,8 @@ void report_proxies(struct page *page, const struct drill_view *view)
 		struct proxy_chart c = {
 			.page = page, .view = view, .rates = &rates, .proxy = (enum proxy)p};
 		write_title(page, view, (enum proxy)p);
+		if (!was_asked(&rates, (enum proxy)p))
+			element(page, "p", NULL, "Nothing was sent to it.");
 		draw_register(&c);
 		draw_datagrams(&c);
 		draw_failures(&c);

@@ -63,6 +63,20 @@ void rates_sum(
 			sum[r] += rates_count(rates, proxy, step, (enum rate)r);
 }
 
+double rates_busiest(const struct rates *rates, enum rate rate)
+{
+	const size_t second = rates->step_ms < 1000 ? (size_t)(1000 / rates->step_ms) : 1;
+	double most = 0;
+	for (size_t from = rates_step_at(rates, 0); from < rates->steps; from += second) {
+		double sum = 0;
+		for (size_t step = from; step < from + second && step < rates->steps; step++)
+			sum += rates_count(rates, PROXY_PRIMARY, step, rate) +
+			       rates_count(rates, PROXY_REDUNDANT, step, rate);
+		most = fmax(most, sum);
+	}
+	return most * 1000 / (rates->step_ms * (double)second);
+}
+
 size_t rates_every(const struct rates *rates)
 {
 	return rates->steps / (POINTS_MAX - 1) + 1;

@@ -120,42 +120,70 @@ static void fact(struct page *page, const char *name, const char *value, const c
 struct worst {
 	double value;
 	const char *wave;
+	bool rescue; /* its outages are told from the moment a proxy serves again */
 };
+
+static struct worst worst_in(double value, const json_t *wave)
+{
+	return (struct worst){
+		value, report_text(wave, "name"), strcmp(report_text(wave, "kind"), "rescue") == 0};
+}
 
 static void worst_of(struct worst *worst, const json_t *wave, const char *path)
 {
 	const double value = report_number(wave, path);
 	if (!isnan(value) && !(worst->value >= value))
-		*worst = (struct worst){value, report_text(wave, "name")};
+		*worst = worst_in(value, wave);
 }
 
-/* Of phones that were to move; where too few of them came back, it never ended. */
-static void worst_outage(
-	struct worst *worst, const json_t *wave, const char *back, const char *outage)
+static bool is_kind(const json_t *wave, const char *kind)
 {
-	const bool moves = strcmp(report_text(wave, "kind"), "watch") != 0;
-	if (moves && report_number(wave, "out") > 0 && isnan(report_number(wave, back)))
-		*worst = (struct worst){INFINITY, report_text(wave, "name")};
-	else
+	return strcmp(report_text(wave, "kind"), kind) == 0;
+}
+
+/* Who is out when a wave ends may be who a later one is about. */
+static bool is_rescued(const json_t *waves, size_t index)
+{
+	for (size_t i = index + 1; i < json_array_size(waves); i++)
+		if (is_kind(json_array_get(waves, i), "rescue"))
+			return true;
+	return false;
+}
+
+/* Where too few phones came back, it never ended; where none was out, there is none. */
+static void worst_outage(struct worst *worst, const json_t *waves, size_t index, const char *back,
+	const char *outage)
+{
+	const json_t *wave = json_array_get(waves, index);
+	const bool some = report_number(wave, "outage_ms.count") > 0;
+	const bool out = report_number(wave, "out") > 0;
+	const bool over = is_kind(wave, "watch") ? some || is_rescued(waves, index)
+						 : !isnan(report_number(wave, back));
+	if (out && !over)
+		*worst = worst_in(INFINITY, wave);
+	else if (some)
 		worst_of(worst, wave, outage);
 }
 
-static const char *word_outage(double ms, char out[WORD_MAX])
+static void outage_fact(struct page *page, const char *name, const struct worst *worst)
 {
-	return isinf(ms) ? "not over" : word_ms(ms, out);
+	char wave[160];
+	snprintf(wave, sizeof(wave), "%.100s%s", worst->wave,
+		worst->rescue ? ", since a proxy served again" : "");
+	fact(page, name, isinf(worst->value) ? "not over" : word_ms(worst->value, WORD), wave);
 }
 
 void report_facts(struct page *page, const json_t *run)
 {
 	const json_t *drills = report_at(run, "drills");
-	struct worst p99 = {NAN, ""}, most = p99, peak = p99, ira = p99, distance = p99;
+	struct worst p99 = {NAN, "", false}, most = p99, peak = p99, ira = p99, distance = p99;
 	double stranded = 0;
 	for (size_t i = 0; i < json_array_size(drills); i++) {
 		const json_t *drill = json_array_get(drills, i), *waves = report_at(drill, "waves");
 		for (size_t w = 0; w < json_array_size(waves); w++) {
 			const json_t *wave = json_array_get(waves, w);
-			worst_outage(&p99, wave, "back_at_ms.p99", "outage_ms.p99");
-			worst_outage(&most, wave, "back_at_ms.p100", "outage_ms.max");
+			worst_outage(&p99, waves, w, "back_at_ms.p99", "outage_ms.p99");
+			worst_outage(&most, waves, w, "back_at_ms.p100", "outage_ms.max");
 			worst_of(&peak, wave, "peak.second.per_s");
 			worst_of(&distance, wave, "predicted.distance");
 		}
@@ -166,11 +194,11 @@ void report_facts(struct page *page, const json_t *run)
 	if (json_array_size(drills) == 0)
 		return;
 	put(page, "<dl class=\"facts\">\n");
-	fact(page, "outage, 99 % of phones", word_outage(p99.value, WORD), p99.wave);
-	fact(page, "longest outage", word_outage(most.value, WORD), most.wave);
+	outage_fact(page, "outage, 99 % of phones", &p99);
+	outage_fact(page, "longest outage", &most);
 	fact(page, "busiest second", word_rate(peak.value, WORD), peak.wave);
 	fact(page, "ineffective REGISTERs", word_share(ira.value, WORD), "IRA, the worse proxy");
-	fact(page, "stranded phones", word_count(stranded, WORD), "registered nowhere at the end");
+	fact(page, "stranded phones", word_count(stranded, WORD), "nowhere or not home at the end");
 	fact(page, "off the prediction", word_share(distance.value, WORD), distance.wave);
 	put(page, "</dl>\n");
 }
@@ -267,7 +295,7 @@ void report_totals(struct page *page, const json_t *drill)
 	static const char *const heads[] = {"over the whole drill", "count"};
 	static const struct {
 		const char *name, *path;
-	} rows[] = {{"stranded: registered nowhere at the end", "totals.stranded"},
+	} rows[] = {{"stranded: registered nowhere, or not where they belong", "totals.stranded"},
 		{"double-bound: bound at both proxies at the end", "totals.double_bound"},
 		{"flaps: switches of a phone after its first in a wave", "totals.flaps"},
 		{"late answers", "totals.late_answers"}, {"datagrams not sent", "totals.not_sent"},
@@ -367,7 +395,7 @@ void report_round_trips(struct page *page, const json_t *run)
 static void baseline_cells(struct page *page, const json_t *drills, const char *path)
 {
 	const json_t *waves = report_at(json_array_get(drills, 0), "waves");
-	struct worst worst = {NAN, ""};
+	struct worst worst = {NAN, "", false};
 	for (size_t i = 0; i < json_array_size(waves); i++)
 		worst_of(&worst, json_array_get(waves, i), path);
 	table_cell(page, "%s",

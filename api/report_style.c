@@ -109,7 +109,8 @@ const char report_style[] =
 	"border-bottom:1px solid var(--line);break-inside:avoid}\n"
 	".config dt{color:var(--soft)}.config dd{margin:0;text-align:right;min-width:0}\n"
 	"svg path.dense{stroke-width:1.25}svg path[stroke-dasharray]{stroke-width:1.5}\n"
-	"pre{margin:12px 0;padding:14px 16px;background:var(--tint);overflow-x:auto;"
+	"pre{margin:12px 0;padding:14px 16px;background:var(--tint);"
+	"white-space:pre-wrap;overflow-wrap:anywhere;"
 	"font:13px/1.5 ui-monospace,\"SF Mono\",\"Liberation Mono\",Menlo,monospace}\n"
 	".columns{display:grid;grid-template-columns:1fr 1fr;gap:0 36px}.columns div{min-width:0}\n"
 	"footer{margin-top:56px;padding-top:14px;border-top:1px solid "
@@ -121,7 +122,7 @@ const char report_style[] =
 	"@page{size:A4;margin:16mm 14mm}\n"
 	"@media print{body{padding:0;max-width:none;font-size:10.5pt}h2{break-after:avoid;"
 	"margin-top:28px}h3,h4,caption,figcaption{break-after:avoid}tr{break-inside:avoid}"
-	".scroll{overflow:visible}pre{white-space:pre-wrap}.chapter{break-before:page}"
+	".scroll{overflow:visible}.chapter{break-before:page}"
 	".verdict,.facts div{print-color-adjust:exact;-webkit-print-color-adjust:exact}"
 	"svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}.note{font-size:9.5pt}svg."
 	"chart{height:230px}svg.chart.marked{height:245px}.pair svg.chart{height:205px}}\n";

@@ -209,6 +209,13 @@ static void table_peak(struct page *page, const json_t *wave)
 	table_end(page);
 }
 
+/* Of a wave without phones, or which none of them had to leave and none left, there is little to show. */
+static bool any_moved(const json_t *wave)
+{
+	const bool watched = strcmp(report_text(wave, "kind"), "watch") == 0;
+	return report_number(wave, watched ? "left" : "phones") > 0;
+}
+
 void report_wave(
 	struct page *page, const struct drill_view *view, const json_t *wave, unsigned index)
 {
@@ -224,18 +231,22 @@ void report_wave(
 	page->findings.count = 0;
 	explain_wave(&page->findings, view, wave);
 	findings_write(page, &page->findings);
-	draw_curve(page, view, wave);
+	const bool moved = any_moved(wave);
+	if (moved)
+		draw_curve(page, view, wave);
 	put(page, "<div class=\"pair\">\n");
 	draw_outage(page, wave);
 	draw_rrd(page, wave);
 	put(page, "</div>\n");
 	table_moments(page, wave);
-	put(page, "<div class=\"columns\"><div>\n");
-	table_back(page, wave);
-	put(page, "</div><div>\n");
-	table_out(page, wave);
-	put(page, "</div></div>\n");
-	table_peak(page, wave);
+	if (moved) {
+		put(page, "<div class=\"columns\"><div>\n");
+		table_back(page, wave);
+		put(page, "</div><div>\n");
+		table_out(page, wave);
+		put(page, "</div></div>\n");
+		table_peak(page, wave);
+	}
 	put(page, "</section>\n");
 }
 

@@ -423,6 +423,8 @@ int run_fleet(const struct options *options)
 	if (status == EXIT_DONE)
 		status = run_take_gates(run);
 	if (status == EXIT_DONE)
+		status = run_check_files(options);
+	if (status == EXIT_DONE)
 		status = run_resolve_names(run);
 	if (status == EXIT_DONE)
 		status = run_live(run);

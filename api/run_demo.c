@@ -98,6 +98,8 @@ static int demo_in(const struct options *options, bool again)
 	if (status == EXIT_DONE)
 		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
+		status = run_check_files(options);
+	if (status == EXIT_DONE)
 		status = tell_demo(run, started);
 	run_close(run);
 	return status;

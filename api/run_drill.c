@@ -218,9 +218,11 @@ static void wait_for_phones(struct run *run)
 			give_up(run, there);
 		return;
 	}
-	if (drill->there_us == 0)
+	/* People read that all are there, and then that it begins. */
+	const bool seen = drill->there_us != 0;
+	if (!seen)
 		drill->there_us = now_us;
-	if (now_us - drill->there_us >= settle_us) {
+	if (seen && now_us - drill->there_us >= settle_us) {
 		begin(run);
 		return;
 	}
@@ -233,12 +235,13 @@ void run_follow_drill(struct run *run)
 {
 	uint32_t id;
 	const struct drill *current = drills_current(run->drills, &id);
+	view_drill(&run->view, "");
+	if (current == NULL && run->drill != NULL && run->drill->phase == DRILL_WAITS) {
+		wait_for_phones(run);
+		current = drills_current(run->drills, &id);
+	}
 	if (current != NULL)
 		show_progress(run, current);
-	else if (run->drill != NULL && run->drill->phase == DRILL_WAITS)
-		wait_for_phones(run);
-	else
-		view_drill(&run->view, "");
 	if (current == NULL && run->drill != NULL && run->drill->phase == DRILL_IS_OVER)
 		run_begin_stop(run);
 }
@@ -278,10 +281,27 @@ static int take_fields(const struct option_list *given, struct drills_field *fie
 	return EXIT_DONE;
 }
 
+/* Reasons about a plan name the drill in it, which need not be said twice. */
 static int refused(const char *what, const char *reason)
 {
+	const size_t length = strlen(what);
+	if (strncmp(reason, what, length) == 0 && strncmp(reason + length, ": ", 2) == 0)
+		reason += length + 2;
 	fprintf(stderr, "sipherd: drill %s: %s.\n", what, reason);
 	return EXIT_USAGE;
+}
+
+/* Keep-alives that begin with the ramp are as dense as it was, and so is all that follows from them. */
+static void warn_of_ramp(const struct fleet *fleet, FILE *out)
+{
+	const double ramp_ms = fleet->ramp_per_s > 0 ? fleet->phones * 1e3 / fleet->ramp_per_s : 0;
+	if (ramp_ms >= fleet->keepalive_period_ms ||
+		fleet->keepalive_first == KEEPALIVE_FIRST_SPREAD)
+		return;
+	fprintf(out,
+		"note        the ramp is shorter than the keep-alive period, so that keep-alives "
+		"come in bunches\n"
+		"            and peaks may be higher; --set keepalive.first=spread prevents it\n");
 }
 
 /* Outages on our side of the link instead of the operator's. */
@@ -310,6 +330,32 @@ static int take_order(struct run *run)
 	if (drills_plan(&drill->plan, &drill->order, &run->fleet, &run->config, run->fleet.phones,
 		    reason) != 0)
 		return refused(what, reason);
+	return EXIT_DONE;
+}
+
+static bool plan_has_wave(const struct drill_plan *plan, const char *name)
+{
+	for (uint32_t i = 0; i < plan->waves; i++)
+		if (strcmp(plan->wave[i].name, name) == 0)
+			return true;
+	return strcmp(name, "primary") == 0 || strcmp(name, "redundant") == 0;
+}
+
+/* The fleet file's goals may be about its other plans; one that is given with this drill is about it. */
+static int check_goals(const struct run *run)
+{
+	const struct drill_plan *plan = &run->drill->plan;
+	for (size_t i = 0; i < run->options->gate.count; i++) {
+		const struct gate *gate = &run->fleet.gate[run->fleet.gates + i];
+		if (gate->wave[0] == '\0' || plan_has_wave(plan, gate->wave))
+			continue;
+		fprintf(stderr, "sipherd: --gate '%s': this drill has no wave '%s'; it has",
+			run->options->gate.item[i], gate->wave);
+		for (uint32_t w = 0; w < plan->waves; w++)
+			fprintf(stderr, "%s %s", w > 0 ? "," : "", plan->wave[w].name);
+		fputs(".\n", stderr);
+		return EXIT_USAGE;
+	}
 	return EXIT_DONE;
 }
 
@@ -362,7 +408,13 @@ int run_drill(const struct options *options)
 	if (status == EXIT_DONE)
 		status = take_order(run);
 	if (status == EXIT_DONE)
+		status = check_goals(run);
+	if (status == EXIT_DONE) {
 		drills_print_plan(&drill->plan, stdout);
+		warn_of_ramp(&run->fleet, stdout);
+	}
+	if (status == EXIT_DONE && !options->plan)
+		status = run_check_files(options);
 	if (status == EXIT_DONE && !options->plan)
 		status = carry_out(run);
 	json_decref(drill->baseline);

@@ -76,6 +76,16 @@ static bool any_missed(const json_t *gates)
 
 /* --- What is written --- */
 
+int run_check_files(const struct options *options)
+{
+	const char *const path[] = {
+		options->summary, options->report, options->timeline_csv, options->phones_csv};
+	int status = EXIT_DONE;
+	for (size_t i = 0; i < sizeof(path) / sizeof(path[0]) && status == EXIT_DONE; i++)
+		status = output_check(path[i]);
+	return status;
+}
+
 static int write_report(const char *path, const json_t *root,
 	int (*write)(FILE *out, const json_t *run, char reason[REPORT_REASON_MAX]))
 {

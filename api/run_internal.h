@@ -106,6 +106,8 @@ void run_begin_stop(struct run *run);
 
 /* run_finish.c: the exit code. */
 int run_finish(struct run *run, const char *command, time_t started);
+/* Whether what is asked for can be written when all is over. EXIT_DONE or EXIT_HOST, after a message. */
+int run_check_files(const struct options *options);
 /* Goals of the command line, beside the fleet file's. EXIT_DONE, or EXIT_USAGE after a message. */
 int run_take_gates(struct run *run);
 

@@ -46,11 +46,17 @@ static void print_dist(const json_t *wave, const char *key, const char *name, FI
 	fputc('\n', out);
 }
 
+static bool has_back(const json_t *wave)
+{
+	return json_is_object(json_object_get(wave, "back_at_ms")) && number(wave, "phones") > 0 &&
+	       strcmp(text(wave, "kind"), "watch") != 0;
+}
+
 static void print_back(const json_t *wave, FILE *out)
 {
 	static const char *const columns[] = {"p50", "p90", "p99", "p99_9", "p100"};
 	const json_t *back = json_object_get(wave, "back_at_ms");
-	if (!json_is_object(back) || strcmp(text(wave, "kind"), "watch") == 0)
+	if (!has_back(wave))
 		return;
 	fprintf(out, "    %-26s", "so many phones are back");
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++)
@@ -63,12 +69,14 @@ static void print_peak(const json_t *wave, FILE *out)
 	const json_t *peak = json_object_get(wave, "peak");
 	const json_t *second = json_object_get(peak, "second"),
 		     *tenth = json_object_get(peak, "tenth");
+	char a[32], b[32];
 	if (!json_is_object(peak))
 		return;
 	fprintf(out,
-		"    busiest second %.0f REGISTER/s (%.2f %% of the phones), busiest 100 ms "
-		"%.0f/s\n",
-		number(second, "per_s"), number(second, "share") * 100, number(tenth, "per_s"));
+		"    busiest second %s REGISTER/s (%.2f %% of the phones), busiest 100 ms "
+		"%s/s\n",
+		counted(second, "per_s", a), number(second, "share") * 100,
+		counted(tenth, "per_s", b));
 }
 
 static void print_prediction(const json_t *wave, FILE *out)
@@ -93,7 +101,7 @@ static void print_oddities(const json_t *wave, FILE *out)
 		fprintf(out, "    out longer than 60 s: %s, 120 s: %s, 300 s: %s\n",
 			counted(longer, "60", a), counted(longer, "120", b),
 			counted(longer, "300", c));
-	if (strcmp(text(wave, "kind"), "watch") == 0 && number(wave, "left") > 0)
+	if (strcmp(text(wave, "kind"), "watch") == 0 && number(wave, "phones") > 0)
 		fprintf(out, "    left           %s phones\n", counted(wave, "left", a));
 	if (number(wave, "flaps") > 0)
 		fprintf(out, "    flapped        %s phones, %s times\n",
@@ -108,7 +116,7 @@ static void print_wave(const json_t *wave, FILE *out)
 	fprintf(out, "  %s at %.1f s: %s phones, %s back, %s out\n", text(wave, "name"),
 		number(wave, "at_ms") / 1e3, counted(wave, "phones", a), counted(wave, "back", b),
 		counted(wave, "out", c));
-	if (number(wave, "phones") > 0)
+	if (number(json_object_get(wave, "detection_ms"), "count") > 0 || has_back(wave))
 		fprintf(out, "    %-26s %9s %9s %9s %9s %9s\n", "seconds", "50 %", "90 %", "99 %",
 			"99.9 %", "all");
 	print_dist(wave, "detection_ms", "detection", out);
@@ -124,12 +132,13 @@ static void print_wave(const json_t *wave, FILE *out)
 static void print_proxy(const json_t *proxies, const char *name, FILE *out)
 {
 	const json_t *proxy = json_object_get(proxies, name), *ira = json_object_get(proxy, "ira");
-	char a[32], b[32];
+	char a[32], b[32], c[32];
 	if (!json_is_object(proxy))
 		return;
-	fprintf(out, "  %-10s peak %.0f REGISTER/s, %.0f in 100 ms, %.0f OPTIONS/s", name,
-		number(proxy, "peak_register_per_s"), number(proxy, "peak_register_per_100ms"),
-		number(proxy, "peak_options_per_s"));
+	fprintf(out, "  %-10s peak %s REGISTER/s, %s in 100 ms, %s OPTIONS/s", name,
+		counted(proxy, "peak_register_per_s", a),
+		counted(proxy, "peak_register_per_100ms", b),
+		counted(proxy, "peak_options_per_s", c));
 	if (number(ira, "attempts") > 0)
 		fprintf(out, "; IRA %.3f %% of %s, %s of these time-outs",
 			number(ira, "ratio") * 100, counted(ira, "attempts", a),
@@ -194,6 +203,8 @@ void summary_print_gates(const json_t *root, FILE *out)
 		char is[48] = "not measured";
 		if (!isnan(value))
 			gate_value_text(unit_of(gate), value, is);
+		else if (wave[0] != '\0') /* too few phones came back */
+			snprintf(is, sizeof(is), "never");
 		fprintf(out, "goal    %-32s %-6s  %s%s%s\n", text(gate, "goal"),
 			json_is_true(json_object_get(gate, "met")) ? "met" : "MISSED", is,
 			wave[0] != '\0' ? ", " : "", wave);

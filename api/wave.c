@@ -221,10 +221,14 @@ static void note_moment(struct wave_state *state, const struct drill_wave *wave,
 	if (line->phase == PHONE_REGISTERING && phone->register_ms == WAVE_NEVER &&
 		leads_on(wave, line))
 		phone->register_ms = ms;
-	if (phone->back_ms == WAVE_NEVER && arrives(wave, line)) {
+	if (phone->back_ms == WAVE_NEVER && arrives(wave, line))
 		phone->back_ms = ms;
-		state->progress.back++;
-	}
+}
+
+/* Whoever was back and is lost again is out, as at the wave's end. */
+static bool is_back_now(const struct drill_wave *wave, const struct wave_phone *phone)
+{
+	return phone->concerned && phone->back_ms != WAVE_NEVER && wave_is_back(wave, phone);
 }
 
 static void see(struct waves *waves, uint32_t wave, const struct mirror_line *line)
@@ -232,20 +236,22 @@ static void see(struct waves *waves, uint32_t wave, const struct mirror_line *li
 	struct wave_state *state = &waves->wave[wave];
 	const uint64_t unix_ms = line->at >> 16, begin_ms = state->begin_unix_ms;
 	const uint64_t ms = unix_ms > begin_ms ? unix_ms - begin_ms : 0;
+	const struct drill_wave *w = &waves->plan->wave[wave];
 	struct wave_phone *phone = &state->phone[line->phone];
 	/* It was in the feed already, and the record that was looked at knew it. Its time does not tell: a
 	 * worker that was held up tells late what it has done. */
 	if ((int16_t)((uint16_t)line->at - phone->number) <= 0)
 		return;
 	phone->number = (uint16_t)line->at;
+	const bool was_back = is_back_now(w, phone);
 	phone->end = line->to & 3;
 	phone->tried = line->to >> 2 & 3;
 	/* All of them while the wave is open; its end takes off the first. */
 	if (line->phase == PHONE_SWITCHING)
 		phone->flaps += phone->flaps < UINT8_MAX;
 	if (phone->concerned)
-		note_moment(state, &waves->plan->wave[wave], line,
-			ms < WAVE_NEVER ? (uint32_t)ms : WAVE_NEVER - 1);
+		note_moment(state, w, line, ms < WAVE_NEVER ? (uint32_t)ms : WAVE_NEVER - 1);
+	state->progress.back += (uint32_t)is_back_now(w, phone) - (uint32_t)was_back;
 }
 
 /* A proxy that a phone has left keeps its binding, unless the phone says Expires 0. */
@@ -328,7 +334,8 @@ bool wave_primary_serves(const struct waves *waves, uint32_t wave)
 }
 
 /* Phones that another generator has taken over meanwhile: what becomes of them is not seen here. */
-static void let_go_elsewhere(const struct waves *waves, struct wave_state *state)
+static void let_go_elsewhere(
+	const struct waves *waves, const struct drill_wave *wave, struct wave_state *state)
 {
 	struct wave_progress *progress = &state->progress;
 	for (uint32_t shard = 0; shard < waves->mirror->shards; shard++) {
@@ -340,10 +347,10 @@ static void let_go_elsewhere(const struct waves *waves, struct wave_state *state
 			struct wave_phone *phone = &state->phone[i];
 			if (!phone->concerned)
 				continue;
-			phone->concerned = 0;
 			progress->concerned--;
 			progress->detected -= phone->detect_ms != WAVE_NEVER;
-			progress->back -= phone->back_ms != WAVE_NEVER;
+			progress->back -= is_back_now(wave, phone);
+			phone->concerned = 0;
 		}
 	}
 }
@@ -356,7 +363,7 @@ void waves_end(
 	struct wave_state *state = &waves->wave[wave];
 	state->ended = true;
 	state->end_us = now_us;
-	let_go_elsewhere(waves, state);
+	let_go_elsewhere(waves, &waves->plan->wave[wave], state);
 	for (uint32_t i = 0; i < waves->mirror->phones; i++)
 		state->phone[i].flaps -= state->phone[i].flaps > 0;
 	struct wave_histograms *after = malloc(sizeof(*after));

@@ -64,7 +64,7 @@ void waves_series(struct waves *waves, const struct series *series);
 /* The plan is over. */
 void waves_finish(struct waves *waves, const struct wave_totals *totals, uint64_t now_us);
 
-/* Of a wave that has ended or runs: phones concerned, through, and still out; for progress. */
+/* Of a wave that has ended or runs: phones concerned, that noticed it, that are back now; for progress. */
 struct wave_progress {
 	uint32_t concerned, detected, back;
 };

@@ -37,6 +37,7 @@ struct wave_histograms {
 /* How keep-alives are spread over their period. */
 struct wave_bunching {
 	bool known;
+	uint64_t keepalives;
 	double herd_index;
 	uint32_t width_50_ms, width_90_ms;
 };

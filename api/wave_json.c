@@ -91,8 +91,11 @@ static json_t *bunching_json(const struct wave_series *series)
 {
 	const struct wave_bunching now = wave_bunching_now(series);
 	json_t *out = bunched_json(&now);
+	/* The first few after a ramp say nothing of how the herd was spread. */
+	const struct wave_bunching none = {0}, *before = &series->before;
 	if (now.known)
-		json_object_set_new(out, "before", bunched_json(&series->before));
+		json_object_set_new(out, "before",
+			bunched_json(before->keepalives * 2 >= now.keepalives ? before : &none));
 	return out;
 }
 

@@ -158,6 +158,7 @@ struct wave_bunching wave_bunching_now(const struct wave_series *series)
 	if (all == 0 || series->next - series->first < n)
 		return out;
 	out.known = true;
+	out.keepalives = all;
 	out.herd_index = (double)busiest_second(series, second) * n / second / (double)all;
 	out.width_50_ms = width_of(series, (all + 1) / 2) * (SERIES_STEP_US / 1000);
 	out.width_90_ms = width_of(series, (all * 9 + 9) / 10) * (SERIES_STEP_US / 1000);

@@ -52,13 +52,13 @@ export function planFacts({ end_ms: end, steps, waves, forecast }) {
 	const facts = [['takes at most', clock(end / 1000)],
 		['steps', count((steps ?? []).length)], ['waves measured', count((waves ?? []).length)]];
 	if (!forecast) return facts;
-	const bound = forecast.known ? '' : 'at most ';
+	const bound = forecast.known ? '' : 'up to about ';
 	const most = (n) => (Number.isFinite(n) ? `${bound}${brief(n)}` : '\u2013');
 	return [...facts,
 		['requests before it', `${brief(forecast.steady_per_s)} /s`],
 		['REGISTER in the busiest second', most(forecast.register_per_s)],
 		['REGISTER in the busiest 0.1 s', most(forecast.register_per_100ms)],
-		['OPTIONS while a proxy is silent', `${brief(forecast.options_datagrams_per_s)} /s`]];
+		['OPTIONS at most', `${brief(forecast.options_datagrams_per_s)} /s`]];
 }
 
 /* --- While it runs --- */

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from command import DONE, GENERATOR, MISSED, NO_ANSWER, SIPHERD, USAGE, Case, environment, main, sipherd
+from command import DONE, GENERATOR, HOST, MISSED, NO_ANSWER, SIPHERD, USAGE, Case, environment, main, sipherd
 
 PHONES = 500
 FLEET = f"""fleet: drilled
@@ -147,6 +147,25 @@ gates: [ "outage_p99 <= 1ms" ]
                           GENERATOR)
         self.assertRegex(done.stdout, "outage_p99<=2ms +MISSED  not measured")
         self.assertNotIn("outage_p99<=1ms", done.stdout)
+
+    def test_what_could_not_end_well_does_not_begin(self):
+        """A file that cannot be written, a goal of a wave that is not there, a field that is there twice."""
+        fleet = self.write("fleet.yaml", FLEET)
+        for option in ("--summary", "--report", "--phones-csv", "--timeline-csv"):
+            done = self.exits(sipherd("drill", fleet, "crash", option, self.file("none/x")), HOST)
+            self.assertIn("none/x: No such file or directory", done.stderr)
+            self.assertNotIn("link memory", done.stdout)
+        done = self.exits(sipherd("drill", fleet, "crash", "--gate", "outage_p99@flood<=1s"), USAGE)
+        self.assertIn("no wave 'flood'; it has fail-over, fail-back.", done.stderr)
+        done = self.exits(sipherd("drill", fleet, "crash", "primary", "redundant"), USAGE)
+        self.assertIn("drill crash: proxy is there twice.", done.stderr)
+
+    def test_a_plan_warns_of_keepalives_in_bunches(self):
+        for more, warns in (("--set", "ramp=600/s"), True), (("--set", "ramp=400/s"), False), \
+                (("--set", "ramp=600/s", "--set", "keepalive.first=spread"), False):
+            said = self.exits(sipherd("drill", self.write("fleet.yaml", FLEET), "crash", "--plan",
+                                      *more), DONE).stdout
+            self.assertEqual("come in bunches" in said, warns, said)
 
     def test_a_plan_sends_nothing(self):
         said = self.exits(sipherd("drill", self.write("fleet.yaml", FLEET), "crash", "primary",

@@ -159,6 +159,27 @@ class Page(Reports):
         self.assertRegex(text_of(facts), "longest outage\\s+not over")
         self.assertNotIn("not over", text_of(parse(self.report(made())).find("body/main/dl")))
 
+    def test_few_phones_make_no_curve(self):
+        few = run()
+        for wave in few["drills"][0]["waves"]:
+            wave["phones"] = 29
+        self.assertIn("curve that these timers predict", self.text(run()))
+        self.assertNotRegex(self.text(few), "these timers predict|Off the prediction")
+
+    def test_an_outage_of_nobody(self):
+        """A wave in which none came back is not over, and one that nobody left has none; neither is 0 ms."""
+        watched = run()
+        for wave in watched["drills"][0]["waves"]:
+            wave.update(kind="watch", back=0, out=wave["phones"], left=wave["phones"])
+            wave["outage_ms"] = {key: [] if key == "cells" else 0 for key in wave["outage_ms"]}
+        facts = parse(self.report(json.dumps(watched))).find("body/main/dl")
+        self.assertRegex(text_of(facts), "longest outage\\s+not over")
+        for wave in watched["drills"][0]["waves"]:
+            wave.update(back=wave["phones"], out=0, left=0)
+        page = parse(self.report(json.dumps(watched)))
+        self.assertRegex(text_of(page.find("body/main/dl")), "longest outage\\s+\u2013")
+        self.assertNotIn("not in this wave", text_of(page))
+
     def test_baseline_and_hooks(self):
         beside = run("saturated")
         plain = run()

@@ -109,9 +109,9 @@ test('a plan says when, and at which rate; a bound is called one', () => {
 	const facts = Object.fromEntries(words.planFacts(plan));
 	assert.equal(facts['takes at most'], '1:32');
 	assert.equal(facts['REGISTER in the busiest second'], '1,375');
-	assert.equal(facts['OPTIONS while a proxy is silent'], '25.0 k /s');
+	assert.equal(facts['OPTIONS at most'], '25.0 k /s');
 	const bound = Object.fromEntries(words.planFacts({ ...plan, forecast: { ...forecast, known: false } }));
-	assert.equal(bound['REGISTER in the busiest second'], 'at most 1,375');
+	assert.equal(bound['REGISTER in the busiest second'], 'up to about 1,375');
 });
 
 test('progress of a drill and of its waves', () => {
