@@ -369,12 +369,16 @@ static void worker_item(struct shape *shape, const void *context, uint32_t index
 void answer_generator(struct shape *shape, const struct picture *picture, unsigned which)
 {
 	const struct wire_snapshot *now = picture->now;
+	const struct wire_steering_state *steering = picture->steering;
 	char seed[24];
 	(void)which;
 	/* Text: JSON's numbers lose 64-bit integers in many a reader. */
 	snprintf(seed, sizeof(seed), "%" PRIu64, picture->config->herd.seed);
 	answer_moment(shape, picture);
 	shape_text(shape, "link", "in use", picture->link);
+	shape_text(shape, "steering", "how frames find the worker of their phone: the tier in use",
+		wire_steering_name(steering != NULL ? (enum wire_steering)steering->tier
+						    : WIRE_STEERING_NONE));
 	shape_text(shape, "seed", "of every random choice; --seed repeats the run", seed);
 	tell_verdict(shape, picture);
 	shape_list(

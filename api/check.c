@@ -114,6 +114,9 @@ int check_print(FILE *out, const struct fleet *fleet, const struct wire_config *
 	fprintf(out, "fleet       %s\n", fleet->name);
 	fprintf(out, "phones      %s\n", view_number(fleet->phones, number));
 	fprintf(out, "link        %s\n", fleet->link);
+	if (fleet->workers > 1)
+		fprintf(out, "steering    %s, %u workers\n",
+			wire_steering_name((enum wire_steering)fleet->steering), fleet->workers);
 	for (int family = 0; family < ADDRESS_FAMILIES; family++)
 		if (fleet->has_plan[family])
 			tell_range(out, fleet, family);

@@ -174,6 +174,13 @@ const struct fleet_key fleet_keys[] = {
 		.help = "memory, tap:NAME, af_packet:INTERFACE, af_xdp:INTERFACE or pci:ADDRESS"},
 	{"workers", KIND_COUNT, UNIT_NONE, 0, FIELD(workers), .low = 1, .high = 16, .value = "1",
 		.help = "packet threads"},
+	{"steering", KIND_CHOICE, UNIT_NONE, 0, FIELD(steering), .value = "auto",
+		.words = "auto=0 toeplitz=1 placement=2 flow=3 redirect=4",
+		.help = "how a frame finds the worker of its phone: by a card's key, by the ports "
+			"that "
+			"phones have, by rules in the card or the kernel, or handed on by who gets "
+			"it; "
+			"auto takes the first that can be had"},
 	{"source", KIND_SOURCE, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS, FIELD(source),
 		.value = "",
 		.help = "the phones' addresses: 10.20.0.0/15, or 10.20.0.1-10.20.0.4 ports "

@@ -73,6 +73,7 @@ struct fleet {
 	char gateway[ADDRESS_FAMILIES][ADDRESS_TEXT_MAX]; /* may be a list too */
 	uint16_t vlan, mtu;
 	unsigned workers;
+	uint8_t steering; /* enum wire_steering, as asked for */
 	char transport[8];
 	struct fleet_proxy proxy[PROXIES];
 	bool redundancy_wanted; /* redundancy.enabled as written; redundancy_enabled is what is in

@@ -331,6 +331,15 @@ static void tell_not_sent(struct metrics *m)
 	value(m, (double)now->herd.not_sent, "reason=\"no_buffer\"");
 }
 
+static void tell_steering(struct metrics *m)
+{
+	const struct wire_steering_state *steering = m->picture->steering;
+	family(m, "wire_steering", "gauge", "1 for how frames find the worker of their phone.");
+	for (int tier = WIRE_STEERING_TOEPLITZ; tier <= WIRE_STEERING_NONE; tier++)
+		value(m, steering != NULL && steering->tier == tier, "tier=\"%s\"",
+			wire_steering_name((enum wire_steering)tier));
+}
+
 static void tell_wire(struct metrics *m)
 {
 	static const struct row frames[] = {{"direction=\"received\"", WIRE(frames_received)},
@@ -356,6 +365,7 @@ static void tell_wire(struct metrics *m)
 		ROWS(neighbours));
 	counter(m, "wire_frames_redirected_total",
 		"Frames handed to the worker that owns their phone.", c, WIRE(redirected));
+	tell_steering(m);
 	counter(m, "wire_icmp_errors_total", "ICMP errors for datagrams of ours.", c,
 		WIRE(icmp_received));
 }

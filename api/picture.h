@@ -40,7 +40,8 @@ struct picture {
 	struct drilling *drilling; /* likewise: the drill that was asked about last */
 	struct drills *drills;     /* outages of this run; NULL: none can be made */
 	const char *link;          /* in use, in words */
-	uint64_t start_us;         /* of the ramp, on the herd's clock */
+	const struct wire_steering_state *steering; /* NULL: no wire yet */
+	uint64_t start_us;                          /* of the ramp, on the herd's clock */
 	time_t started;
 	bool stopping;
 	uint64_t answers[5];  /* of ours, by first digit of the code, from 1 */

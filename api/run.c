@@ -193,6 +193,16 @@ static void end_second(struct run *run, uint64_t run_us)
 				run->events, (enum proxy)p, run->pulse.proxy[p].dead_since_ms == 0);
 }
 
+/* Said once: nobody has to do anything, but the redirects cost CPU. */
+static void follow_steering(struct run *run)
+{
+	const struct wire_steering_state *steering = wire_steering(run->wire);
+	if (run->said_steering || !steering->broken)
+		return;
+	run->said_steering = true;
+	view_event(&run->view, run_elapsed_s(run), "warning: steering redirect: %s", steering->why);
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
@@ -201,6 +211,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 	uint64_t run_us = run->now.now_us - run->start_us;
 	bool second = run_us >= (uint64_t)run->next_second * 1000000;
 	follow_share(run);
+	follow_steering(run);
 	if (second)
 		end_second(run, run_us);
 	events_update(run->events, run->stop_us != 0, second);
@@ -265,6 +276,7 @@ static struct picture picture_of(struct run *run)
 		.drills = run->drills,
 		.wire = run->wire,
 		.link = run->wire != NULL ? wire_description(run->wire) : "",
+		.steering = run->wire != NULL ? wire_steering(run->wire) : NULL,
 		.start_us = run->start_us,
 		.started = time(NULL)};
 }

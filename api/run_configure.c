@@ -95,6 +95,7 @@ int run_configure_fleet(struct run *run)
 		fprintf(stderr, "sipherd: --pcap-phone: the last phone is %u.\n", f->phones - 1);
 		return EXIT_USAGE;
 	}
+	c->steering = f->steering;
 	c->vlan = f->vlan;
 	c->mtu = f->mtu;
 	for (int i = 0; i < ADDRESS_FAMILIES; i++)

@@ -19,6 +19,7 @@ static struct summary summary_of(const struct run *run, const char *command, tim
 		.ended = time(NULL),
 		.drained = run->drained,
 		.link = wire_description(run->wire),
+		.steering = wire_steering(run->wire),
 		.proxy = run->config.proxy,
 		.duration_s = (double)(run->stop_us - run->start_us) / 1e6,
 		.roles = run->config.roles,

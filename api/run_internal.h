@@ -82,7 +82,7 @@ struct run {
 	uint64_t end_us;              /* of --for; UINT64_MAX without */
 	uint32_t here_now, here_told; /* phones driven here: at the last tick, in the last event */
 	unsigned settled;             /* ticks since they changed */
-	bool drained, live, demo;
+	bool drained, live, demo, said_steering;
 	char shown[PEEK_MAX]; /* demo: one phone, as redis-cli saw it */
 	struct story story;   /* demo */
 	uint32_t next_second;

@@ -304,6 +304,14 @@ static json_t *json_workers(const struct wire_snapshot *end)
 	return array;
 }
 
+/* What the test at start told; what came of it is told by redirected and frames_received of `wire`. */
+static json_t *json_steering(const struct wire_steering_state *steering)
+{
+	return json_pack("{s: s, s: f, s: b, s: s}", "tier",
+		wire_steering_name((enum wire_steering)steering->tier), "told", steering->told,
+		"broken", steering->broken, "why", steering->why);
+}
+
 static void add_herd(json_t *root, const struct summary *summary)
 {
 	const struct wire_snapshot *end = summary->end;
@@ -389,6 +397,7 @@ json_t *summary_json(const struct summary *summary)
 		json_counters(
 			&summary->end->wire, wire_counters_descriptions, wire_counters_count));
 	json_object_set_new(root, "workers", json_workers(summary->end));
+	json_object_set_new(root, "steering", json_steering(summary->steering));
 	return root;
 }
 

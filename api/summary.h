@@ -24,6 +24,7 @@ struct summary {
 	const struct fleet *fleet; /* configuration in force; NULL for registrar */
 	uint64_t seed;
 	const char *link;               /* in use, in words */
+	const struct wire_steering_state *steering;
 	const struct wire_proxy *proxy; /* addresses in use, of both; unknown ones are left out */
 	time_t started, ended;
 	double duration_s;

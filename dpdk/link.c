@@ -158,8 +158,31 @@ static int check_interface(struct link *link, const char *text, struct wire_erro
 	return check_raw_socket(text, error);
 }
 
-static int check_af_xdp(const char *text, struct wire_error *error)
+/* How many queues of an interface DPDK's driver puts an XDP socket on each: those that both receive and
+ * send by the interface's own account. */
+static unsigned xdp_queues(const struct ethtool_channels *channels)
 {
+	return channels->max_combined && channels->combined_count ? channels->combined_count : 1;
+}
+
+static struct ethtool_channels interface_channels(const char *name)
+{
+	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq ifr = {.ifr_data = (void *)&channels};
+	if (interface_ioctl(SIOCETHTOOL, name, &ifr))
+		channels = (struct ethtool_channels){0};
+	return channels;
+}
+
+static int check_af_xdp(const char *text, const char *name, struct wire_error *error)
+{
+	const struct ethtool_channels channels = interface_channels(name);
+	if (channels.rx_count > xdp_queues(&channels))
+		return failure(error, -ENOTSUP,
+			"link %s: it receives on %u queues, but DPDK reads only the first of such "
+			"an "
+			"interface. Leave it one: ethtool -L %s rx 1 tx 1",
+			text, channels.rx_count, name);
 	struct statfs fs;
 	if (statfs("/sys/fs/bpf", &fs) || (unsigned long)fs.f_type != BPF_FS_MAGIC)
 		return failure(error, -ENOENT,
@@ -214,23 +237,12 @@ int link_check(struct link *out, const struct wire_config *config, struct wire_e
 		return check_interface(out, text, error);
 	case WIRE_AF_XDP:
 		result = check_interface(out, text, error);
-		return result ? result : check_af_xdp(text, error);
+		return result ? result : check_af_xdp(text, config->link.device, error);
 	case WIRE_TAP:
 		return check_tap(text, config->link.device, error);
 	default:
 		return 0;
 	}
-}
-
-/* How many receive queues an interface has; XDP sockets sit on one each. */
-static unsigned interface_queues(const char *name)
-{
-	struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
-	struct ifreq ifr = {.ifr_data = (void *)&channels};
-	if (interface_ioctl(SIOCETHTOOL, name, &ifr))
-		return 1;
-	const unsigned queues = channels.combined_count + channels.rx_count;
-	return queues ? queues : 1;
 }
 
 /* One slot of a packet socket's ring: the frame behind the kernel's own header. */
@@ -264,7 +276,8 @@ static uint16_t describe_device(struct link *link, char *arguments, size_t size)
 			device, queues, slot, SLOTS_PER_BLOCK * slot,
 			PACKET_RING_BYTES / (SLOTS_PER_BLOCK * slot) * SLOTS_PER_BLOCK);
 	} else if (link->wish.kind == WIRE_AF_XDP) {
-		queues = RTE_MIN(queues, interface_queues(device));
+		const struct ethtool_channels channels = interface_channels(device);
+		queues = RTE_MIN(queues, xdp_queues(&channels));
 		snprintf(link->name, sizeof(link->name), "net_af_xdp%ld", pid);
 		/* A device's DMA wants buffers that lie in one piece; on small pages they do not. */
 		snprintf(arguments, size, "iface=%s,start_queue=0,queue_count=%u,force_copy=%d",
@@ -317,7 +330,10 @@ static int make_device(struct link *link, struct wire_error *error)
 	if (!link->verbose)
 		quiet_xdp();
 	port->partial_allowed = link->wish.kind != WIRE_TAP;
+	packet_group_program(link->wish.kind == WIRE_AF_PACKET ? link->program : NULL);
 	const int result = probe_device(link->name, arguments);
+	port->programmed = packet_group_programmed();
+	packet_group_program(NULL);
 	if (result || rte_eth_dev_get_port_by_name(link->name, &port->id))
 		return failure(error, result ? result : -ENODEV,
 			"link %s: DPDK cannot open it: %s. Check that its driver package and "

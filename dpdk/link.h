@@ -10,6 +10,7 @@
 #define SIPHERD_LINK_H
 
 #include <rte_mempool.h>
+#include <linux/filter.h>
 #include <rte_ring.h>
 
 #include "frame.h"
@@ -23,6 +24,7 @@ struct link_port {
 	uint8_t mac[FRAME_MAC]; /* that we speak and answer with */
 	bool open;              /* probed or made: has to be closed */
 	bool sends_checksum;    /* hardware completes UDP checksums */
+	bool programmed;        /* frames find their queue by link.program */
 	bool partial_allowed;   /* a kernel may leave UDP checksums unfinished on this link */
 };
 
@@ -32,6 +34,8 @@ struct link {
 	uint16_t mtu;
 	bool verbose;
 	bool huge_pages; /* set by the caller once DPDK has started */
+	const struct sock_fprog
+		*program; /* set by the caller: the kernel is to steer by it; NULL: not */
 	unsigned ends;
 	struct link_port port[LINK_ENDS];
 	struct rte_ring *ring[LINK_ENDS][WIRE_WORKERS_MAX]; /* memory: by the end that receives */

@@ -301,21 +301,14 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 	return 0;
 }
 
-static void describe(struct wire *wire)
+/* Phones are placed by how the link steers: it is up before there are workers, and frames wait. */
+static int open_link(struct wire *wire, struct wire_error *error)
 {
-	char link[WIRE_DEVICE_MAX + 16];
-	const unsigned workers = wire->config.workers, queues = wire->link.port[LINK_NEAR].queues;
-	const char *steering = "";
-	wire_link_format(&wire->config.link, link);
-	if (workers > 1 && wire->config.link.kind == WIRE_MEMORY)
-		steering = ", frames stay with their worker";
-	else if (workers > 1 && queues > 1)
-		steering = ", frames redirected in software where the device's hash disagrees";
-	else if (workers > 1)
-		steering = ", frames redirected in software by the first worker";
-	snprintf(wire->description, sizeof(wire->description), "%s, %u worker%s on %u queue%s%s%s",
-		link, workers, workers > 1 ? "s" : "", queues, queues > 1 ? "s" : "", steering,
-		wire->eal.huge_pages ? ", huge pages" : "");
+	wire_prepare_steering(wire);
+	int result = link_open(&wire->link, wire->pool, error);
+	if (!result)
+		result = link_start(&wire->link, error);
+	return result ? result : wire_open_steering(wire, error);
 }
 
 static int open_all(struct wire *wire, struct wire_error *error)
@@ -329,15 +322,13 @@ static int open_all(struct wire *wire, struct wire_error *error)
 	if (!result)
 		result = open_pools(wire, error);
 	if (!result)
-		result = link_open(&wire->link, wire->pool, error);
+		result = open_link(wire, error);
 	for (unsigned w = 0; w < config->workers && !result; w++)
 		result = open_worker(wire, w, error);
 	if (!result)
 		result = join_workers(wire, error);
 	if (!result)
-		result = link_start(&wire->link, error);
-	if (!result)
-		describe(wire);
+		wire_describe(wire);
 	return result;
 }
 

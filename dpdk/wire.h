@@ -38,6 +38,31 @@ struct wire_link {
 int wire_link_parse(const char *text, struct wire_link *out);
 void wire_link_format(const struct wire_link *link, char out[WIRE_DEVICE_MAX + 16]);
 
+/* How a frame finds the worker that owns its phone; what each of these does stands in steering.h. */
+enum wire_steering {
+	WIRE_STEERING_AUTO, /* the first of those below that can be had */
+	WIRE_STEERING_TOEPLITZ,
+	WIRE_STEERING_PLACEMENT,
+	WIRE_STEERING_FLOW,
+	WIRE_STEERING_REDIRECT,
+	WIRE_STEERING_NONE, /* in use only: one worker, or a link that needs none */
+};
+
+/* "auto", "toeplitz" and so on. */
+static inline const char *wire_steering_name(enum wire_steering steering)
+{
+	static const char *const name[] = {
+		"auto", "toeplitz", "placement", "flow", "redirect", "none"};
+	return name[steering];
+}
+
+struct wire_steering_state {
+	uint8_t tier;  /* enum wire_steering, in use: never AUTO */
+	double told;   /* share of frames that arrive at their owner by the test at start, 0..1 */
+	bool broken;   /* a tier was in use, but frames went elsewhere: redirect took over */
+	char why[200]; /* what stood against a better tier */
+};
+
 struct wire_error {
 	char message[512]; /* "what: why. remedy" in one line, no newline */
 };
@@ -62,6 +87,7 @@ struct wire_config {
 	struct wire_link link;
 	unsigned roles;                   /* enum wire_role bits */
 	unsigned workers;                 /* 1..WIRE_WORKERS_MAX */
+	uint8_t steering;                 /* enum wire_steering */
 	uint16_t vlan;                    /* 0: untagged */
 	uint16_t mtu;                     /* 0: 1500 */
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */
@@ -206,6 +232,9 @@ int wire_trace(struct wire *wire, uint32_t phone, struct wire_trace *out);
 void wire_trace_collect(struct wire *wire);
 /* A trace as a pcapng file in memory, to be freed; NULL: out of memory. */
 uint8_t *wire_trace_pcapng(const struct wire_trace *trace, size_t *length);
+
+/* How frames find their worker, by the test at start and what wire_snapshot has seen since. */
+const struct wire_steering_state *wire_steering(const struct wire *wire);
 
 /* The link in use and how frames find their worker, in words, for the banner. */
 const char *wire_description(const struct wire *wire);

@@ -97,6 +97,7 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 	merge_series(wire, &out->series);
 	if (wire->capture)
 		out->wire.captured = capture_written(wire->capture);
+	wire_watch_steering(wire, &out->wire);
 	telemetry_publish(out);
 }
 

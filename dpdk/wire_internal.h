@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "eal.h"
+#include "steering_program.h"
 #include "worker.h"
 
 struct wire {
@@ -17,6 +18,8 @@ struct wire {
 	struct eal eal;
 	bool eal_is_open, started;
 	struct link link;
+	struct sock_filter steering_code[STEERING_PROGRAM_MAX];
+	struct sock_fprog steering_program;
 	struct clock clock;
 	struct hop_board board; /* worker 0 writes once workers run */
 	atomic_bool stop;
@@ -28,8 +31,19 @@ struct wire {
 	struct report *last;          /* of each worker: what it reported last */
 	struct series series;         /* of all workers together */
 	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
-	char description[256];
+	struct wire_steering_state steering;
+	struct wire_counters steering_seen; /* those of workers when steering was looked at last */
+	char description[512];
 };
+
+/* Before the link is opened: have it steer, where that has to be said so early. */
+void wire_prepare_steering(struct wire *wire);
+/* With the link up: choose how frames find their worker. */
+int wire_open_steering(struct wire *wire, struct wire_error *error);
+/* Do frames arrive where they were said to? */
+void wire_watch_steering(struct wire *wire, const struct wire_counters *now);
+/* Put the link and its steering into words. */
+void wire_describe(struct wire *wire);
 
 static inline bool has_herd(const struct wire_config *config)
 {

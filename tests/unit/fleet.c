@@ -160,6 +160,7 @@ static void every_key_is_read(void **state)
 	assert_int_equal(fleet.vlan, 120);
 	assert_int_equal(fleet.mtu, 1400);
 	assert_int_equal(fleet.workers, 2);
+	assert_int_equal(fleet.steering, 3 /* flow */);
 	assert_string_equal(fleet.transport, "udp");
 	assert_int_equal(fleet.target.kind, TARGET_SENTINEL);
 	assert_int_equal(fleet.target.servers, 2);
