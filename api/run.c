@@ -353,6 +353,8 @@ int run_live(struct run *run)
 	status = wire_open(&run->wire, &run->config, &error);
 	if (status != 0)
 		return status == -EINVAL ? (host_error(&error), EXIT_USAGE) : host_error(&error);
+	for (int f = 0; f < ADDRESS_FAMILIES; f++)
+		run->config.herd.plan[f] = wire_plan(run->wire, (enum address_family)f);
 	if (wire_start(run->wire, &error) != 0)
 		return host_error(&error);
 	printf("link %s\n", wire_description(run->wire));

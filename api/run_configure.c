@@ -96,6 +96,7 @@ int run_configure_fleet(struct run *run)
 		return EXIT_USAGE;
 	}
 	c->steering = f->steering;
+	c->keeps_ports = f->target.kind != TARGET_NONE && f->target.kind != TARGET_EMBEDDED;
 	c->vlan = f->vlan;
 	c->mtu = f->mtu;
 	for (int i = 0; i < ADDRESS_FAMILIES; i++)

@@ -23,20 +23,26 @@ static unsigned put_address(uint32_t *words, const struct address *address)
 	return count;
 }
 
-static uint32_t hash_to(const struct steering_hash *hash, const struct steering_phones *phones,
-	enum proxy proxy, uint8_t family, uint32_t index)
+static uint32_t hash_of(const struct steering_hash *hash, const struct wire_proxy *from,
+	const struct address *phone, uint16_t port)
 {
 	uint32_t words[TUPLE_MAX];
-	struct address phone, nobody = {.family = family};
-	const struct wire_proxy *from = &phones->proxy[proxy];
-	uint16_t port;
-	address_plan_at(phones->plan[family], index, &phone, &port);
-	const bool known = from->known && from->address.family == family;
+	const struct address nobody = {.family = phone->family};
+	const bool known = from->known && from->address.family == phone->family;
 	unsigned count = put_address(words, known ? &from->address : &nobody);
-	count += put_address(words + count, &phone);
-	if (hash->ports[family])
+	count += put_address(words + count, phone);
+	if (hash->ports[phone->family])
 		words[count++] = (uint32_t)from->port << 16 | port;
 	return rte_softrss(words, count, hash->key);
+}
+
+static uint32_t hash_to(const struct steering_hash *hash, const struct steering_phones *phones,
+	unsigned proxy, unsigned family, uint32_t index)
+{
+	struct address phone;
+	uint16_t port;
+	address_plan_at(phones->plan[family], index, &phone, &port);
+	return hash_of(hash, &phones->proxy[proxy], &phone, port);
 }
 
 unsigned steering_queue(const struct steering_hash *hash, const struct steering_phones *phones,
@@ -58,11 +64,14 @@ uint32_t steering_sample(const struct steering_phones *phones, unsigned i)
 	return (uint32_t)(((uint64_t)(i * 2654435761u) * phones->phones) >> 32);
 }
 
-/* Whether datagrams of this family come from this proxy. One whose name has no address yet may. */
+/* Whether datagrams of this family come from this proxy. Of one whose
+ * name has no address yet nothing is known, and only guessed where the other's has none either. */
 static bool sends(const struct steering_phones *phones, unsigned proxy, unsigned family)
 {
 	const struct wire_proxy *from = &phones->proxy[proxy];
-	return phones->plan[family] && (!from->known || from->address.family == family);
+	const bool alone = !phones->proxy[PROXY_PRIMARY].known &&
+			   !phones->proxy[PROXY_REDUNDANT].known;
+	return phones->plan[family] && (from->known ? from->address.family == family : alone);
 }
 
 double steering_share(const struct steering_hash *hash, const struct steering_phones *phones)
@@ -184,4 +193,98 @@ void steering_fill_table(struct steering_hash *hash, const struct steering_phone
 		hash->reta[i] = (uint16_t)(vote[i][best] ? best
 							 : elect(last[i & mask], phones->workers));
 	}
+}
+
+/* --- Placing phones --- */
+
+/* The hash is linear over XOR: what a byte adds is what it makes of a hash of zeros. */
+static void fill_parts(const struct steering_hash *hash, uint8_t family, struct port_order *order)
+{
+	static const struct wire_proxy nobody;
+	order->address_at = family == ADDRESS_IPV4 ? 0 : 12;
+	for (unsigned value = 0; value < 256; value++) {
+		const struct address zero = {.family = family};
+		for (unsigned i = 0; i < 4; i++) {
+			struct address address = zero;
+			address.bytes[order->address_at + i] = (uint8_t)value;
+			order->by_address[i][value] = (uint16_t)hash_of(
+							      hash, &nobody, &address, 0) &
+						      order->mask;
+		}
+		order->by_port[0][value] = (uint16_t)hash_of(
+						   hash, &nobody, &zero, (uint16_t)(value << 8)) &
+					   order->mask;
+		order->by_port[1][value] = (uint16_t)hash_of(
+						   hash, &nobody, &zero, (uint16_t)value) &
+					   order->mask;
+	}
+}
+
+/* One class of a group: which queue each port's frames from each proxy arrive at. */
+struct places {
+	unsigned group, workers;
+	bool sends[PROXIES];
+	uint16_t queue[PROXIES][PORT_ORDER_GROUP_MAX];
+	bool taken[PORT_ORDER_GROUP_MAX], placed[PORT_ORDER_GROUP_MAX];
+};
+
+/* Whether a port is right for this owner: for the proxies that are named, and that send. */
+static bool suits(const struct places *places, unsigned port, unsigned owner, unsigned named)
+{
+	for (unsigned p = 0; p < PROXIES; p++)
+		if ((named & 1u << p) && places->sends[p] && places->queue[p][port] != owner)
+			return false;
+	return true;
+}
+
+static void place_class(struct places *places, uint8_t *port_of, uint8_t *phone_of)
+{
+	static const unsigned wish[] = {1 << PROXY_PRIMARY | 1 << PROXY_REDUNDANT,
+		1 << PROXY_PRIMARY, 1 << PROXY_REDUNDANT, 0};
+	memset(places->taken, 0, sizeof(places->taken));
+	memset(places->placed, 0, sizeof(places->placed));
+	for (unsigned i = 0; i < RTE_DIM(wish); i++)
+		for (unsigned phone = 0; phone < places->group; phone++)
+			for (unsigned port = 0; port < places->group && !places->placed[phone];
+				port++) {
+				if (places->taken[port] ||
+					!suits(places, port, phone % places->workers, wish[i]))
+					continue;
+				places->taken[port] = places->placed[phone] = true;
+				port_of[phone] = (uint8_t)port;
+				phone_of[port] = (uint8_t)phone;
+			}
+}
+
+bool steering_place(const struct steering_hash *hash, const struct steering_phones *phones,
+	uint8_t family, struct port_order *out)
+{
+	const struct address_plan *plan = phones->plan[family];
+	struct places places = {.workers = phones->workers};
+	uint32_t group = PORT_ORDER_GROUP_MAX, base[PROXIES];
+	struct address high;
+	uint16_t ignored;
+	while (plan->ports % group || plan->port_first % group)
+		group /= 2;
+	if (group % phones->workers || !hash->ports[family])
+		return false;
+	out->group = (uint16_t)group;
+	out->mask = hash->reta_size - 1;
+	fill_parts(hash, family, out);
+	places.group = group;
+	address_plan_at(plan, 0, &high, &ignored);
+	memset(high.bytes + out->address_at, 0, 4);
+	for (unsigned p = 0; p < PROXIES; p++) {
+		places.sends[p] = sends(phones, p, family);
+		base[p] = hash_of(hash, &phones->proxy[p], &high, 0);
+	}
+	for (unsigned class = 0; class <= out->mask; class ++) {
+		for (unsigned p = 0; p < PROXIES; p++)
+			for (unsigned port = 0; port < group; port++)
+				places.queue[p][port] =
+					hash->reta[(base[p] ^ class ^ out->by_port[1][port]) &
+						   out->mask];
+		place_class(&places, out->port_of[class], out->phone_of[class]);
+	}
+	return true;
 }

@@ -24,6 +24,7 @@
 #ifndef SIPHERD_STEERING_H
 #define SIPHERD_STEERING_H
 
+#include "port_order.h"
 #include "wire.h"
 
 #define STEERING_KEY_MIN 40 /* of IPv6 addresses and ports */
@@ -84,5 +85,12 @@ void steering_sparse_key(
 
 /* Fill the table so that most of the sample arrives at its owner. */
 void steering_fill_table(struct steering_hash *hash, const struct steering_phones *phones);
+
+/* Of one family: place phones among the ports of their addresses so that the frames of as many as
+ * possible arrive at their owner, from both proxies or else from the primary. False: the plan leaves no
+ * choice, as it has fewer ports per address than workers, not a multiple of them, or they begin at an odd
+ * place; or the number of workers is no power of two. */
+bool steering_place(const struct steering_hash *hash, const struct steering_phones *phones,
+	uint8_t family, struct port_order *out);
 
 #endif

@@ -8,11 +8,13 @@
 
 #include "steering_port.h"
 
-#define TOLD_ENOUGH 0.95 /* what a tier promises at least, of the sample */
+#define TOLD_ENOUGH 0.95  /* what a tier promises at least, of the sample */
+#define PLACED_ENOUGH 0.7 /* where one proxy's frames arrive and half of the other's */
 
 struct attempt {
 	const struct link *link;
 	const struct steering_phones *phones;
+	const struct steering_wish *wish;
 	uint16_t port;
 	struct steering_rule rule[ADDRESS_FAMILIES];
 	struct wire_steering_state *out;
@@ -73,10 +75,10 @@ static int read_hash(struct attempt *a, struct steering_hash *hash)
 }
 
 /* Of a tier that is told by a card's key and table as they are read back. */
-static int promise(struct attempt *a, const struct steering_hash *hash)
+static int promise(struct attempt *a, const struct steering_hash *hash, double enough)
 {
 	a->out->told = steering_share(hash, a->phones);
-	if (a->out->told < TOLD_ENOUGH)
+	if (a->out->told < enough)
 		return refuse(a, "by the card's key and table %.0f %% would reach their worker",
 			100 * a->out->told);
 	return 0;
@@ -120,7 +122,30 @@ static int try_toeplitz(struct attempt *a)
 		return -ENOTSUP;
 	if (memcmp(real.key, wish.key, STEERING_KEY_MIN))
 		return refuse(a, "the card kept another key than it was told");
-	return promise(a, &real);
+	return promise(a, &real, TOLD_ENOUGH);
+}
+
+static int try_placement(struct attempt *a)
+{
+	struct steering_hash hash;
+	const struct steering_wish *wish = a->wish;
+	if (!wish->order)
+		return refuse(a, "phones of a shared fleet keep their ports");
+	if (read_hash(a, &hash))
+		return -ENOTSUP;
+	for (unsigned f = 0; f < ADDRESS_FAMILIES; f++)
+		if (a->phones->plan[f] &&
+			!steering_place(&hash, a->phones, (uint8_t)f, &wish->order[f]))
+			return refuse(a,
+				"phones have no choice of ports: source: has to give each address "
+				"a multiple of %u, from a multiple on",
+				a->phones->workers);
+	for (unsigned f = 0; f < ADDRESS_FAMILIES; f++)
+		wish->plan[f].order = &wish->order[f];
+	const int result = promise(a, &hash, PLACED_ENOUGH);
+	for (unsigned f = 0; f < ADDRESS_FAMILIES && result; f++)
+		wish->plan[f].order = NULL;
+	return result;
 }
 
 /* A card is shown the last bits of the destination, value by value. */
@@ -195,6 +220,7 @@ static const struct {
 	int (*attempt)(struct attempt *a);
 } tiers[] = {
 	{WIRE_STEERING_TOEPLITZ, true, false, try_toeplitz},
+	{WIRE_STEERING_PLACEMENT, true, false, try_placement},
 	{WIRE_STEERING_FLOW, true, true, try_flow},
 };
 
@@ -225,7 +251,8 @@ static int try_tier(struct attempt *a, unsigned i)
 	const uint8_t kind = a->link->wish.kind;
 	if (!(kind == WIRE_PCI ? tiers[i].of_card : tiers[i].of_sockets))
 		return refuse(a, "packet sockets take no %s",
-			tiers[i].tier == WIRE_STEERING_TOEPLITZ ? "key" : "ports");
+			tiers[i].tier == WIRE_STEERING_TOEPLITZ ? "key"
+								: "key, and keep theirs secret");
 	const int result = tiers[i].attempt(a);
 	if (!result)
 		*a->out = (struct wire_steering_state){.tier = tiers[i].tier, .told = a->out->told};
@@ -233,22 +260,25 @@ static int try_tier(struct attempt *a, unsigned i)
 }
 
 int steering_open(const struct link *link, const struct steering_phones *phones,
-	enum wire_steering wish, struct wire_steering_state *out)
+	const struct steering_wish *wish, struct wire_steering_state *out)
 {
-	struct attempt a = {
-		.link = link, .phones = phones, .port = link->port[LINK_NEAR].id, .out = out};
+	struct attempt a = {.link = link,
+		.phones = phones,
+		.wish = wish,
+		.port = link->port[LINK_NEAR].id,
+		.out = out};
 	*out = (struct wire_steering_state){.tier = WIRE_STEERING_REDIRECT};
-	if (wish == WIRE_STEERING_REDIRECT) {
+	if (wish->tier == WIRE_STEERING_REDIRECT) {
 		refuse(&a, "asked for");
 		return 0;
 	}
 	const int result = check_link(&a);
 	for (unsigned i = 0; i < RTE_DIM(tiers) && !result; i++) {
-		if (wish != WIRE_STEERING_AUTO && wish != tiers[i].tier)
+		if (wish->tier != WIRE_STEERING_AUTO && wish->tier != tiers[i].tier)
 			continue;
 		if (!try_tier(&a, i))
 			return 0;
 	}
 	out->told = 0;
-	return wish == WIRE_STEERING_AUTO ? 0 : -ENOTSUP;
+	return wish->tier == WIRE_STEERING_AUTO ? 0 : -ENOTSUP;
 }

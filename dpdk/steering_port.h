@@ -9,9 +9,19 @@
 #include "link.h"
 #include "steering.h"
 
-/* Choose a tier for the link, which is up. No tier fails: redirect is always there, and *out says why
- * it is no better one. -ENOTSUP: the tier that was asked for cannot be had, for the reason in *out. */
+/*
+ * Choose a tier for the link, which is up. plan: [ADDRESS_FAMILIES], those of phones->plan that may be given
+ * an order of ports, which is put into order[]; both NULL where phones keep their ports.
+ *
+ * With the wish auto nothing fails: redirect is always there, and *out says why it is no better tier.
+ * Else -ENOTSUP: the tier that was asked for cannot be had, for the reason in *out.
+ */
+struct steering_wish {
+	enum wire_steering tier;
+	struct address_plan *plan;
+	struct port_order *order;
+};
 int steering_open(const struct link *link, const struct steering_phones *phones,
-	enum wire_steering wish, struct wire_steering_state *out);
+	const struct steering_wish *wish, struct wire_steering_state *out);
 
 #endif

@@ -542,6 +542,7 @@ void wire_close(struct wire *wire)
 	if (wire->eal_is_open)
 		eal_close();
 	trace_book_close(&wire->traces);
+	free(wire->order);
 	free(wire->last);
 	free(wire);
 }

@@ -88,6 +88,7 @@ struct wire_config {
 	unsigned roles;                   /* enum wire_role bits */
 	unsigned workers;                 /* 1..WIRE_WORKERS_MAX */
 	uint8_t steering;                 /* enum wire_steering */
+	bool keeps_ports;                 /* others may drive these phones, too: no placement */
 	uint16_t vlan;                    /* 0: untagged */
 	uint16_t mtu;                     /* 0: 1500 */
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */
@@ -232,6 +233,10 @@ int wire_trace(struct wire *wire, uint32_t phone, struct wire_trace *out);
 void wire_trace_collect(struct wire *wire);
 /* A trace as a pcapng file in memory, to be freed; NULL: out of memory. */
 uint8_t *wire_trace_pcapng(const struct wire_trace *trace, size_t *length);
+
+/* The plan in use: the herd's, unless phones have been placed by how the link steers. NULL: no phone has
+ * such an address. */
+const struct address_plan *wire_plan(const struct wire *wire, enum address_family family);
 
 /* How frames find their worker, by the test at start and what wire_snapshot has seen since. */
 const struct wire_steering_state *wire_steering(const struct wire *wire);

@@ -20,6 +20,9 @@ struct wire {
 	struct link link;
 	struct sock_filter steering_code[STEERING_PROGRAM_MAX];
 	struct sock_fprog steering_program;
+	struct address_plan
+		plan[ADDRESS_FAMILIES]; /* the herd's, with the order that steering wants */
+	struct port_order *order;       /* [ADDRESS_FAMILIES]; NULL: phones keep their ports */
 	struct clock clock;
 	struct hop_board board; /* worker 0 writes once workers run */
 	atomic_bool stop;

@@ -2,6 +2,7 @@
 /* How frames find their worker: chosen when the link is up, watched while it runs. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "failure.h"
 #include "steering_port.h"
@@ -28,11 +29,26 @@ static bool steers(const struct wire_config *config)
 	return config->workers > 1 && config->link.kind != WIRE_MEMORY;
 }
 
+/* Only a card has phones placed. The herd and all else here follow the copies of their plans. */
+static int open_order(struct wire *wire)
+{
+	wire->order = calloc(ADDRESS_FAMILIES, sizeof(*wire->order));
+	if (!wire->order)
+		return -ENOMEM;
+	for (unsigned f = 0; f < ADDRESS_FAMILIES; f++) {
+		if (!wire->config.herd.plan[f])
+			continue;
+		wire->plan[f] = *wire->config.herd.plan[f];
+		wire->config.herd.plan[f] = &wire->plan[f];
+	}
+	return 0;
+}
+
 void wire_prepare_steering(struct wire *wire)
 {
 	const struct wire_config *config = &wire->config;
 	const struct steering_phones phones = phones_of(wire);
-	if (!steers(config) ||
+	if (!steers(config) || config->link.kind != WIRE_AF_PACKET ||
 		(config->steering != WIRE_STEERING_AUTO && config->steering != WIRE_STEERING_FLOW))
 		return;
 	wire->steering_program = (struct sock_fprog){.filter = wire->steering_code,
@@ -43,16 +59,20 @@ void wire_prepare_steering(struct wire *wire)
 int wire_open_steering(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
-	const struct steering_phones phones = phones_of(wire);
-	const enum wire_steering wish = (enum wire_steering)config->steering;
 	wire->steering = (struct wire_steering_state){.tier = WIRE_STEERING_NONE};
 	if (!steers(config))
 		return 0;
-	const int result = steering_open(&wire->link, &phones, wish, &wire->steering);
+	if (config->link.kind == WIRE_PCI && open_order(wire))
+		return failure(error, -ENOMEM, "steering: out of memory");
+	const struct steering_wish wish = {.tier = (enum wire_steering)config->steering,
+		.plan = wire->plan,
+		.order = config->keeps_ports ? NULL : wire->order};
+	const struct steering_phones phones = phones_of(wire);
+	const int result = steering_open(&wire->link, &phones, &wish, &wire->steering);
 	if (!result)
 		return 0;
 	return failure(error, result, "steering %s: %s. Use steering: auto",
-		wire_steering_name(wish), wire->steering.why);
+		wire_steering_name(wish.tier), wire->steering.why);
 }
 
 /* Redirecting needs no taking over: it was there all the time. What changes is what is said. */
@@ -76,6 +96,11 @@ void wire_watch_steering(struct wire *wire, const struct wire_counters *now)
 	state->told = 0;
 	state->broken = true;
 	wire_describe(wire);
+}
+
+const struct address_plan *wire_plan(const struct wire *wire, enum address_family family)
+{
+	return wire->config.herd.plan[family];
 }
 
 const struct wire_steering_state *wire_steering(const struct wire *wire)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "address.h"
+#include "port_order.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -329,12 +330,14 @@ void address_plan_at(
 		uint32_t v4 = htobe32((uint32_t)low);
 		memset(address->bytes, 0, sizeof(address->bytes));
 		memcpy(address->bytes, &v4, 4);
-		return;
+	} else {
+		high = htobe64(high);
+		low = htobe64(low);
+		memcpy(address->bytes, &high, 8);
+		memcpy(address->bytes + 8, &low, 8);
 	}
-	high = htobe64(high);
-	low = htobe64(low);
-	memcpy(address->bytes, &high, 8);
-	memcpy(address->bytes + 8, &low, 8);
+	if (plan->order)
+		*port = port_order_at(plan->order, address->bytes, *port);
 }
 
 /* The place of an address among those of the phones: its offset less the holes before it. */
@@ -359,6 +362,8 @@ bool address_plan_find(const struct address_plan *plan, const struct address *ad
 	uint64_t rank;
 	if (port < plan->port_first || port > plan->port_last || !rank_of(plan, address, &rank))
 		return false;
+	if (plan->order)
+		port = port_order_find(plan->order, address->bytes, port);
 	uint64_t found = rank * plan->ports + (port - plan->port_first);
 	*index = (uint32_t)found;
 	return found < INDEXES;

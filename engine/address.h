@@ -36,6 +36,8 @@ struct endpoint {
 	uint16_t port;
 };
 
+struct port_order;
+
 struct address_plan {
 	uint8_t family;        /* enum address_family */
 	uint8_t holes;         /* how many of hole[] are in use */
@@ -47,6 +49,8 @@ struct address_plan {
 	uint64_t hole[ADDRESS_HOLES];   /* offsets from first, ascending */
 	uint32_t ports;                 /* per address: port_last - port_first + 1 */
 	uint64_t port_reciprocal;       /* of ports, so that the hot path does not divide */
+	/* NULL: phones have the ports of their address in order. Must outlive the plan. */
+	const struct port_order *order;
 };
 
 /* Parse numeric text ("10.0.0.1", "2001:db8::1", no brackets). -EINVAL when it is neither. */
