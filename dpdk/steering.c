@@ -74,12 +74,13 @@ static bool sends(const struct steering_phones *phones, unsigned proxy, unsigned
 	return phones->plan[family] && (from->known ? from->address.family == family : alone);
 }
 
-double steering_share(const struct steering_hash *hash, const struct steering_phones *phones)
+double steering_share(
+	const struct steering_hash *hash, const struct steering_phones *phones, unsigned proxy)
 {
 	unsigned right = 0, all = 0;
 	for (unsigned family = 0; family < ADDRESS_FAMILIES; family++)
 		for (unsigned p = 0; p < PROXIES; p++) {
-			if (!sends(phones, p, family))
+			if (!sends(phones, p, family) || (proxy != STEERING_BOTH && proxy != p))
 				continue;
 			for (unsigned i = 0; i < STEERING_SAMPLE; i++, all++) {
 				const uint32_t index = steering_sample(phones, i);
@@ -88,7 +89,7 @@ double steering_share(const struct steering_hash *hash, const struct steering_ph
 						 index) == steering_owner(phones, index);
 			}
 		}
-	return all ? (double)right / all : 0;
+	return all ? (double)right / all : 1;
 }
 
 /* --- The sparse key --- */

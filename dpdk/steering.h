@@ -71,9 +71,12 @@ uint32_t steering_sample(const struct steering_phones *phones, unsigned i);
 unsigned steering_queue(const struct steering_hash *hash, const struct steering_phones *phones,
 	enum proxy proxy, uint8_t family, uint32_t index);
 
-/* The share of datagrams, from both proxies to a sample of phones of both families, that arrive at
- * their owner: 0..1. */
-double steering_share(const struct steering_hash *hash, const struct steering_phones *phones);
+#define STEERING_BOTH PROXIES
+
+/* The share of datagrams to a sample of phones of both families that arrive at their owner: 0..1. From
+ * one proxy, or from both; 1 where none are sent. */
+double steering_share(
+	const struct steering_hash *hash, const struct steering_phones *phones, unsigned proxy);
 
 /* Find the bits of a family that tell the owner of nearly all phones. */
 void steering_find_rule(

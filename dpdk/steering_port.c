@@ -8,8 +8,7 @@
 
 #include "steering_port.h"
 
-#define TOLD_ENOUGH 0.95  /* what a tier promises at least, of the sample */
-#define PLACED_ENOUGH 0.7 /* where one proxy's frames arrive and half of the other's */
+#define TOLD_ENOUGH 0.95 /* what a tier promises at least, of the sample */
 
 struct attempt {
 	const struct link *link;
@@ -74,13 +73,15 @@ static int read_hash(struct attempt *a, struct steering_hash *hash)
 	return read_table(a->port, hash) ? refuse(a, "the card does not tell its table") : 0;
 }
 
-/* Of a tier that is told by a card's key and table as they are read back. */
-static int promise(struct attempt *a, const struct steering_hash *hash, double enough)
+/* Of a tier that is told by a card's key and table as they are read back. Where not all that both proxies
+ * send arrives, what the primary sends has to: phones are there most of the time. */
+static int promise(struct attempt *a, const struct steering_hash *hash, unsigned proxy)
 {
-	a->out->told = steering_share(hash, a->phones);
-	if (a->out->told < enough)
+	const double share = steering_share(hash, a->phones, proxy);
+	a->out->told = steering_share(hash, a->phones, STEERING_BOTH);
+	if (share < TOLD_ENOUGH)
 		return refuse(a, "by the card's key and table %.0f %% would reach their worker",
-			100 * a->out->told);
+			100 * share);
 	return 0;
 }
 
@@ -122,7 +123,7 @@ static int try_toeplitz(struct attempt *a)
 		return -ENOTSUP;
 	if (memcmp(real.key, wish.key, STEERING_KEY_MIN))
 		return refuse(a, "the card kept another key than it was told");
-	return promise(a, &real, TOLD_ENOUGH);
+	return promise(a, &real, STEERING_BOTH);
 }
 
 static int try_placement(struct attempt *a)
@@ -142,7 +143,7 @@ static int try_placement(struct attempt *a)
 				a->phones->workers);
 	for (unsigned f = 0; f < ADDRESS_FAMILIES; f++)
 		wish->plan[f].order = &wish->order[f];
-	const int result = promise(a, &hash, PLACED_ENOUGH);
+	const int result = promise(a, &hash, PROXY_PRIMARY);
 	for (unsigned f = 0; f < ADDRESS_FAMILIES && result; f++)
 		wish->plan[f].order = NULL;
 	return result;
@@ -250,13 +251,36 @@ static int try_tier(struct attempt *a, unsigned i)
 {
 	const uint8_t kind = a->link->wish.kind;
 	if (!(kind == WIRE_PCI ? tiers[i].of_card : tiers[i].of_sockets))
-		return refuse(a, "packet sockets take no %s",
-			tiers[i].tier == WIRE_STEERING_TOEPLITZ ? "key"
-								: "key, and keep theirs secret");
+		return refuse(a, "packet sockets take no key, and keep theirs secret");
 	const int result = tiers[i].attempt(a);
 	if (!result)
 		*a->out = (struct wire_steering_state){.tier = tiers[i].tier, .told = a->out->told};
 	return result;
+}
+
+/* All of them in turn; in the end every one's reason is told that is not the link's own. */
+static void try_all(struct attempt *a)
+{
+	char all[sizeof(a->out->why)] = "";
+	size_t length = 0;
+	for (unsigned i = 0; i < RTE_DIM(tiers); i++) {
+		if (!try_tier(a, i))
+			return;
+		length += (size_t)snprintf(all + length, sizeof(all) - length, "%s%s: %s",
+			length ? "; " : "", wire_steering_name((enum wire_steering)tiers[i].tier),
+			a->out->why);
+		length = RTE_MIN(length, sizeof(all) - 1);
+	}
+	memcpy(a->out->why, all, sizeof(all));
+	a->out->told = 0;
+}
+
+static int try_one(struct attempt *a, enum wire_steering tier)
+{
+	for (unsigned i = 0; i < RTE_DIM(tiers); i++)
+		if (tiers[i].tier == tier)
+			return try_tier(a, i);
+	return -ENOTSUP;
 }
 
 int steering_open(const struct link *link, const struct steering_phones *phones,
@@ -273,12 +297,9 @@ int steering_open(const struct link *link, const struct steering_phones *phones,
 		return 0;
 	}
 	const int result = check_link(&a);
-	for (unsigned i = 0; i < RTE_DIM(tiers) && !result; i++) {
-		if (wish->tier != WIRE_STEERING_AUTO && wish->tier != tiers[i].tier)
-			continue;
-		if (!try_tier(&a, i))
-			return 0;
-	}
-	out->told = 0;
-	return wish->tier == WIRE_STEERING_AUTO ? 0 : -ENOTSUP;
+	if (wish->tier != WIRE_STEERING_AUTO)
+		return result ? result : try_one(&a, wish->tier);
+	if (!result)
+		try_all(&a);
+	return 0;
 }

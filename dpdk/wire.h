@@ -60,7 +60,7 @@ struct wire_steering_state {
 	uint8_t tier;  /* enum wire_steering, in use: never AUTO */
 	double told;   /* share of frames that arrive at their owner by the test at start, 0..1 */
 	bool broken;   /* a tier was in use, but frames went elsewhere: redirect took over */
-	char why[200]; /* what stood against a better tier */
+	char why[400]; /* what stood against a better tier */
 };
 
 struct wire_error {

@@ -36,7 +36,7 @@ struct wire {
 	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
 	struct wire_steering_state steering;
 	struct wire_counters steering_seen; /* those of workers when steering was looked at last */
-	char description[512];
+	char description[640];
 };
 
 /* Before the link is opened: have it steer, where that has to be said so early. */

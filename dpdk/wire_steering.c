@@ -115,6 +115,12 @@ static void describe_steering(const struct wire *wire, char *out, size_t size)
 		snprintf(out, size, ", frames stay with their worker");
 	else if (state->tier == WIRE_STEERING_REDIRECT)
 		snprintf(out, size, ", steering redirect (%s)", state->why);
+	else if (state->tier == WIRE_STEERING_PLACEMENT)
+		snprintf(out, size,
+			", steering placement (the primary's frames to their worker, of both "
+			"proxies' "
+			"%.0f %%)",
+			100 * state->told);
 	else if (state->tier != WIRE_STEERING_NONE)
 		snprintf(out, size, ", steering %s (%.0f %% of frames to their worker)",
 			wire_steering_name((enum wire_steering)state->tier), 100 * state->told);
@@ -122,7 +128,7 @@ static void describe_steering(const struct wire *wire, char *out, size_t size)
 
 void wire_describe(struct wire *wire)
 {
-	char link[WIRE_DEVICE_MAX + 16], steering[256] = "";
+	char link[WIRE_DEVICE_MAX + 16], steering[480] = "";
 	const unsigned workers = wire->config.workers, queues = wire->link.port[LINK_NEAR].queues;
 	wire_link_format(&wire->config.link, link);
 	describe_steering(wire, steering, sizeof(steering));

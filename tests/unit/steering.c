@@ -119,7 +119,7 @@ static void a_sparse_key_steers_both_families(void **state)
 				}
 			steering_sparse_key(rule, hash.key);
 			steering_fill_table(&hash, &scene.phones);
-			assert_true(steering_share(&hash, &scene.phones) == 1.0);
+			assert_true(steering_share(&hash, &scene.phones, STEERING_BOTH) == 1.0);
 		}
 }
 
@@ -196,10 +196,10 @@ static void phones_are_placed_by_a_foreign_key(void **state)
 		random_hash(&hash, workers);
 		if (round % 2)
 			scene.proxy[PROXY_REDUNDANT].known = false;
-		const double before = steering_share(&hash, &scene.phones);
+		const double before = steering_share(&hash, &scene.phones, STEERING_BOTH);
 		assert_true(steering_place(&hash, &scene.phones, (uint8_t)family, &order));
 		scene.plan[family].order = &order;
-		const double share = steering_share(&hash, &scene.phones);
+		const double share = steering_share(&hash, &scene.phones, STEERING_BOTH);
 		const double least = !spreads(&hash, &order, workers) ? 0 : round % 2 ? 1 : 0.5;
 		if (share < least)
 			fail_msg("round %u: %.2f of the frames come right, %.2f before", round,
