@@ -120,17 +120,21 @@ class Run:
 
 
 def favour(pid):
-    """The worker before others who share its processor, and sipherd's other threads on other processors."""
+    """The worker before all others: by real-time priority where this script has one, and more of it than the control
+    thread, which may wait for the worker in a loop. And sipherd's other threads on other processors."""
     threads = {}
     for thread in map(int, os.listdir(f"/proc/{pid}/task")):
         with open(f"/proc/{pid}/task/{thread}/comm", encoding="ascii") as file:
             threads[thread] = file.read().startswith("rte-worker")
     workers = {cpu for thread, worker in threads.items() if worker for cpu in os.sched_getaffinity(thread)}
+    level = os.sched_getparam(0).sched_priority
     for thread, worker in threads.items():
-        if worker:
+        if not worker:
+            os.sched_setaffinity(thread, os.sched_getaffinity(thread) - workers or workers)
+        elif level:
+            os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(level + 1))
+        else:
             os.setpriority(os.PRIO_PROCESS, thread, -20)
-        elif left := os.sched_getaffinity(thread) - workers:
-            os.sched_setaffinity(thread, left)
 
 
 def resident_bytes(pid):
@@ -207,7 +211,8 @@ def options():
     parser.add_argument("--short", action="store_true", help="two minutes, few phones: is the command right?")
     parser.add_argument("--again", action="store_true", help="tell once more what is in --out")
     parser.add_argument("--favour", action="store_true",
-                        help="the worker before others who share its processor; as root")
+                        help="sipherd and the proxies before others who share the processors, as root; under "
+                             "`chrt -r 50` before all who have no real-time priority")
     parser.add_argument("--cpus", help="processors for sipherd, as taskset takes them")
     parser.add_argument("--out", help="folder of the results")
     parser.add_argument("--sipherd", default=os.path.join(ROOT, "build", "api", "sipherd"))

@@ -131,10 +131,16 @@ class Kamailios:
 
     def tables(self, side):
         """Users in the location tables of those that are running."""
-        return {"kamailio " + name: len(self.proxy[name].users()) for name in lab_room.SIDES if self.running(name)}
+        return {"kamailio " + name: self.bindings(name) for name in lab_room.SIDES if self.running(name)}
+
+    def bindings(self, side):
+        try:
+            return len(self.proxy[side].users())
+        except lab_room.Failure as failure:  # too busy to say
+            return str(failure)
 
     def end(self):
-        return {side: {"tables": len(self.proxy[side].users()), "complaints": self.proxy[side].complaints()[:20],
+        return {side: {"tables": self.bindings(side), "complaints": self.proxy[side].complaints()[:20],
                        "datagrams_dropped": self.dropped(side)} for side in lab_room.SIDES}
 
     def dropped(self, side):

@@ -86,7 +86,7 @@ def memory(seen):
 
 
 def same(compared, phones):
-    """All phones where they should be, by the engine, by Redis and by the proxies' own tables."""
+    """All phones are where they should be, by the engine, by Redis and by the proxies' own tables."""
     for seen in compared:
         numbers = [seen["engine"], seen.get("redis " + seen["side"], 0)]
         if "kamailio " + seen["side"] in seen:
@@ -116,6 +116,10 @@ def checks(values, summary, seen):
     yield "the generator kept its schedule", not summary["verdict"]["generator_limited"]
 
 
+def number(value):
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def table(heads, rows):
     return "\n".join(["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads),
                       *("| " + " | ".join(row) + " |" for row in rows)])
@@ -142,13 +146,13 @@ def figures(summary, seen):
             ("verdict", "GENERATOR-LIMITED: " + "; ".join(summary["verdict"]["reasons"])
              if summary["verdict"]["generator_limited"] else "the generator kept its schedule")]
     return rows + [(f"Kamailio {side}: bindings in the end, datagrams its socket had no room for, complaints",
-                    f"{told['tables']:,}, {told['datagrams_dropped']:,}, {len(told['complaints'])}")
+                    f"{number(told['tables'])}, {told['datagrams_dropped']:,}, {len(told['complaints'])}")
                    for side, told in seen["proxies"].items()]
 
 
 def compared_rows(seen):
     for one in seen["compared"]:
-        others = [f"{name} {value:,}" for name, value in one.items() if name.startswith(("redis", "kamailio"))]
+        others = [f"{name} {number(value)}" for name, value in one.items() if name.startswith(("redis", "kamailio"))]
         yield one["when"], f"{one['side']} {one['engine']:,}", ", ".join(others)
 
 
