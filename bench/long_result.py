@@ -3,6 +3,7 @@
 import collections
 import json
 import os
+import shutil
 
 from measure import ROOT
 
@@ -156,6 +157,7 @@ def compared_rows(seen):
         yield one["when"], f"{one['side']} {one['engine']:,}", ", ".join(others)
 
 
+DOCS = os.path.join(ROOT, "docs")
 BULKY = ("cells", "cells_us", "series", "timeline")
 POINTS = 60  # of a curve
 
@@ -180,6 +182,21 @@ def keep(o, name, text):
         file.write(text)
 
 
+def publish(o, text):
+    """The page in docs says what this run showed; beside it, what it said itself."""
+    name = "long-" + o.name
+    os.makedirs(os.path.join(DOCS, "examples"), exist_ok=True)
+    for source, ending in (("fleet.yaml", "yaml"), ("essence.txt", "txt"), ("essence.json", "json")):
+        shutil.copy(os.path.join(o.out, source), os.path.join(DOCS, "examples", f"{name}.{ending}"))
+    path = os.path.join(DOCS, "long-runs.md")
+    with open(path, encoding="utf-8") as file:
+        page = file.read()
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, rest = page.split(begin)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(head + begin + text + end + rest.split(end)[1])
+
+
 def tell(o, values, seen):
     with open(os.path.join(o.out, "summary.json"), encoding="utf-8") as file:
         summary = json.load(file)
@@ -198,5 +215,7 @@ def tell(o, values, seen):
              "\n".join(f"- {'yes' if met else 'NO'}: {what}" for what, met in results)]
     text = "\n\n".join(parts) + "\n"
     keep(o, "result.md", text)
+    if o.publish:
+        publish(o, text)
     print(f"\n{text}\nin {os.path.relpath(o.out, ROOT)}")
     return 0 if all(met for _, met in results) else 1
