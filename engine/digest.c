@@ -301,6 +301,7 @@ int digest_parse_credentials(const char *value, size_t length, struct digest_cre
 		.cnonce = found[CNONCE],
 		.opaque = found[OPAQUE],
 		.qop = found[QOP],
+		.nc_text = found[NC],
 		.nc = nc,
 	};
 	return 0;

@@ -49,6 +49,7 @@ int digest_parse_challenge(const char *value, size_t length, struct digest_chall
 struct digest_credentials {
 	enum digest_algorithm algorithm;
 	struct digest_text username, realm, nonce, uri, response, cnonce, opaque, qop;
+	struct digest_text nc_text;
 	uint32_t nc; /* 0 when absent */
 };
 int digest_parse_credentials(const char *value, size_t length, struct digest_credentials *out);
