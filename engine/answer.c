@@ -67,32 +67,33 @@ const char *answer_reason(uint16_t code)
 	return "Refused";
 }
 
-static void add(struct answer *answer, const char *text, size_t length, bool foreign)
+static void add(struct answer *answer, enum answer_source source, const char *text, size_t length)
 {
 	if (answer->pieces == ANSWER_PIECES) {
 		answer->overflow = true;
 		return;
 	}
-	answer->piece[answer->pieces++] = (struct answer_piece){text, (uint32_t)length, foreign};
+	answer->piece[answer->pieces++] = (struct answer_piece){
+		text, (uint32_t)length, (uint8_t)source};
 	answer->length += length;
 }
 
 void answer_text(struct answer *answer, const char *text, size_t length)
 {
-	add(answer, text, length, false);
+	add(answer, ANSWER_OWN, text, length);
 }
 
 void answer_string(struct answer *answer, const char *text)
 {
-	add(answer, text, strlen(text), false);
+	add(answer, ANSWER_OWN, text, strlen(text));
 }
 
 void answer_foreign(struct answer *answer, const char *text, size_t length)
 {
-	add(answer, text, length, true);
+	add(answer, ANSWER_REQUEST, text, length);
 }
 
-void answer_copy(struct answer *answer, const char *text, size_t length)
+void answer_copy(struct answer *answer, enum answer_source source, const char *text, size_t length)
 {
 	if (length > ANSWER_SCRATCH - answer->scratch_used) {
 		answer->overflow = true;
@@ -101,10 +102,10 @@ void answer_copy(struct answer *answer, const char *text, size_t length)
 	char *copy = answer->scratch + answer->scratch_used;
 	memcpy(copy, text, length);
 	answer->scratch_used += (uint32_t)length;
-	add(answer, copy, length, false);
+	add(answer, source, copy, length);
 }
 
-void answer_number(struct answer *answer, uint32_t number)
+static void add_number(struct answer *answer, enum answer_source source, uint32_t number)
 {
 	char digits[10];
 	size_t at = sizeof(digits);
@@ -112,12 +113,17 @@ void answer_number(struct answer *answer, uint32_t number)
 		digits[--at] = (char)('0' + number % 10);
 		number /= 10;
 	} while (number > 0);
-	answer_copy(answer, digits + at, sizeof(digits) - at);
+	answer_copy(answer, source, digits + at, sizeof(digits) - at);
+}
+
+void answer_number(struct answer *answer, uint32_t number)
+{
+	add_number(answer, ANSWER_OWN, number);
 }
 
 static void add_span(struct answer *answer, const struct sip_message *request, struct span span)
 {
-	add(answer, span_text(request, span), span.length, true);
+	add(answer, ANSWER_REQUEST, span_text(request, span), span.length);
 }
 
 /* The end of a parameter that begins at `at`: the next semicolon outside of quotes. */
@@ -191,11 +197,11 @@ static void add_topmost_via(
 	char address[ADDRESS_TEXT_MAX];
 	size_t length = address_format(&from->address, address);
 	answer_string(answer, ";received=");
-	answer_copy(answer, address, length);
+	answer_copy(answer, ANSWER_ADDRESS, address, length);
 	if (!request->rport)
 		return;
 	answer_string(answer, ";rport=");
-	answer_number(answer, from->port);
+	add_number(answer, ANSWER_PORT, from->port);
 }
 
 void answer_begin(struct answer *answer, const struct sip_message *request,
@@ -222,12 +228,12 @@ void answer_begin(struct answer *answer, const struct sip_message *request,
 		char text[8];
 		hex8_write(tag, text);
 		answer_string(answer, ";tag=");
-		answer_copy(answer, text, sizeof(text));
+		answer_copy(answer, ANSWER_TAG, text, sizeof(text));
 	}
 	answer_string(answer, "\r\nCall-ID: ");
 	add_span(answer, request, request->call_id);
 	answer_string(answer, "\r\nCSeq: ");
-	answer_number(answer, request->cseq);
+	add_number(answer, ANSWER_CSEQ, request->cseq);
 	answer_string(answer, " ");
 	add_span(answer, request, request->method_text);
 	answer_string(answer, "\r\n");
@@ -246,7 +252,7 @@ void answer_write(const struct answer *answer, uint8_t *out)
 {
 	for (uint32_t i = 0; i < answer->pieces; i++) {
 		const struct answer_piece *piece = &answer->piece[i];
-		if (piece->foreign)
+		if (piece->source == ANSWER_REQUEST)
 			copy_foreign(out, piece->text, piece->length);
 		else
 			memcpy(out, piece->text, piece->length);

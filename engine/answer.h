@@ -17,10 +17,21 @@
 #define ANSWER_PIECES 256
 #define ANSWER_SCRATCH 512
 
+/* Where a piece comes from. */
+enum answer_source {
+	ANSWER_OWN,     /* the same in each answer that says the same */
+	ANSWER_REQUEST, /* may contain line ends */
+	ANSWER_ADDRESS, /* of received */
+	ANSWER_PORT,    /* of rport */
+	ANSWER_TAG,     /* ours, of the To */
+	ANSWER_CSEQ,    /* the request's number */
+	ANSWER_NONCE,
+};
+
 struct answer_piece {
 	const char *text;
 	uint32_t length;
-	bool foreign; /* may contain line ends */
+	uint8_t source; /* enum answer_source */
 };
 
 struct answer {
@@ -44,7 +55,7 @@ void answer_number(struct answer *answer, uint32_t number);
 /* Text of the request, which may be folded. */
 void answer_foreign(struct answer *answer, const char *text, size_t length);
 /* A copy of at most ANSWER_SCRATCH bytes is kept until answer_write. */
-void answer_copy(struct answer *answer, const char *text, size_t length);
+void answer_copy(struct answer *answer, enum answer_source source, const char *text, size_t length);
 
 static inline bool answer_fits(const struct answer *answer)
 {

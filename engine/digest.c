@@ -258,11 +258,13 @@ int digest_parse_challenge(const char *value, size_t length, struct digest_chall
 	return 0;
 }
 
-/* Exactly eight hex digits. */
-static bool parse_nc(struct digest_text text, uint32_t *out)
+int digest_parse_count(struct digest_text text, uint32_t *out)
 {
+	*out = 0;
+	if (text.length == 0)
+		return text.text == NULL ? 0 : -EINVAL;
 	if (text.length != 8)
-		return false;
+		return -EINVAL;
 	uint32_t value = 0;
 	for (size_t i = 0; i < 8; i++) {
 		char c = text.text[i];
@@ -272,11 +274,11 @@ static bool parse_nc(struct digest_text text, uint32_t *out)
 		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
 			digit = (uint32_t)((c | 0x20) - 'a' + 10);
 		else
-			return false;
+			return -EINVAL;
 		value = value << 4 | digit;
 	}
 	*out = value;
-	return true;
+	return 0;
 }
 
 int digest_parse_credentials(const char *value, size_t length, struct digest_credentials *out)
@@ -288,8 +290,8 @@ int digest_parse_credentials(const char *value, size_t length, struct digest_cre
 	for (int i = USERNAME; i <= RESPONSE; i++)
 		if (found[i].text == NULL)
 			return -EINVAL;
-	uint32_t nc = 0;
-	if (found[NC].text != NULL && !parse_nc(found[NC], &nc))
+	uint32_t nc;
+	if (digest_parse_count(found[NC], &nc) != 0)
 		return -EINVAL;
 	*out = (struct digest_credentials){
 		.algorithm = found[ALGORITHM].text ? algorithm_of(found[ALGORITHM]) : DIGEST_MD5,

@@ -54,6 +54,9 @@ struct digest_credentials {
 };
 int digest_parse_credentials(const char *value, size_t length, struct digest_credentials *out);
 
+/* The number of a nonce count, 0 when absent; -EINVAL: it is not eight hex digits. */
+int digest_parse_count(struct digest_text text, uint32_t *out);
+
 /* libcrypto handles of one thread. */
 struct digest_context;
 struct digest_context *digest_open(void); /* NULL when out of memory or no MD5 (FIPS) */

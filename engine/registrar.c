@@ -11,8 +11,8 @@
 
 #include "answer.h"
 #include "delay_line.h"
+#include "habit.h"
 #include "location.h"
-#include "scan_learn.h"
 #include "token.h"
 
 /* The delay line has room for one answer of usual size per binding, within bounds. */
@@ -37,7 +37,7 @@ struct registrar {
 	struct registrar_counters counters;
 	struct location location;
 	struct delay_line delay;
-	struct scan_learned learned;   /* how the phones ask */
+	struct habits habits;
 	struct digest_context *digest; /* NULL: no digest */
 	char *realm;                   /* as it stands between quotes */
 	size_t realm_length;
@@ -51,6 +51,7 @@ struct registrar {
 /* A request on its way through, and what its answer carries. */
 struct exchange {
 	const struct sip_message *request;
+	struct habit *habit; /* NULL: the request is like none before */
 	const struct endpoint *from;
 	uint32_t tag;
 };
@@ -150,7 +151,7 @@ struct registrar *registrar_create(
 	if (open_digest(registrar) &&
 		location_open(&registrar->location, config->capacity ? config->capacity : 1) == 0 &&
 		delay_line_open(&registrar->delay, delay_bytes(config->capacity)) == 0 &&
-		scan_learned_open(&registrar->learned) == 0)
+		habits_open(&registrar->habits) == 0)
 		return registrar;
 	registrar_free(registrar);
 	return NULL;
@@ -164,7 +165,7 @@ void registrar_free(struct registrar *registrar)
 	free(registrar->realm);
 	location_close(&registrar->location);
 	delay_line_close(&registrar->delay);
-	scan_learned_close(&registrar->learned);
+	habits_close(&registrar->habits);
 	free(registrar);
 }
 
@@ -203,9 +204,10 @@ static void add_line_number(struct answer *answer, const char *name, uint32_t nu
 }
 
 /* End an answer and send it. One that is too long gives way to a bare 513; when even that is, the
- * request's own Via values are to blame and nobody can be answered. */
-static void send_answer(
-	struct registrar *registrar, const struct exchange *exchange, struct answer *answer)
+ * request's own Via values are to blame and nobody can be answered. Those that are as ended here may be
+ * learned from: shape NULL: not this one. */
+static void send_and_learn(struct registrar *registrar, const struct exchange *exchange,
+	struct answer *answer, struct answer_shape *shape)
 {
 	answer_string(answer, registrar->tail);
 	if (!answer_fits(answer)) {
@@ -214,11 +216,42 @@ static void send_answer(
 		answer_string(answer, registrar->tail);
 		if (!answer_fits(answer))
 			return;
+		shape = NULL;
 	}
 	struct endpoint to = answer_endpoint(exchange->request, exchange->from);
 	uint8_t *out = answer_buffer(registrar, &to, (uint16_t)answer->length);
 	if (out != NULL)
 		answer_write(answer, out);
+	if (shape != NULL && !shape->refused)
+		answer_shape_make(
+			shape, answer, exchange->request, registrar->habits.learned.match);
+}
+
+static void send_answer(
+	struct registrar *registrar, const struct exchange *exchange, struct answer *answer)
+{
+	send_and_learn(registrar, exchange, answer, NULL);
+}
+
+/* The answer of this shape; false: the request must be answered in full. */
+static bool send_shape(struct registrar *registrar, const struct exchange *exchange,
+	const struct answer_shape *shape, const char *nonce)
+{
+	struct answer_filling filling;
+	if (shape == NULL || !answer_shape_fits(shape, exchange->request))
+		return false;
+	answer_fill(&filling, exchange->from, exchange->tag);
+	filling.nonce = nonce;
+	const uint16_t length = answer_shape_length(shape, &filling);
+	uint8_t *out = answer_buffer(registrar, exchange->from, length);
+	if (out != NULL)
+		answer_shape_write(shape, exchange->request, &filling, out);
+	return true;
+}
+
+static struct answer_shape *granted_shape(const struct exchange *exchange)
+{
+	return exchange->habit != NULL ? &exchange->habit->granted : NULL;
 }
 
 /* An answer that says no more than its code. */
@@ -278,7 +311,7 @@ static void add_challenge(struct registrar *registrar, struct answer *answer, co
 	answer_string(answer, "Digest realm=\"");
 	answer_text(answer, registrar->realm, registrar->realm_length);
 	answer_string(answer, "\", nonce=\"");
-	answer_copy(answer, nonce, sizeof(nonce));
+	answer_copy(answer, ANSWER_NONCE, nonce, sizeof(nonce));
 	answer_string(answer, algorithm == DIGEST_SHA256 ? "\", algorithm=SHA-256, qop=\"auth\""
 							 : "\", algorithm=MD5, qop=\"auth\"");
 	answer_string(answer, stale ? ", stale=true\r\n" : "\r\n");
@@ -299,11 +332,20 @@ static void add_challenges(
 static void challenge(struct registrar *registrar, const struct exchange *exchange, bool stale)
 {
 	struct answer answer;
+	struct answer_shape *shape = NULL;
 	registrar->counters.registrar_challenged++;
 	registrar->counters.registrar_stale += stale;
+	if (exchange->habit != NULL && !stale && !registrar->config.offer_both)
+		shape = &exchange->habit->challenge;
+	if (shape != NULL && answer_shape_fits(shape, exchange->request)) {
+		char nonce[NONCE_HEX];
+		nonce_write(registrar, nonce);
+		send_shape(registrar, exchange, shape, nonce);
+		return;
+	}
 	begin(exchange, &answer, 401, NULL);
 	add_challenges(registrar, &answer, "WWW-Authenticate: ", stale);
-	send_answer(registrar, exchange, &answer);
+	send_and_learn(registrar, exchange, &answer, shape);
 }
 
 static bool text_is(struct digest_text text, const char *other, size_t length)
@@ -374,8 +416,7 @@ static bool authenticate(
 	const struct sip_message *request = exchange->request;
 	for (unsigned i = 0; i < request->credentials; i++) {
 		struct digest_credentials credentials;
-		int error = digest_parse_credentials(span_text(request, request->credential[i]),
-			request->credential[i].length, &credentials);
+		int error = habit_credentials(exchange->habit, request, i, &credentials);
 		if (error == -EINVAL) {
 			registrar->counters.registrar_refused++;
 			send_code(registrar, exchange, 400, "Malformed Credentials");
@@ -498,8 +539,9 @@ static bool is_printable_uri(const char *uri, size_t length)
 	return true;
 }
 
-static struct refusal read_contact(struct registrar *registrar, const struct sip_message *request,
-	struct span value, struct location_contact *contact, uint32_t *expires)
+/* Where a Contact value has what we ask of it. */
+static struct refusal scan_binding(struct registrar *registrar, const struct sip_message *request,
+	struct span value, struct habit_contact *out)
 {
 	struct sip_contact parsed;
 	struct sip_uri uri;
@@ -510,13 +552,31 @@ static struct refusal read_contact(struct registrar *registrar, const struct sip
 		return refuse(registrar, 400, "Contact Is No SIP URI");
 	if (parsed.uri.length > LOCATION_CONTACT_MAX)
 		return refuse(registrar, 513, "Contact URI Too Long");
+	*out = (struct habit_contact){parsed.uri, uri.host, parsed.expires};
+	return accepted;
+}
+
+static struct refusal read_contact(struct registrar *registrar, const struct exchange *exchange,
+	struct span value, struct location_contact *contact, uint32_t *expires)
+{
+	const struct sip_message *request = exchange->request;
+	struct habit *habit = exchange->habit;
+	struct habit_contact found;
+	if (habit != NULL && habit->knows_contact) {
+		found = habit->contact;
+	} else {
+		struct refusal refusal = scan_binding(registrar, request, value, &found);
+		if (refusal.code)
+			return refusal;
+		habit_keep_contact(habit, &found);
+	}
 	*contact = (struct location_contact){
-		.uri = span_text(request, parsed.uri),
-		.length = (uint8_t)parsed.uri.length,
-		.host_at = (uint8_t)(uri.host.at - parsed.uri.at),
-		.host_length = (uint8_t)uri.host.length,
+		.uri = span_text(request, found.uri),
+		.length = (uint8_t)found.uri.length,
+		.host_at = (uint8_t)(found.host.at - found.uri.at),
+		.host_length = (uint8_t)found.host.length,
 	};
-	*expires = parsed.expires;
+	*expires = found.expires;
 	if (*expires == SCAN_ABSENT)
 		*expires = request->expires;
 	if (*expires == SCAN_ABSENT)
@@ -528,12 +588,12 @@ static struct refusal read_contact(struct registrar *registrar, const struct sip
 	return accepted;
 }
 
-static struct refusal plan_contact(struct registrar *registrar, const struct sip_message *request,
+static struct refusal plan_contact(struct registrar *registrar, const struct exchange *exchange,
 	struct span value, struct plan *plan)
 {
 	struct location_contact contact;
 	uint32_t expires;
-	struct refusal refusal = read_contact(registrar, request, value, &contact, &expires);
+	struct refusal refusal = read_contact(registrar, exchange, value, &contact, &expires);
 	if (refusal.code)
 		return refusal;
 	struct planned *planned = plan->binding, *end = plan->binding + plan->count;
@@ -545,7 +605,7 @@ static struct refusal plan_contact(struct registrar *registrar, const struct sip
 		plan->count++;
 		*planned = (struct planned){.slot = LOCATION_NONE};
 	} else if (planned->slot != LOCATION_NONE && !planned->changed &&
-		   !settle_order(registrar, plan, request->cseq, planned)) {
+		   !settle_order(registrar, plan, exchange->request->cseq, planned)) {
 		return out_of_order(registrar);
 	}
 	if (planned->settled)
@@ -583,13 +643,14 @@ static struct refusal plan_room(struct registrar *registrar, const struct plan *
 }
 
 static struct refusal plan_all(
-	struct registrar *registrar, const struct sip_message *request, struct plan *plan)
+	struct registrar *registrar, const struct exchange *exchange, struct plan *plan)
 {
+	const struct sip_message *request = exchange->request;
 	if (request->contact_star)
 		return plan_star(registrar, request, plan);
 	for (unsigned i = 0; i < request->contacts; i++) {
 		struct refusal refusal = plan_contact(
-			registrar, request, request->contact[i], plan);
+			registrar, exchange, request->contact[i], plan);
 		if (refusal.code)
 			return refusal;
 	}
@@ -628,6 +689,29 @@ static void send_refusal(
 	send_answer(registrar, exchange, &answer);
 }
 
+/* Does the answer tell of nothing but what the request asks to be bound? Then all requests of its skeleton
+ * that have such an answer have the same. */
+static bool is_usual(const struct exchange *exchange, const struct plan *plan)
+{
+	if (exchange->habit == NULL || plan->count > 1)
+		return false;
+	return plan->count == 0 || plan->binding[0].removed || plan->binding[0].changed;
+}
+
+static bool begin_granted(const struct registrar *registrar, const struct exchange *exchange,
+	const struct plan *plan, struct answer *answer)
+{
+	begin(exchange, answer, 200, NULL);
+	for (uint32_t i = 0; i < plan->count; i++) {
+		const struct planned *planned = &plan->binding[i];
+		if (planned->removed)
+			continue;
+		answer_string(answer, "Contact: <");
+		answer_foreign(answer, planned->contact.uri, planned->contact.length);
+		add_line_number(answer, ">;expires=", planned->expires_s);
+	}
+	return answer_fits(answer) && answer->length + strlen(registrar->tail) <= ANSWER_MAX;
+}
 /* The answer is put together before anything is done, so that one that does not fit leaves the
  * bindings as they were. */
 static void bind_contacts(
@@ -636,35 +720,29 @@ static void bind_contacts(
 	struct plan plan;
 	struct answer answer;
 	plan_begin(registrar, exchange, aor, &plan);
-	struct refusal refusal = plan_all(registrar, exchange->request, &plan);
-	if (refusal.code == 0) {
-		begin(exchange, &answer, 200, NULL);
-		for (uint32_t i = 0; i < plan.count; i++) {
-			const struct planned *planned = &plan.binding[i];
-			if (planned->removed)
-				continue;
-			answer_string(&answer, "Contact: <");
-			answer_text(&answer, planned->contact.uri, planned->contact.length);
-			add_line_number(&answer, ">;expires=", planned->expires_s);
-		}
-		if (!answer_fits(&answer) || answer.length + strlen(registrar->tail) > ANSWER_MAX) {
-			registrar->counters.registrar_too_long++;
-			refusal = refuse(registrar, 513, NULL);
-		}
+	struct refusal refusal = plan_all(registrar, exchange, &plan);
+	struct answer_shape *shape = is_usual(exchange, &plan) ? granted_shape(exchange) : NULL;
+	const bool shaped = shape != NULL && answer_shape_fits(shape, exchange->request);
+	if (refusal.code == 0 && !shaped && !begin_granted(registrar, exchange, &plan, &answer)) {
+		registrar->counters.registrar_too_long++;
+		refusal = refuse(registrar, 513, NULL);
 	}
 	if (refusal.code) {
 		send_refusal(registrar, exchange, &refusal);
 		return;
 	}
 	registrar->counters.registrar_register_ok++;
-	send_answer(registrar, exchange, &answer);
+	if (shaped)
+		send_shape(registrar, exchange, shape, NULL);
+	else
+		send_and_learn(registrar, exchange, &answer, shape);
 	carry_out(registrar, &plan, exchange->request->cseq);
 }
 
 static void handle_register(struct registrar *registrar, const struct exchange *exchange)
 {
 	struct sip_uri aor;
-	if (!scan_uri(exchange->request, exchange->request->to_uri, &aor) || aor.user.length == 0) {
+	if (!habit_aor(exchange->habit, exchange->request, &aor) || aor.user.length == 0) {
 		registrar->counters.registrar_refused++;
 		send_code(registrar, exchange, 404, NULL);
 		return;
@@ -680,11 +758,13 @@ static void handle_options(struct registrar *registrar, const struct exchange *e
 {
 	struct answer answer;
 	registrar->counters.registrar_options++;
+	if (send_shape(registrar, exchange, granted_shape(exchange), NULL))
+		return;
 	begin(exchange, &answer, 200, NULL);
 	answer_string(&answer, "Accept: application/sdp\r\n");
 	answer_text(&answer, allow, sizeof(allow) - 1);
 	answer_string(&answer, "Supported: \r\n");
-	send_answer(registrar, exchange, &answer);
+	send_and_learn(registrar, exchange, &answer, granted_shape(exchange));
 }
 
 /* Methods that scan does not know by name but the standards do. */
@@ -827,7 +907,8 @@ void registrar_datagram(struct registrar *registrar, const struct endpoint *from
 	}
 	if (registrar->delay.waiting > 0)
 		release_delayed(registrar);
-	if (scan_learned_message(&registrar->learned, datagram, length, &request) != SCAN_OK ||
+	if (scan_learned_message(&registrar->habits.learned, datagram, length, &request) !=
+			SCAN_OK ||
 		request.status != 0) {
 		registrar->counters.registrar_malformed++;
 		return;
@@ -840,6 +921,7 @@ void registrar_datagram(struct registrar *registrar, const struct endpoint *from
 	}
 	struct exchange exchange = {
 		.request = &request,
+		.habit = habit_of(&registrar->habits),
 		.from = from,
 		.tag = (uint32_t)XXH3_64bits_withSeed(span_text(&request, request.call_id),
 			request.call_id.length, registrar->tag_seed),

@@ -90,6 +90,19 @@ uint64_t scan_learned_memory(const struct scan_learned *learned)
 	return learned->possible ? SCAN_SKELETONS * sizeof(*learned->skeleton) : 0;
 }
 
+/* The last block ends with the message, and may overlap the one before. */
+static inline size_t block_at(const struct scan_skeleton *s, unsigned i)
+{
+	return i + 1u < s->blocks ? i * (size_t)SCAN_LEARN_BLOCK
+				  : s->length - (size_t)SCAN_LEARN_BLOCK;
+}
+
+bool scan_skeleton_is_fixed(const struct scan_skeleton *skeleton, size_t at)
+{
+	const unsigned i = (unsigned)(at / SCAN_LEARN_BLOCK);
+	return at < skeleton->length && skeleton->block[i].need[at - block_at(skeleton, i)] == 0;
+}
+
 #if LEARN_AVX2
 
 static inline struct scan_skeleton *ways_of(const struct scan_learned *learned, size_t length)
@@ -228,13 +241,6 @@ static bool is_to_be_learned(const struct sip_message *m, size_t length)
 	return (m->method == SIP_OPTIONS || m->method == SIP_REGISTER) &&
 	       length >= SCAN_LEARN_BLOCK && length <= SCAN_LEARN_BYTES && m->vias == 1 &&
 	       m->contacts <= 1 && !m->contact_star && m->challenges <= 1 && m->credentials <= 1;
-}
-
-/* The last block ends with the message, and may overlap the one before. */
-static inline size_t block_at(const struct scan_skeleton *s, unsigned i)
-{
-	return i + 1u < s->blocks ? i * (size_t)SCAN_LEARN_BLOCK
-				  : s->length - (size_t)SCAN_LEARN_BLOCK;
 }
 
 static void write_block(struct scan_block *block, const struct learner *l, size_t at)

@@ -66,4 +66,7 @@ uint64_t scan_learned_memory(const struct scan_learned *learned); /* bytes */
 enum scan_result scan_learned_message(
 	struct scan_learned *learned, const void *datagram, size_t length, struct sip_message *out);
 
+/* Has this byte been the same in all messages of the skeleton? */
+bool scan_skeleton_is_fixed(const struct scan_skeleton *skeleton, size_t at);
+
 #endif
