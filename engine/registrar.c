@@ -24,11 +24,22 @@
 /* The sweep wants to be called this often while there is something to sweep. */
 #define SWEEP_WISH_US 100000u
 
-#define NONCE_TIME_HEX 12 /* milliseconds modulo 2^48 */
+/* Short enough that two of them and HA1 fit a phone's memory, and that a response takes MD5 two blocks. */
+#define NONCE_TIME_HEX 10 /* milliseconds modulo 2^40 */
 #define NONCE_SALT_HEX 4
-#define NONCE_HEX 32 /* time, salt, keyed check of 64 bits */
+#define NONCE_CHECK_HEX 14 /* keyed */
+#define NONCE_HEX 28
+static_assert(NONCE_TIME_HEX + NONCE_SALT_HEX + NONCE_CHECK_HEX == NONCE_HEX, "and nothing else");
 
 static const char allow[] = "Allow: REGISTER, OPTIONS\r\n";
+
+/* The digest URI that was named last, and HA2 of a REGISTER with it. */
+struct known_uri {
+	enum digest_algorithm algorithm; /* DIGEST_NONE: none yet */
+	size_t length;
+	char text[128];
+	uint8_t ha2[DIGEST_BYTES_MAX];
+};
 
 struct registrar {
 	struct registrar_config config;
@@ -39,7 +50,11 @@ struct registrar {
 	struct delay_line delay;
 	struct habits habits;
 	struct digest_context *digest; /* NULL: no digest */
-	char *realm;                   /* as it stands between quotes */
+	uint8_t *ha1;                  /* by phone, as far as there is room; zeros: not known */
+	uint32_t ha1_room;
+	enum digest_algorithm ha1_algorithm;
+	struct known_uri ha2;
+	char *realm; /* as it stands between quotes */
 	size_t realm_length;
 	char tail[96]; /* Server and Content-Length, the end of every answer */
 	uint64_t hash_seed, tag_seed, nonce_seed;
@@ -108,7 +123,11 @@ static bool open_digest(struct registrar *registrar)
 	registrar->realm_length = strlen(registrar->realm);
 	if (registrar->config.algorithm == DIGEST_NONE)
 		registrar->config.algorithm = DIGEST_MD5;
-	return true;
+	registrar->ha1_algorithm = registrar->config.offer_both ? DIGEST_SHA256
+								: registrar->config.algorithm;
+	registrar->ha1_room = registrar->config.capacity ? registrar->config.capacity : 1;
+	registrar->ha1 = calloc(registrar->ha1_room, digest_bytes(registrar->ha1_algorithm));
+	return registrar->ha1 != NULL;
 }
 
 /* Bounds that contradict each other: the maximum goes before the default, the default before the
@@ -162,6 +181,10 @@ void registrar_free(struct registrar *registrar)
 	if (registrar == NULL)
 		return;
 	digest_close(registrar->digest);
+	if (registrar->ha1 != NULL)
+		explicit_bzero(registrar->ha1,
+			(size_t)registrar->ha1_room * digest_bytes(registrar->ha1_algorithm));
+	free(registrar->ha1);
 	free(registrar->realm);
 	location_close(&registrar->location);
 	delay_line_close(&registrar->delay);
@@ -265,20 +288,25 @@ static void send_code(struct registrar *registrar, const struct exchange *exchan
 
 /* --- digest ---------------------------------------------------------------------------------- */
 
-static void nonce_check(const struct registrar *registrar, const char *head, char out[16])
+static void nonce_check(
+	const struct registrar *registrar, const char *head, char out[NONCE_CHECK_HEX])
 {
+	char digits[16];
 	uint64_t check = XXH3_64bits_withSeed(
 		head, NONCE_TIME_HEX + NONCE_SALT_HEX, registrar->nonce_seed);
-	hex8_write((uint32_t)(check >> 32), out);
-	hex8_write((uint32_t)check, out + 8);
+	hex8_write((uint32_t)(check >> 32), digits);
+	hex8_write((uint32_t)check, digits + 8);
+	memcpy(out, digits, NONCE_CHECK_HEX);
 }
 
 static void nonce_write(struct registrar *registrar, char out[NONCE_HEX])
 {
-	uint64_t now_ms = registrar->now_us / 1000;
-	uint32_t salt = registrar->nonce_salt++ & 0xffff;
-	hex8_write((uint32_t)(now_ms >> 16), out);
-	hex8_write((uint32_t)(now_ms << 16) | salt, out + 8);
+	char digits[16];
+	uint64_t time_salt = registrar->now_us / 1000 << 16 | (registrar->nonce_salt++ & 0xffff);
+	hex8_write((uint32_t)(time_salt >> 32), digits);
+	hex8_write((uint32_t)time_salt, digits + 8);
+	memcpy(out, digits + sizeof(digits) - NONCE_TIME_HEX - NONCE_SALT_HEX,
+		NONCE_TIME_HEX + NONCE_SALT_HEX);
 	nonce_check(registrar, out, out + NONCE_TIME_HEX + NONCE_SALT_HEX);
 }
 
@@ -286,7 +314,7 @@ static void nonce_write(struct registrar *registrar, char out[NONCE_HEX])
  * agrees. */
 static bool nonce_is_fresh(const struct registrar *registrar, struct digest_text nonce)
 {
-	char check[16];
+	char check[NONCE_CHECK_HEX];
 	if (nonce.length != NONCE_HEX)
 		return false;
 	nonce_check(registrar, nonce.text, check);
@@ -297,7 +325,8 @@ static bool nonce_is_fresh(const struct registrar *registrar, struct digest_text
 		char c = nonce.text[i];
 		since_ms = since_ms << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
 	}
-	uint64_t age_ms = (registrar->now_us / 1000 - since_ms) & ((1ull << 48) - 1);
+	uint64_t age_ms = (registrar->now_us / 1000 - since_ms) &
+			  ((1ull << (4 * NONCE_TIME_HEX)) - 1);
 	uint64_t lifetime_ms = (uint64_t)registrar->config.nonce_lifetime_s * 1000;
 	return lifetime_ms == 0 || age_ms < lifetime_ms;
 }
@@ -353,6 +382,42 @@ static bool text_is(struct digest_text text, const char *other, size_t length)
 	return text.length == length && memcmp(text.text, other, length) == 0;
 }
 
+/* Where HA1 of a phone is kept, of the algorithm that is to be taken; NULL: nowhere. */
+static uint8_t *kept_ha1(
+	const struct registrar *registrar, uint32_t index, enum digest_algorithm algorithm)
+{
+	if (index >= registrar->ha1_room || algorithm != registrar->ha1_algorithm)
+		return NULL;
+	return registrar->ha1 + (size_t)index * digest_bytes(algorithm);
+}
+
+static bool is_known(const uint8_t *ha1, size_t bytes)
+{
+	static const uint8_t zeros[DIGEST_BYTES_MAX];
+	return memcmp(ha1, zeros, bytes) != 0;
+}
+
+/* HA1 of a phone that has a password, under its auth name or, where that is another, its user. */
+static bool ha1_of(struct registrar *registrar, const struct digest_credentials *credentials,
+	uint32_t index, bool by_auth_name, uint8_t out[DIGEST_BYTES_MAX])
+{
+	const size_t bytes = digest_bytes(credentials->algorithm);
+	uint8_t *kept = by_auth_name ? kept_ha1(registrar, index, credentials->algorithm) : NULL;
+	if (kept != NULL && is_known(kept, bytes)) {
+		memcpy(out, kept, bytes);
+		return true;
+	}
+	char password[IDENTITY_TEXT_MAX];
+	const size_t length = identity_password(registrar->config.identities, index, password);
+	if (length == 0)
+		return false;
+	digest_ha1(registrar->digest, credentials->algorithm, credentials->username,
+		credentials->realm, (struct digest_text){password, length}, out);
+	if (kept != NULL)
+		memcpy(kept, out, bytes);
+	return true;
+}
+
 /* HA1 of the phone that this address-of-record belongs to, when these are its credentials. */
 static bool find_ha1(struct registrar *registrar, const struct digest_credentials *credentials,
 	const char *user, size_t user_length, uint8_t ha1[DIGEST_BYTES_MAX])
@@ -366,18 +431,36 @@ static bool find_ha1(struct registrar *registrar, const struct digest_credential
 	size_t length = identity_user(set, index, text);
 	if (length != user_length || memcmp(text, user, length) != 0)
 		return false;
-	if (!text_is(credentials->username, text, length) &&
-		!text_is(credentials->username, text, identity_auth(set, index, text)))
+	const bool by_user = text_is(credentials->username, text, length);
+	const bool by_auth_name = text_is(
+		credentials->username, text, identity_auth(set, index, text));
+	if (!by_user && !by_auth_name)
 		return false;
 	size_t known = identity_ha1(set, index, ha1);
 	if (known > 0)
 		return known == digest_bytes(credentials->algorithm);
-	length = identity_password(set, index, text);
-	if (length == 0)
-		return false;
-	digest_ha1(registrar->digest, credentials->algorithm, credentials->username,
-		credentials->realm, (struct digest_text){text, length}, ha1);
-	return true;
+	return ha1_of(registrar, credentials, index, by_auth_name, ha1);
+}
+
+/* HA2 of a REGISTER with the digest URI of these credentials, which phones have in common. */
+static void find_ha2(struct registrar *registrar, const struct digest_credentials *credentials,
+	uint8_t ha2[DIGEST_BYTES_MAX])
+{
+	struct known_uri *known = &registrar->ha2;
+	const struct digest_text uri = credentials->uri;
+	if (known->algorithm == credentials->algorithm &&
+		text_is(uri, known->text, known->length)) {
+		memcpy(ha2, known->ha2, sizeof(known->ha2));
+		return;
+	}
+	digest_ha2(registrar->digest, credentials->algorithm, (struct digest_text){"REGISTER", 8},
+		uri, ha2);
+	if (uri.length > sizeof(known->text))
+		return;
+	known->algorithm = credentials->algorithm;
+	known->length = uri.length;
+	memcpy(known->text, uri.text, uri.length);
+	memcpy(known->ha2, ha2, digest_bytes(known->algorithm));
 }
 
 static bool is_offered(const struct registrar *registrar, enum digest_algorithm algorithm)
@@ -398,8 +481,7 @@ static bool verify(struct registrar *registrar, const struct digest_credentials 
 		return false;
 	if (!find_ha1(registrar, credentials, span_text(request, aor->user), aor->user.length, ha1))
 		return false;
-	digest_ha2(registrar->digest, credentials->algorithm, (struct digest_text){"REGISTER", 8},
-		credentials->uri, ha2);
+	find_ha2(registrar, credentials, ha2);
 	size_t length = digest_response(registrar->digest, credentials->algorithm, ha1, ha2,
 		credentials->nonce, true, credentials->nc, credentials->cnonce, response);
 	return credentials->response.length == length &&
