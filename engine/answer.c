@@ -105,22 +105,6 @@ void answer_copy(struct answer *answer, enum answer_source source, const char *t
 	add(answer, source, copy, length);
 }
 
-static void add_number(struct answer *answer, enum answer_source source, uint32_t number)
-{
-	char digits[10];
-	size_t at = sizeof(digits);
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	answer_copy(answer, source, digits + at, sizeof(digits) - at);
-}
-
-void answer_number(struct answer *answer, uint32_t number)
-{
-	add_number(answer, ANSWER_OWN, number);
-}
-
 static void add_span(struct answer *answer, const struct sip_message *request, struct span span)
 {
 	add(answer, ANSWER_REQUEST, span_text(request, span), span.length);
@@ -151,6 +135,43 @@ static bool is_named(const char *at, const char *end, const char *name, size_t l
 		return false;
 	at += length;
 	return at == end || *at == '=' || *at == ' ' || *at == '\t' || *at == '\r' || *at == '\n';
+}
+
+/* Decimal digits of a number; returns how many. */
+static size_t decimal(uint32_t number, char out[10])
+{
+	char digits[10];
+	size_t at = sizeof(digits);
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	memcpy(out, digits + at, sizeof(digits) - at);
+	return sizeof(digits) - at;
+}
+
+static void add_number(struct answer *answer, enum answer_source source, uint32_t number)
+{
+	char digits[10];
+	answer_copy(answer, source, digits, decimal(number, digits));
+}
+
+void answer_number(struct answer *answer, uint32_t number)
+{
+	add_number(answer, ANSWER_OWN, number);
+}
+
+size_t answer_source(const struct endpoint *from, char out[ANSWER_SOURCE_MAX])
+{
+	char digits[10];
+	size_t n = sizeof(";received=") - 1;
+	memcpy(out, ";received=", n);
+	n += address_format(&from->address, out + n);
+	memcpy(out + n, ";rport=", sizeof(";rport=") - 1);
+	n += sizeof(";rport=") - 1;
+	const size_t count = decimal(from->port, digits);
+	memcpy(out + n, digits, count);
+	return n + count;
 }
 
 /* Does the sent-by name the source address? Host names never do. */
@@ -194,14 +215,10 @@ static void add_topmost_via(
 		answer_foreign(answer, kept, (size_t)(end - kept));
 	if (!request->rport && is_sent_by(request, &from->address))
 		return;
-	char address[ADDRESS_TEXT_MAX];
-	size_t length = address_format(&from->address, address);
-	answer_string(answer, ";received=");
-	answer_copy(answer, ANSWER_ADDRESS, address, length);
-	if (!request->rport)
-		return;
-	answer_string(answer, ";rport=");
-	add_number(answer, ANSWER_PORT, from->port);
+	char text[ANSWER_SOURCE_MAX];
+	const size_t length = answer_source(from, text);
+	const char *rport = memchr(text + 1, ';', length - 1);
+	answer_copy(answer, ANSWER_SOURCE, text, request->rport ? length : (size_t)(rport - text));
 }
 
 void answer_begin(struct answer *answer, const struct sip_message *request,

@@ -21,8 +21,7 @@
 enum answer_source {
 	ANSWER_OWN,     /* the same in each answer that says the same */
 	ANSWER_REQUEST, /* may contain line ends */
-	ANSWER_ADDRESS, /* of received */
-	ANSWER_PORT,    /* of rport */
+	ANSWER_SOURCE,  /* received and rport */
 	ANSWER_TAG,     /* ours, of the To */
 	ANSWER_CSEQ,    /* the request's number */
 	ANSWER_NONCE,
@@ -68,6 +67,11 @@ void answer_write(const struct answer *answer, uint8_t *out);
 /* Where the answer goes: back to the source address; to its port when the request asked so with
  * rport, else to the port of the Via (RFC 3261 section 18.2.2). */
 struct endpoint answer_endpoint(const struct sip_message *request, const struct endpoint *from);
+
+#define ANSWER_SOURCE_MAX (10 + ADDRESS_TEXT_MAX + 7 + 5)
+
+/* The parameters received and rport of the topmost Via; returns their length. */
+size_t answer_source(const struct endpoint *from, char out[ANSWER_SOURCE_MAX]);
 
 /* Reason phrase of a status code. */
 const char *answer_reason(uint16_t code);

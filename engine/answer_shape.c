@@ -10,7 +10,7 @@ struct draft {
 	struct answer_shape *shape;
 	const struct sip_message *request;
 	const struct scan_skeleton *skeleton;
-	size_t tag_at, nonce_at; /* from the answer's start, address and port left out */
+	size_t tag_at, nonce_at; /* from the answer's start, received and rport left out */
 	bool overflow;
 };
 
@@ -129,9 +129,8 @@ static void add_piece(struct draft *d, const struct answer_piece *piece, size_t 
 		d->shape->nonce_length = (uint16_t)piece->length;
 		add_own(d, piece->text, piece->length);
 		return;
-	case ANSWER_ADDRESS:
-	case ANSWER_PORT:
-		add_run(d, (enum answer_source)piece->source, 0, 0);
+	case ANSWER_SOURCE:
+		add_run(d, ANSWER_SOURCE, 0, 0);
 		return;
 	}
 }
@@ -147,12 +146,11 @@ bool answer_shape_make(struct answer_shape *shape, const struct answer *answer,
 	for (uint32_t i = 0; i < answer->pieces && !d.overflow; i++) {
 		const struct answer_piece *piece = &answer->piece[i];
 		add_piece(&d, piece, length);
-		if (piece->source != ANSWER_ADDRESS && piece->source != ANSWER_PORT)
+		if (piece->source != ANSWER_SOURCE)
 			length += piece->length;
 	}
-	if (d.overflow || length + ADDRESS_TEXT_MAX + sizeof(((struct answer_filling *)0)->port) >
-				  ANSWER_MAX) {
-		shape->refused = true;
+	if (d.overflow || length + ANSWER_SOURCE_MAX > ANSWER_MAX) {
+		*shape = (struct answer_shape){.refused = true};
 		return false;
 	}
 	shape->tag_from_end = d.tag_at > 0 ? (uint16_t)(length - d.tag_at) : 0;
@@ -163,16 +161,7 @@ bool answer_shape_make(struct answer_shape *shape, const struct answer *answer,
 
 void answer_fill(struct answer_filling *filling, const struct endpoint *from, uint32_t tag)
 {
-	filling->address_length = (uint8_t)address_format(&from->address, filling->address);
-	size_t at = sizeof(filling->port);
-	uint32_t port = from->port;
-	char digits[sizeof(filling->port)];
-	do {
-		digits[--at] = (char)('0' + port % 10);
-		port /= 10;
-	} while (port > 0);
-	filling->port_length = (uint8_t)(sizeof(digits) - at);
-	memcpy(filling->port, digits + at, filling->port_length);
+	filling->source_length = (uint16_t)answer_source(from, filling->source);
 	hex8_write(tag, filling->tag);
 	filling->nonce = NULL;
 }
@@ -181,27 +170,25 @@ struct sixteen {
 	uint64_t low, high;
 };
 
-/* memcpy for runs that are mostly longer than sixteen bytes, and shorter than calling it is worth. */
-static inline void copy_run(uint8_t *out, const char *from, size_t length)
+static inline void copy_sixteen(uint8_t *out, const char *from)
 {
 	struct sixteen piece;
-	if (length < sizeof(piece)) {
+	memcpy(&piece, from, sizeof(piece));
+	memcpy(out, &piece, sizeof(piece));
+}
+
+/* memcpy for runs that are mostly a few times sixteen bytes long: calling it takes longer. */
+static inline void copy_run(uint8_t *out, const char *from, size_t length)
+{
+	if (length < sizeof(struct sixteen)) {
 		for (size_t i = 0; i < length; i++)
 			out[i] = (uint8_t)from[i];
 		return;
 	}
-	for (size_t i = 0; i + sizeof(piece) < length; i += sizeof(piece)) {
-		memcpy(&piece, from + i, sizeof(piece));
-		memcpy(out + i, &piece, sizeof(piece));
-	}
-	memcpy(&piece, from + length - sizeof(piece), sizeof(piece));
-	memcpy(out + length - sizeof(piece), &piece, sizeof(piece));
-}
-
-static inline void copy_short(uint8_t *out, const char *from, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		out[i] = (uint8_t)from[i];
+	const size_t last = length - sizeof(struct sixteen);
+	for (size_t i = 0; i < last; i += sizeof(struct sixteen))
+		copy_sixteen(out + i, from + i);
+	copy_sixteen(out + last, from + last);
 }
 
 void answer_shape_write(const struct answer_shape *shape, const struct sip_message *request,
@@ -209,23 +196,16 @@ void answer_shape_write(const struct answer_shape *shape, const struct sip_messa
 {
 	for (unsigned i = 0; i < shape->runs; i++) {
 		const struct answer_run *run = &shape->run[i];
-		switch ((enum answer_source)run->source) {
-		case ANSWER_REQUEST:
-			copy_run(out, request->base + run->at, run->length);
-			break;
-		case ANSWER_ADDRESS:
-			copy_short(out, filling->address, filling->address_length);
-			out += filling->address_length;
-			break;
-		case ANSWER_PORT:
-			copy_short(out, filling->port, filling->port_length);
-			out += filling->port_length;
-			break;
-		default:
-			copy_run(out, shape->text + run->at, run->length);
-			break;
+		const char *from = shape->text + run->at;
+		size_t length = run->length;
+		if (run->source == ANSWER_REQUEST) {
+			from = request->base + run->at;
+		} else if (run->source == ANSWER_SOURCE) {
+			from = filling->source;
+			length = filling->source_length;
 		}
-		out += run->length;
+		copy_run(out, from, length);
+		out += length;
 	}
 	if (shape->tag_from_end > 0)
 		memcpy(out - shape->tag_from_end, filling->tag, sizeof(filling->tag));

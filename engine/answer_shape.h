@@ -20,7 +20,7 @@ struct answer_run {
 };
 
 struct answer_shape {
-	uint16_t length; /* of an answer without its address and port; 0: nothing is known */
+	uint16_t length; /* of an answer without received and rport; 0: nothing is known */
 	bool refused;    /* answers like it have no shape */
 	uint16_t cseq_at;
 	uint16_t tag_from_end, nonce_from_end, nonce_length; /* 0: there is none */
@@ -31,8 +31,8 @@ struct answer_shape {
 
 /* What differs and is not in the request. */
 struct answer_filling {
-	uint8_t address_length, port_length;
-	char address[ADDRESS_TEXT_MAX], port[5];
+	uint16_t source_length;
+	char source[ANSWER_SOURCE_MAX];
 	char tag[8];
 	const char *nonce;
 };
@@ -57,7 +57,7 @@ void answer_fill(struct answer_filling *filling, const struct endpoint *from, ui
 static inline uint16_t answer_shape_length(
 	const struct answer_shape *shape, const struct answer_filling *filling)
 {
-	return (uint16_t)(shape->length + filling->address_length + filling->port_length);
+	return (uint16_t)(shape->length + filling->source_length);
 }
 
 /* Write that many bytes. */
