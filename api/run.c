@@ -47,7 +47,7 @@ static void on_resolved(void *context, unsigned which, const struct address *add
 			ttl_s);
 		return;
 	}
-	wire_set_proxy(run->wire, (enum proxy)which, address, proxy->port);
+	wire_set_proxy(run->wire, 0, (enum proxy)which, address, proxy->port);
 	view_event(&run->view, run_elapsed_s(run), "%s proxy %s is now %s",
 		proxy_name((enum proxy)which), name, text);
 }

@@ -315,6 +315,7 @@ uint64_t address_plan_capacity(const struct address_plan *plan)
 void address_plan_at(
 	const struct address_plan *plan, uint32_t index, struct address *address, uint16_t *port)
 {
+	index -= plan->begin;
 	uint64_t rank = (uint64_t)((wide)index * plan->port_reciprocal >> RECIPROCAL_BITS);
 	*port = (uint16_t)(plan->port_first + (index - rank * plan->ports));
 	/* Hole i is stepped over by every rank from hole[i] - i on: comparisons that do not wait
@@ -359,7 +360,7 @@ bool address_plan_find(const struct address_plan *plan, const struct address *ad
 	uint64_t rank;
 	if (port < plan->port_first || port > plan->port_last || !rank_of(plan, address, &rank))
 		return false;
-	uint64_t found = rank * plan->ports + (port - plan->port_first);
+	uint64_t found = plan->begin + rank * plan->ports + (port - plan->port_first);
 	*index = (uint32_t)found;
 	return found < INDEXES;
 }
