@@ -51,7 +51,8 @@ bool neighbours_own(const struct neighbours *neighbours, const struct address *a
 			return true;
 		if (neighbours->here &&
 			address_plan_find(plan, address, plan->port_first, &first) &&
-			first < roster->herd[h].end && neighbours_here(neighbours, first))
+			first >= roster->herd[h].begin && first < roster->herd[h].end &&
+			neighbours_here(neighbours, first))
 			return true;
 	}
 	return false;

@@ -21,17 +21,17 @@ struct roster_herd {
 struct roster {
 	unsigned herds;
 	struct roster_herd herd[ROSTER_HERDS_MAX];
-	/* By family, herds that have a plan: by their first addresses, then by their first ports. */
+	/* By family, herds that have a plan: by their first addresses, then by their first ports, then by
+	 * their places in it; `alike` is where those begin that differ in nothing but the last. */
 	unsigned sorted[ADDRESS_FAMILIES];
 	uint8_t order[ADDRESS_FAMILIES][ROSTER_HERDS_MAX];
+	uint8_t alike[ADDRESS_FAMILIES][ROSTER_HERDS_MAX];
 };
 
-/* The next herd; it begins where the one before ends. Two plans that share an address must be of the same
- * addresses, and of ports that do not meet: see roster_clash. */
+/* The next herd; it begins where the one before ends. Herds may take their phones' places one behind the
+ * other from plans that differ in nothing but `begin`. Other plans that share an address must be of the
+ * same addresses, and of ports that do not meet: see address_plan_meets. */
 void roster_add(struct roster *roster, const struct roster_herd *herd);
-
-/* True when no roster could hold both plans. */
-bool roster_clash(const struct address_plan *a, const struct address_plan *b);
 
 /* What roster_find does where there are several herds. */
 bool roster_search(const struct roster *roster, const struct address *address, uint16_t port,

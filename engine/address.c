@@ -370,3 +370,22 @@ bool address_plan_contains(const struct address_plan *plan, const struct address
 	uint64_t rank;
 	return rank_of(plan, address, &rank) && rank * plan->ports < INDEXES;
 }
+
+bool address_plan_same(const struct address_plan *a, const struct address_plan *b)
+{
+	return a->family == b->family && a->first_high == b->first_high &&
+	       a->first_low == b->first_low && a->addresses == b->addresses &&
+	       a->port_first == b->port_first && a->port_last == b->port_last;
+}
+
+bool address_plan_meets(const struct address_plan *a, const struct address_plan *b)
+{
+	const wide a_first = (wide)a->first_high << 64 | a->first_low;
+	const wide b_first = (wide)b->first_high << 64 | b->first_low;
+	if (a->family != b->family || a_first + a->addresses <= b_first ||
+		b_first + b->addresses <= a_first)
+		return false;
+	if (a_first != b_first || a->addresses != b->addresses)
+		return true;
+	return a->port_first <= b->port_last && b->port_first <= a->port_last;
+}

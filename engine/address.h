@@ -84,6 +84,12 @@ void address_plan_at(
 bool address_plan_find(const struct address_plan *plan, const struct address *address,
 	uint16_t port, uint32_t *index);
 
+/* True when the plans differ in nothing but `begin`. */
+bool address_plan_same(const struct address_plan *a, const struct address_plan *b);
+
+/* True when both have an address, but for those of the same addresses whose ports do not meet. */
+bool address_plan_meets(const struct address_plan *a, const struct address_plan *b);
+
 /* True when the address itself belongs to some phone, whatever the port: what ARP, NDP and ping
  * ask. */
 bool address_plan_contains(const struct address_plan *plan, const struct address *address);
