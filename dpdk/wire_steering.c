@@ -13,14 +13,15 @@
  * between two holes, and what a card received before it was told. */
 #define WATCH_MARGIN 0.1
 
+/* Of the one herd there is. */
 static struct steering_phones phones_of(const struct wire *wire)
 {
-	const struct wire_config *config = &wire->config;
+	const struct wire_herd *herd = &wire->herd[0];
 	return (struct steering_phones){
-		.plan = {config->herd.plan[ADDRESS_IPV4], config->herd.plan[ADDRESS_IPV6]},
-		.proxy = config->proxy,
-		.phones = config->herd.fleet_phones,
-		.workers = config->workers};
+		.plan = {herd->config.plan[ADDRESS_IPV4], herd->config.plan[ADDRESS_IPV6]},
+		.proxy = herd->proxy,
+		.phones = wire->config.herd.fleet_phones,
+		.workers = wire->config.workers};
 }
 
 /* Nothing to steer: one worker, or rings that each belong to one. */
@@ -36,10 +37,10 @@ static int open_order(struct wire *wire)
 	if (!wire->order)
 		return -ENOMEM;
 	for (unsigned f = 0; f < ADDRESS_FAMILIES; f++) {
-		if (!wire->config.herd.plan[f])
+		if (!wire->herd[0].config.plan[f])
 			continue;
-		wire->plan[f] = *wire->config.herd.plan[f];
-		wire->config.herd.plan[f] = &wire->plan[f];
+		wire->plan[f] = *wire->herd[0].config.plan[f];
+		wire->herd[0].config.plan[f] = wire->roster.herd[0].plan[f] = &wire->plan[f];
 	}
 	return 0;
 }
@@ -48,12 +49,25 @@ void wire_prepare_steering(struct wire *wire)
 {
 	const struct wire_config *config = &wire->config;
 	const struct steering_phones phones = phones_of(wire);
-	if (!steers(config) || config->link.kind != WIRE_AF_PACKET ||
+	if (!steers(config) || wire->herds > 1 || config->link.kind != WIRE_AF_PACKET ||
 		(config->steering != WIRE_STEERING_AUTO && config->steering != WIRE_STEERING_FLOW))
 		return;
 	wire->steering_program = (struct sock_fprog){.filter = wire->steering_code,
 		.len = (unsigned short)steering_program(&phones, wire->steering_code)};
 	wire->link.program = &wire->steering_program;
+}
+
+/* Where each herd has addresses of its own kind, no one rule tells the owners of all. */
+static int leave_herds(struct wire *wire, struct wire_error *error)
+{
+	const uint8_t wish = wire->config.steering;
+	wire->steering = (struct wire_steering_state){
+		.tier = WIRE_STEERING_REDIRECT, .why = "several herds share the link"};
+	if (wish == WIRE_STEERING_AUTO || wish == WIRE_STEERING_REDIRECT)
+		return 0;
+	return failure(error, -ENOTSUP,
+		"steering %s: several herds share the link. Use steering: auto",
+		wire_steering_name((enum wire_steering)wish));
 }
 
 int wire_open_steering(struct wire *wire, struct wire_error *error)
@@ -62,6 +76,8 @@ int wire_open_steering(struct wire *wire, struct wire_error *error)
 	wire->steering = (struct wire_steering_state){.tier = WIRE_STEERING_NONE};
 	if (!steers(config))
 		return 0;
+	if (wire->herds > 1)
+		return leave_herds(wire, error);
 	if (config->link.kind == WIRE_PCI && open_order(wire))
 		return failure(error, -ENOMEM, "steering: out of memory");
 	const struct steering_wish wish = {.tier = (enum wire_steering)config->steering,
@@ -100,7 +116,7 @@ void wire_watch_steering(struct wire *wire, const struct wire_counters *now)
 
 const struct address_plan *wire_plan(const struct wire *wire, enum address_family family)
 {
-	return wire->config.herd.plan[family];
+	return wire->herds == 1 ? wire->herd[0].config.plan[family] : NULL;
 }
 
 const struct wire_steering_state *wire_steering(const struct wire *wire)
