@@ -4,7 +4,7 @@
 
     bench/bench.py [OPTIONS] [NAME...]
 
-Names: build scan timer link cores veth kamailio million ten; all of them without one. As a row is done it
+Names: build scan timer link cores scaling veth kamailio million ten; all of them without one. As a row is done it
 is shown; at the end all are printed as one table and written to build/bench/results.json and results.md.
 Figures are medians of repeated samples; in brackets is their spread, and how many of how many samples were
 not disturbed by others. A target that is missed says so; the exit code tells whether all could be measured.
@@ -23,11 +23,12 @@ import engine
 import fleet
 import kernel
 import profile_note
+import scaling
 from measure import CPUS, ROOT, Failure
 from netns import Unavailable
 
 BENCHES = {"build": engine.build, "scan": engine.scan, "timer": engine.timer, "link": engine.link,
-           "cores": engine.cores, "veth": kernel.veth, "kamailio": kernel.kamailio, "million": fleet.million,
+           "cores": engine.cores, "scaling": scaling.scaling, "veth": kernel.veth, "kamailio": kernel.kamailio, "million": fleet.million,
            "ten": fleet.ten}
 
 

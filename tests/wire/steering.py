@@ -142,6 +142,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sipherd")
     chosen = parser.parse_args()
+    chosen.sipherd = os.path.abspath(chosen.sipherd)
     lab = Lab()
     try:
         build(lab)
