@@ -86,10 +86,10 @@ static void fields_of(
 	const struct fixture *f, uint32_t index, struct phone *phone, struct message_fields *fields)
 {
 	const uint64_t id = herd_draw(f->config.secret, index, phone->epoch, DRAW_CALL, 1);
-	hex8_write(index, fields->call_id);
-	hex8_write((uint32_t)(id >> 32), fields->call_id + 8);
-	hex8_write((uint32_t)id, fields->call_id + 16);
-	hex8_write((uint32_t)(id >> 32) * 2654435761u ^ (uint32_t)id, fields->tag);
+	fields->call_id[0] = index;
+	fields->call_id[1] = (uint32_t)(id >> 32);
+	fields->call_id[2] = (uint32_t)id;
+	fields->tag = (uint32_t)(id >> 32) * 2654435761u ^ (uint32_t)id;
 	fields->cseq = ++phone->keepalive_cseq;
 	fields->token = (struct token){.phone = index,
 		.epoch = phone->epoch,

@@ -133,13 +133,14 @@ static SECTION void section_build(struct fixture *f)
 		.source = {2, 0, 0, 0, 0, 1}, .destination = {2, 0, 0, 0, 0, 2}};
 	for (uint32_t i = 0; i < PHONES; i++) {
 		struct message_phone who;
-		struct message_fields fields = {.token = {i, 1, TOKEN_OPTIONS, 3}, .cseq = 3};
+		struct message_fields fields = {.token = {i, 1, TOKEN_OPTIONS, 3},
+			.call_id = {i, 0xc0ffee00, 0x12345678},
+			.tag = 0x5f1c02aa,
+			.cseq = 3};
 		struct address source;
 		struct frame_ends ends = {.source = &source,
 			.destination = &f->config.proxy[PROXY_PRIMARY].address,
 			.destination_port = 5060};
-		memcpy(fields.tag, "5f1c02aa", 8);
-		memcpy(fields.call_id, "0000d431c0ffee0012345678", MESSAGE_CALL_ID);
 		messages_phone(f->messages, i, PROXY_PRIMARY, &who);
 		const uint16_t n = messages_options_length(f->messages, &who);
 		address_plan_at(&f->plan, i, &source, &ends.source_port);
