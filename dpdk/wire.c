@@ -170,7 +170,9 @@ static int open_herd(struct wire *wire, struct worker *worker, struct wire_error
 	config.first = worker->index;
 	config.stride = worker->workers;
 	config.worker = worker->index;
-	const struct herd_output output = {.context = worker, .buffer = station_herd_buffer};
+	const struct herd_output output = {.context = worker,
+		.buffer = station_herd_buffer,
+		.envelope = &worker->herd_station->envelope};
 	const int result = herd_create(&worker->herd, &config, &output);
 	if (!result)
 		return 0;

@@ -47,6 +47,9 @@ struct station {
 	struct neighbours neighbours;
 	/* The datagram that the herd or a registrar is filling, at most one. */
 	struct rte_mbuf *open;
+	const struct frame_path *open_path;
+	struct herd_envelope envelope; /* of the herd's station; the other's says HERD_SUM_OPEN */
+	struct frame_path path[PROXIES];
 	uint8_t open_family;
 	uint32_t open_phone;
 	uint8_t open_proxy; /* enum proxy, on the herd's station */
