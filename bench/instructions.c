@@ -132,10 +132,8 @@ static SECTION void section_build(struct fixture *f)
 {
 	for (uint32_t i = 0; i < PHONES; i++) {
 		struct message_phone who;
-		struct message_fields fields = {.token = {i, 1, TOKEN_OPTIONS, 3},
-			.call_id = {i, 0xc0ffee00, 0x12345678},
-			.tag = 0x5f1c02aa,
-			.cseq = 3};
+		struct message_fields fields = {
+			.token = {i, 1, TOKEN_OPTIONS, 3}, .call = 0xc0ffee0012345678, .cseq = 3};
 		messages_phone(f->messages, i, PROXY_PRIMARY, &who);
 		const uint16_t n = messages_options_length(f->messages, &who);
 		uint8_t *out = f->request[i].bytes;

@@ -420,13 +420,17 @@ void frame_path_checksum(const struct frame_path *path, uint8_t *at, uint32_t pa
 {
 	uint8_t *udp = at + path->length - sizeof(struct rte_udp_hdr);
 	uint16_t port, length;
-	uint64_t sum = (uint64_t)path->pseudo_sum + payload_sum, address[2] = {0, 0};
+	uint64_t sum = (uint64_t)path->pseudo_sum + payload_sum;
 	memcpy(&port, at + path->open_port, sizeof(port));
 	memcpy(&length, udp + offsetof(struct rte_udp_hdr, dgram_len), sizeof(length));
 	/* Words of 32 bits are sums of two of 16, once they are folded. */
-	memcpy(address, at + path->open_address, path->fixed.family == ADDRESS_IPV4 ? 4 : 16);
-	for (int i = 0; i < 2; i++)
-		sum += (address[i] >> 32) + (address[i] & UINT32_MAX);
+	uint32_t word[4];
+	memcpy(word, at + path->open_address, sizeof(word[0]));
+	sum += word[0];
+	if (path->fixed.family == ADDRESS_IPV6) {
+		memcpy(word + 1, at + path->open_address + 4, 3 * sizeof(word[0]));
+		sum += (uint64_t)word[1] + word[2] + word[3];
+	}
 	sum += port + 2u * length; /* in the pseudo header and in UDP's own */
 	sum = (sum >> 32) + (sum & UINT32_MAX);
 	sum = (sum >> 16) + (sum & 0xffff);

@@ -24,11 +24,7 @@ static void fields_of(const struct herd *herd, uint32_t index, uint16_t epoch, e
 {
 	/* The Expires 0 belongs to the call of its registration. */
 	uint32_t call = kind == TOKEN_OPTIONS;
-	uint64_t id = herd_draw(herd->config.secret, index, epoch, DRAW_CALL, call);
-	fields->call_id[0] = index;
-	fields->call_id[1] = (uint32_t)(id >> 32);
-	fields->call_id[2] = (uint32_t)id;
-	fields->tag = (uint32_t)(id >> 32) * 2654435761u ^ (uint32_t)id;
+	fields->call = herd_draw(herd->config.secret, index, epoch, DRAW_CALL, call);
 	fields->cseq = cseq;
 	fields->token = (struct token){.phone = index,
 		.epoch = epoch,

@@ -108,9 +108,7 @@ static bool template_make(struct template *t, const struct herd_config *config, 
 	t->length = (uint16_t)draft.length;
 	t->hostport = (uint8_t)hostport;
 	t->user = (uint8_t)user;
-	t->vectors = message_vectors_suit(t);
-	if (t->vectors)
-		message_vectors_prepare(t);
+	message_vectors_prepare(t);
 	return true;
 }
 
@@ -136,7 +134,9 @@ static bool classes_make(
 					    t, config, (enum request)kind, proxy, hostport, user))
 					return false;
 				m->text_bytes += t->length;
-				m->class[proxy][kind][hostport][user] = (uint16_t)m->templates++;
+				if (kind == REQUEST_OPTIONS)
+					m->class[proxy][hostport][user] = (uint16_t)m->templates;
+				m->templates++;
 			}
 		}
 	}
@@ -191,7 +191,7 @@ uint64_t messages_memory(const struct messages *m)
 }
 
 /* ":5060" and the like; returns its length. */
-size_t message_port(char *out, uint16_t port)
+static size_t write_port(char *out, uint16_t port)
 {
 	size_t digits = port >= 10000 ? 5 : 4; /* plans hold no port below 1024 */
 	unsigned value = port;
@@ -221,7 +221,7 @@ static void phone_texts(const struct messages *m, uint32_t index, struct message
 	if (address->family == ADDRESS_IPV6)
 		out->hostport[n++] = ']';
 	out->host_length = (uint8_t)n;
-	n += message_port(out->hostport + n, out->port);
+	n += write_port(out->hostport + n, out->port);
 	out->hostport_length = (uint8_t)n;
 	out->user_length = (uint8_t)identity_user(m->identities, index, out->user);
 }
@@ -235,13 +235,13 @@ void messages_phone(
 		message_vectors_phone(m, index, out);
 	else
 		phone_texts(m, index, out);
+	out->template = m->class[proxy][out->hostport_length][out->user_length];
 }
 
 static const struct template *template_of(
 	const struct messages *m, const struct message_phone *phone, enum request kind)
 {
-	return &m->template[m->class[phone->proxy][kind][phone->hostport_length]
-				    [phone->user_length]];
+	return &m->template[phone->template + kind];
 }
 
 /* Ten digits of 1000000000 + n, two at a time. */
@@ -262,10 +262,11 @@ static void patch(const struct template *t, const struct message_phone *phone,
 	memcpy(text + t->via_host, phone->hostport, phone->hostport_length);
 	token_write(&fields->token, secret, text + t->branch);
 	memcpy(text + t->from_user, phone->user, phone->user_length);
-	hex8_write(fields->tag, text + t->tag);
+	hex8_write(message_tag(fields->call), text + t->tag);
 	memcpy(text + t->to_user, phone->user, phone->user_length);
-	for (int i = 0; i < 3; i++)
-		hex8_write(fields->call_id[i], text + t->call_id + 8 * i);
+	hex8_write(fields->token.phone, text + t->call_id);
+	hex8_write((uint32_t)(fields->call >> 32), text + t->call_id + 8);
+	hex8_write((uint32_t)fields->call, text + t->call_id + 16);
 	write_cseq(text + t->cseq, fields->cseq);
 	memcpy(text + t->contact_user, phone->user, phone->user_length);
 	memcpy(text + t->contact_host, phone->hostport, phone->hostport_length);

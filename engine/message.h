@@ -39,10 +39,9 @@ bool messages_use_vectors(struct messages *messages, bool wish);
 
 /* What varies between two requests of the same template. */
 struct message_fields {
-	struct token token;
-	uint32_t call_id[3]; /* each eight hex digits */
-	uint32_t tag;        /* From tag, likewise */
-	uint32_t cseq;       /* counted from 1 */
+	struct token token; /* the Call-ID begins with its phone */
+	uint64_t call;      /* the rest of the Call-ID; the From tag follows from it */
+	uint32_t cseq;      /* counted from 1 */
 };
 
 /* A phone's own texts towards one proxy. */
@@ -53,6 +52,7 @@ struct message_phone {
 	uint16_t port;
 	uint8_t hostport_length, user_length, host_length;
 	uint8_t proxy;
+	uint16_t template; /* of its OPTIONS; that of its REGISTER is the next */
 };
 void messages_phone(const struct messages *messages, uint32_t index, enum proxy proxy,
 	struct message_phone *out);

@@ -22,6 +22,8 @@ struct template_weights {
 	int16_t hostport, user;
 };
 
+#define PIECES_MORE 6 /* of fixed text beyond the first between two fields */
+
 /* Offsets of the patched fields; the lengths follow from the class. */
 struct template
 {
@@ -31,9 +33,12 @@ struct template
 	uint16_t length;
 	uint16_t via_host, branch, from_user, tag, to_user, call_id, cseq, contact_user,
 		contact_host;
-	uint16_t last;          /* where the last piece begins */
+	/* Where fixed text goes on behind each field, and pieces of it that are laid down first. */
+	uint16_t after_via_host, after_branch, after_from_user, after_tag, after_to_user,
+		after_call_id, after_cseq, after_contact_user, after_contact_host;
+	uint16_t more, piece[PIECES_MORE];
 	uint8_t hostport, user; /* lengths */
-	bool vectors;           /* every field fits a vector */
+	bool vectors;           /* every field fits a vector, and the fixed text its pieces */
 };
 
 struct messages {
@@ -45,18 +50,21 @@ struct messages {
 	uint64_t text_bytes;
 	struct template *template;
 	struct identity_shape shape[IDENTITY_SHAPES];
-	/* By proxy, kind, length of "address:port", length of user. */
-	uint16_t class[PROXIES][REQUESTS][HOSTPORT_MAX][IDENTITY_TEXT_MAX + 1];
+	/* By proxy, length of "address:port", length of user. */
+	uint16_t class[PROXIES][HOSTPORT_MAX][IDENTITY_TEXT_MAX + 1];
 };
 
-/* ":5060" and the like; returns its length. */
-size_t message_port(char *out, uint16_t port);
+/* The From tag of a call. */
+static inline uint32_t message_tag(uint64_t call)
+{
+	return (uint32_t)(call >> 32) * 2654435761u ^ (uint32_t)call;
+}
 
 bool message_vectors_possible(void);
 void message_vectors_open(struct messages *m);
-bool message_vectors_suit(const struct template *t);
+/* Once its text and offsets are there. */
 void message_vectors_prepare(struct template *t);
-/* Of an IPv4 phone whose users have shapes; address and port are there. */
+/* Of an IPv4 phone whose users have shapes; address, port and proxy are there. */
 void message_vectors_phone(const struct messages *m, uint32_t index, struct message_phone *out);
 /* Up to where a REGISTER's tail begins, which is at least MESSAGE_PIECE long and may be spoilt. Returns
  * the sum of what was written. */

@@ -12,20 +12,23 @@
 #define EVEN 1
 #define ODD 256 /* 2^16 - 1 divides 256 * 256 - 1: a byte at an odd place counts 256 fold */
 
-/* Each byte's decimal text and the dot after it. */
+/* Each byte's decimal text and the dot after it, and how long they are. */
 struct octet {
 	char text[4];
+	uint32_t length;
 };
-#define TEN(t)                                                                                    \
-	{t "0."}, {t "1."}, {t "2."}, {t "3."}, {t "4."}, {t "5."}, {t "6."}, {t "7."}, {t "8."}, \
-	{                                                                                         \
-		t "9."                                                                            \
+#define TEN(t, n)                                                                                  \
+	{t "0.", n}, {t "1.", n}, {t "2.", n}, {t "3.", n}, {t "4.", n}, {t "5.", n}, {t "6.", n}, \
+		{t "7.", n}, {t "8.", n},                                                          \
+	{                                                                                          \
+		t "9.", n                                                                          \
 	}
-static const struct octet octets[256] = {TEN(""), TEN("1"), TEN("2"), TEN("3"), TEN("4"), TEN("5"),
-	TEN("6"), TEN("7"), TEN("8"), TEN("9"), TEN("10"), TEN("11"), TEN("12"), TEN("13"),
-	TEN("14"), TEN("15"), TEN("16"), TEN("17"), TEN("18"), TEN("19"), TEN("20"), TEN("21"),
-	TEN("22"), TEN("23"), TEN("24"), {"250."}, {"251."}, {"252."}, {"253."}, {"254."},
-	{"255."}};
+static const struct octet octets[256] = {TEN("", 2), TEN("1", 3), TEN("2", 3), TEN("3", 3),
+	TEN("4", 3), TEN("5", 3), TEN("6", 3), TEN("7", 3), TEN("8", 3), TEN("9", 3), TEN("10", 4),
+	TEN("11", 4), TEN("12", 4), TEN("13", 4), TEN("14", 4), TEN("15", 4), TEN("16", 4),
+	TEN("17", 4), TEN("18", 4), TEN("19", 4), TEN("20", 4), TEN("21", 4), TEN("22", 4),
+	TEN("23", 4), TEN("24", 4), {"250.", 4}, {"251.", 4}, {"252.", 4}, {"253.", 4}, {"254.", 4},
+	{"255.", 4}};
 
 /* Shuffles by how many bytes come first: what stands 8 bytes behind the first ones follows them. */
 #define NONE 0x80
@@ -54,17 +57,12 @@ void message_vectors_open(struct messages *m)
 	m->shaped = identity_user_shapes(m->identities, m->shape);
 }
 
-bool message_vectors_suit(const struct template *t)
-{
-	return t->hostport <= MESSAGE_PIECE && t->user <= MESSAGE_PIECE;
-}
-
 static int16_t weight_at(uint16_t offset)
 {
 	return offset % 2 ? ODD : EVEN;
 }
 
-void message_vectors_prepare(struct template *t)
+static void prepare_sums(struct template *t)
 {
 	struct template_weights *w = &t->weights;
 	uint64_t sum = 0;
@@ -84,20 +82,60 @@ void message_vectors_prepare(struct template *t)
 	w->hostport = (int16_t)(weight_at(t->via_host) + weight_at(t->contact_host));
 	w->user = (int16_t)(weight_at(t->from_user) + weight_at(t->to_user) +
 			    weight_at(t->contact_user));
-	/* The last piece ends where the text does; where it would reach back into the last field, it
-	 * spills over into the tail of a REGISTER. */
-	const unsigned behind = (unsigned)t->contact_host + t->hostport;
-	t->last = (uint16_t)(t->length < behind + MESSAGE_PIECE
-				     ? behind
-				     : (unsigned)t->length - MESSAGE_PIECE);
 }
 
-/* Two numbers of at most eight digits each, as their sixteen digits. */
-WITH_AVX2 static inline __m128i digits_of(uint32_t first, uint32_t second)
+/* The first piece behind a field is laid down in its turn; those after it up to the next field cannot be
+ * spoilt by what is before them, and what they spoil is not yet there. */
+static uint16_t prepare_gap(struct template *t, unsigned from, unsigned end)
 {
-	const uint32_t a = first / 10000, b = first % 10000, c = second / 10000, d = second % 10000;
+	for (unsigned at = from + MESSAGE_PIECE; at < end; at += MESSAGE_PIECE) {
+		if (t->more < PIECES_MORE)
+			t->piece[t->more] = (uint16_t)at;
+		t->more++;
+	}
+	return (uint16_t)from;
+}
+
+/* Behind the last field: the last piece ends where the text does. A REGISTER's, where there is too
+ * little text for that, spills over into its tail. */
+static void prepare_end(struct template *t)
+{
+	const unsigned from = t->contact_host + (unsigned)t->hostport;
+	t->after_contact_host = (uint16_t)from;
+	if (t->length <= from + MESSAGE_PIECE)
+		return;
+	const unsigned last = (unsigned)t->length - MESSAGE_PIECE;
+	prepare_gap(t, from, last);
+	if (t->more < PIECES_MORE)
+		t->piece[t->more] = (uint16_t)last;
+	t->more++;
+}
+
+void message_vectors_prepare(struct template *t)
+{
+	const unsigned hostport = t->hostport, user = t->user;
+	if (hostport > MESSAGE_PIECE || user > MESSAGE_PIECE)
+		return;
+	prepare_gap(t, 0, t->via_host);
+	t->after_via_host = prepare_gap(t, t->via_host + hostport, t->branch);
+	t->after_branch = prepare_gap(t, t->branch + TOKEN_HEX, t->from_user);
+	t->after_from_user = prepare_gap(t, t->from_user + user, t->tag);
+	t->after_tag = prepare_gap(t, t->tag + 8u, t->to_user);
+	t->after_to_user = prepare_gap(t, t->to_user + user, t->call_id);
+	t->after_call_id = prepare_gap(t, t->call_id + MESSAGE_CALL_ID, t->cseq);
+	t->after_cseq = prepare_gap(t, t->cseq + CSEQ_DIGITS, t->contact_user);
+	t->after_contact_user = prepare_gap(t, t->contact_user + user, t->contact_host);
+	prepare_end(t);
+	t->vectors = t->more <= PIECES_MORE;
+	prepare_sums(t);
+}
+
+/* The eight digits of a number that has no more, and eight '0'. */
+WITH_AVX2 static inline __m128i digits_of(uint32_t number)
+{
+	const uint64_t top = number / 10000, rest = number % 10000;
 	/* Four digits a lane, then two in each half of it, then one in each byte. */
-	__m128i four = _mm_setr_epi32((int)a, (int)b, (int)c, (int)d);
+	__m128i four = _mm_cvtsi64_si128((int64_t)(top | rest << 32));
 	__m128i high = _mm_srli_epi16(_mm_mulhi_epu16(four, _mm_set1_epi16(5243)), 3);
 	__m128i low = _mm_sub_epi16(four, _mm_mullo_epi16(high, _mm_set1_epi16(100)));
 	__m128i two = _mm_or_si128(high, _mm_slli_epi32(low, 16));
@@ -112,9 +150,14 @@ WITH_AVX2 static void write_user(
 	const struct messages *m, uint32_t index, struct message_phone *out)
 {
 	const struct identity_shape *shape = &m->shape[identity_digits(index)];
-	/* Moved up, so that the two digits above the eight are the first of the second number. */
-	const __m256i number = _mm256_broadcastsi128_si256(
-		digits_of(index % EIGHT_DIGITS, index / EIGHT_DIGITS * 1000000));
+	__m128i digits;
+	if (index < EIGHT_DIGITS) {
+		digits = digits_of(index);
+	} else { /* the two digits above the eight begin the second half */
+		digits = _mm_unpacklo_epi64(digits_of(index % EIGHT_DIGITS),
+			digits_of(index / EIGHT_DIGITS * (EIGHT_DIGITS / 100)));
+	}
+	const __m256i number = _mm256_broadcastsi128_si256(digits);
 	const __m256i text = _mm256_loadu_si256((const __m256i *)shape->text);
 	const __m256i pick = _mm256_loadu_si256((const __m256i *)shape->pick);
 	_mm256_store_si256(
@@ -122,36 +165,39 @@ WITH_AVX2 static void write_user(
 	out->user_length = shape->length;
 }
 
-static inline uint64_t octet_text(uint8_t byte)
+static inline uint64_t octet_text(const struct octet *octet)
 {
 	uint32_t text;
-	memcpy(&text, octets[byte].text, 4);
+	memcpy(&text, octet->text, 4);
 	return text;
 }
 
-static inline unsigned octet_length(uint8_t byte)
+/* A port's four or five digits. */
+static inline uint64_t port_text(uint32_t port)
 {
-	return 2u + (byte > 9) + (byte > 99);
+	const uint32_t top = port / 10000, rest = port % 10000;
+	const uint32_t two = rest / 100 | rest % 100 << 16, tens = two * 103 >> 10 & 0x000f000f;
+	const uint64_t four = '0' * 0x01010101ull + (tens | (two - tens * 10) << 8);
+	return top ? ('0' + top) | four << 8 : four;
 }
 
 WITH_AVX2 static void write_hostport(struct message_phone *out)
 {
 	const uint8_t *byte = out->address.bytes;
-	const unsigned first = octet_length(byte[0]), second = octet_length(byte[1]),
-		       third = octet_length(byte[2]), fourth = octet_length(byte[3]);
-	const uint64_t front = octet_text(byte[0]) | octet_text(byte[1]) << 8 * first;
-	uint64_t back = octet_text(byte[2]) | octet_text(byte[3]) << 8 * third;
+	const struct octet *a = &octets[byte[0]], *b = &octets[byte[1]], *c = &octets[byte[2]],
+			   *d = &octets[byte[3]];
+	const unsigned first = a->length + b->length, second = c->length + d->length;
+	const uint64_t front = octet_text(a) | octet_text(b) << 8 * a->length;
+	uint64_t back = octet_text(c) | octet_text(d) << 8 * c->length;
 	/* The last dot becomes a colon. */
-	back ^= (uint64_t)('.' ^ ':') << 8 * (third + fourth - 1);
-	const unsigned length = first + second + third + fourth;
-	char digits[8] = {0};
-	const unsigned port = (unsigned)message_port(digits, out->port) - 1;
-	uint64_t number;
-	memcpy(&number, digits, 8);
+	back ^= (uint64_t)('.' ^ ':') << (8 * second - 8);
+	const unsigned length = first + second;
+	const uint64_t number = port_text(out->port);
+	const unsigned port = out->port >= 10000 ? 5 : 4;
 	const __m128i host = _mm_shuffle_epi8(_mm_set_epi64x((int64_t)back, (int64_t)front),
-		_mm_loadu_si128((const __m128i *)join[first + second]));
+		_mm_loadu_si128((const __m128i *)join[first]));
 	const __m256i tail = _mm256_shuffle_epi8(
-		_mm256_broadcastsi128_si256(_mm_cvtsi64_si128((int64_t)(number >> 8))),
+		_mm256_broadcastsi128_si256(_mm_cvtsi64_si128((int64_t)number)),
 		_mm256_loadu_si256((const __m256i *)(slide + 16 - length)));
 	_mm256_store_si256(
 		(__m256i *)out->hostport, _mm256_or_si256(_mm256_zextsi128_si256(host), tail));
@@ -166,14 +212,14 @@ WITH_AVX2 void message_vectors_phone(
 	write_user(m, index, out);
 }
 
-/* Four words as their 32 hex digits. */
-WITH_AVX2 static inline __m256i hex_of(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+/* Two words as their 32 hex digits. */
+WITH_AVX2 static inline __m256i hex_of(uint64_t first, uint64_t second)
 {
-	const __m128i order = _mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);
+	const __m128i order = _mm_setr_epi8(7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8);
 	const __m256i letters = _mm256_broadcastsi128_si256(_mm_setr_epi8(
 		'0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'));
 	const __m256i byte = _mm256_cvtepu8_epi16(
-		_mm_shuffle_epi8(_mm_setr_epi32((int)a, (int)b, (int)c, (int)d), order));
+		_mm_shuffle_epi8(_mm_set_epi64x((int64_t)second, (int64_t)first), order));
 	const __m256i nibble = _mm256_and_si256(
 		_mm256_or_si256(_mm256_slli_epi16(byte, 8), _mm256_srli_epi16(byte, 4)),
 		_mm256_set1_epi8(15));
@@ -183,10 +229,14 @@ WITH_AVX2 static inline __m256i hex_of(uint32_t a, uint32_t b, uint32_t c, uint3
 /* The ten digits of a CSeq, and zeros. */
 WITH_AVX2 static inline __m128i cseq_of(uint32_t n)
 {
-	const uint32_t value = MESSAGE_CSEQ_BASE + n, top = value / EIGHT_DIGITS;
-	const __m128i digits = digits_of(value % EIGHT_DIGITS, 0);
-	const uint64_t eight = (uint64_t)_mm_cvtsi128_si64(digits);
-	const uint64_t two = (uint64_t)('0' + top / 10) | (uint64_t)('0' + top % 10) << 8;
+	uint64_t two = '1' | '0' << 8;
+	static_assert(MESSAGE_CSEQ_BASE == 10 * EIGHT_DIGITS, "the first two digits");
+	if (n >= EIGHT_DIGITS) {
+		const uint32_t top = (MESSAGE_CSEQ_BASE + n) / EIGHT_DIGITS;
+		two = ('0' + top / 10) | ('0' + top % 10) << 8;
+		n %= EIGHT_DIGITS;
+	}
+	const uint64_t eight = (uint64_t)_mm_cvtsi128_si64(digits_of(n));
 	return _mm_set_epi64x((int64_t)(eight >> 48), (int64_t)(two | eight << 16));
 }
 
@@ -194,15 +244,6 @@ WITH_AVX2 static inline void lay(uint8_t *out, const char *text, unsigned at)
 {
 	_mm256_storeu_si256(
 		(__m256i *)(out + at), _mm256_loadu_si256((const __m256i *)(text + at)));
-}
-
-/* The fixed text between two fields. */
-WITH_AVX2 static inline void gap(uint8_t *out, const char *text, unsigned at, unsigned end)
-{
-	do {
-		lay(out, text, at);
-		at += MESSAGE_PIECE;
-	} while (at < end);
 }
 
 WITH_AVX2 static inline void put(uint8_t *at, __m256i field)
@@ -220,28 +261,28 @@ WITH_AVX2 static inline void lay_text(
 	const struct template *t, const struct fields *field, uint8_t *out)
 {
 	const char *text = t->text;
-	gap(out, text, 0, t->via_host);
-	put(out + t->via_host, field->hostport);
-	gap(out, text, t->via_host + t->hostport, t->branch);
-	put(out + t->branch, field->branch);
-	gap(out, text, t->branch + TOKEN_HEX, t->from_user);
-	put(out + t->from_user, field->user);
-	gap(out, text, t->from_user + t->user, t->tag);
 	const int64_t tag = _mm256_extract_epi64(field->call, 3);
+	for (unsigned i = 0; i < t->more; i++)
+		lay(out, text, t->piece[i]);
+	lay(out, text, 0);
+	put(out + t->via_host, field->hostport);
+	lay(out, text, t->after_via_host);
+	put(out + t->branch, field->branch);
+	lay(out, text, t->after_branch);
+	put(out + t->from_user, field->user);
+	lay(out, text, t->after_from_user);
 	memcpy(out + t->tag, &tag, sizeof(tag));
-	gap(out, text, t->tag + 8u, t->to_user);
+	lay(out, text, t->after_tag);
 	put(out + t->to_user, field->user);
-	gap(out, text, t->to_user + t->user, t->call_id);
+	lay(out, text, t->after_to_user);
 	put(out + t->call_id, field->call);
-	gap(out, text, t->call_id + MESSAGE_CALL_ID, t->cseq);
+	lay(out, text, t->after_call_id);
 	_mm_storeu_si128((__m128i *)(out + t->cseq), field->cseq);
-	gap(out, text, t->cseq + CSEQ_DIGITS, t->contact_user);
+	lay(out, text, t->after_cseq);
 	put(out + t->contact_user, field->user);
-	gap(out, text, t->contact_user + t->user, t->contact_host);
+	lay(out, text, t->after_contact_user);
 	put(out + t->contact_host, field->hostport);
-	for (unsigned at = t->contact_host + t->hostport; at < t->last; at += MESSAGE_PIECE)
-		lay(out, text, at);
-	lay(out, text, t->last);
+	lay(out, text, t->after_contact_host);
 }
 
 /* All characters are below 128, so every word of two is a positive 16-bit number. */
@@ -268,11 +309,12 @@ WITH_AVX2 uint32_t message_vectors_write(const struct template *t,
 {
 	uint32_t token[3];
 	token_words(&fields->token, secret, token);
-	const uint32_t *call = fields->call_id;
+	const uint64_t phone_word = (uint64_t)token[0] << 32;
+	const uint64_t call = fields->call;
 	const struct fields field = {.hostport = *(const __m256i *)(const void *)phone->hostport,
 		.user = *(const __m256i *)(const void *)phone->user,
-		.branch = hex_of(token[0], token[1], token[2], 0),
-		.call = hex_of(call[0], call[1], call[2], fields->tag),
+		.branch = hex_of(phone_word | token[1], (uint64_t)token[2] << 32),
+		.call = hex_of(phone_word | call >> 32, call << 32 | message_tag(call)),
 		.cseq = cseq_of(fields->cseq)};
 	lay_text(t, &field, out);
 	return sum_of(t, &field);
@@ -288,12 +330,6 @@ bool message_vectors_possible(void)
 void message_vectors_open(struct messages *m)
 {
 	(void)m;
-}
-
-bool message_vectors_suit(const struct template *t)
-{
-	(void)t;
-	return false;
 }
 
 void message_vectors_prepare(struct template *t)

@@ -60,10 +60,9 @@ static void unmake(struct fixture *f)
 static struct message_fields fields_of(uint32_t phone, uint32_t cseq)
 {
 	struct message_fields fields = {
-		.token = {phone, 5, TOKEN_OPTIONS, cseq & TOKEN_SEQUENCE_MASK}, .cseq = cseq};
-	fields.tag = 0x01234567;
-	for (int i = 0; i < 3; i++)
-		fields.call_id[i] = 0xabcdef98;
+		.token = {phone, 5, TOKEN_OPTIONS, cseq & TOKEN_SEQUENCE_MASK},
+		.call = 0xabcdef9876543210,
+		.cseq = cseq};
 	return fields;
 }
 
@@ -94,9 +93,9 @@ static void options_is_golden(void **state)
 		"OPTIONS sip:10.10.0.1 SIP/2.0\r\n"
 		"Via: SIP/2.0/UDP 10.20.0.42:5060;branch=z9hG4bKTTTTTTTTTTTTTTTTTTTTTTTT;rport\r\n"
 		"Max-Forwards: 70\r\n"
-		"From: <sip:2000041@lab.example.net>;tag=01234567\r\n"
+		"From: <sip:2000041@lab.example.net>;tag=1f1db208\r\n"
 		"To: <sip:2000041@lab.example.net>\r\n"
-		"Call-ID: abcdef98abcdef98abcdef98\r\n"
+		"Call-ID: 00000029abcdef9876543210\r\n"
 		"CSeq: 1000000007 OPTIONS\r\n"
 		"Contact: <sip:2000041@10.20.0.42:5060>\r\n"
 		"User-Agent: sipherd\r\n"
@@ -123,9 +122,9 @@ static void register_is_golden_over_ipv6(void **state)
 		"Via: SIP/2.0/UDP "
 		"[2001:db8:1::1]:5060;branch=z9hG4bKTTTTTTTTTTTTTTTTTTTTTTTT;rport\r\n"
 		"Max-Forwards: 70\r\n"
-		"From: <sip:0@lab.example.net>;tag=01234567\r\n"
+		"From: <sip:0@lab.example.net>;tag=1f1db208\r\n"
 		"To: <sip:0@lab.example.net>\r\n"
-		"Call-ID: abcdef98abcdef98abcdef98\r\n"
+		"Call-ID: 00000000abcdef9876543210\r\n"
 		"CSeq: 1000000001 REGISTER\r\n"
 		"Contact: <sip:0@[2001:db8:1::1]:5060>\r\n"
 		"User-Agent: sipherd\r\n"
@@ -162,8 +161,7 @@ static void twins_agree(struct fixture *f, uint32_t i, enum proxy proxy)
 	for (int vectors = 0; vectors < 2; vectors++) {
 		struct message_phone who;
 		struct message_fields fields = fields_of(i, i * 2654435761u % 3000000000u);
-		fields.tag *= i;
-		fields.call_id[1] -= i;
+		fields.call *= i;
 		messages_use_vectors(f->messages, vectors);
 		memset(text[vectors], 0xa5, sizeof(text[0]));
 		messages_phone(f->messages, i, proxy, &who);
@@ -234,8 +232,9 @@ static void all_classes_scan(void **state)
 		assert_int_equal(message.method, SIP_OPTIONS);
 		assert_int_equal(message.cseq, MESSAGE_CSEQ_BASE + i * 997 + 1);
 		assert_int_equal(message.length, length);
-		assert_true(span_equal(
-			&message, message.call_id, "abcdef98abcdef98abcdef98", MESSAGE_CALL_ID));
+		char call_id[MESSAGE_CALL_ID + 1];
+		snprintf(call_id, sizeof(call_id), "%08xabcdef9876543210", i);
+		assert_true(span_equal(&message, message.call_id, call_id, MESSAGE_CALL_ID));
 		assert_true(token_parse(span_text(&message, message.via_branch),
 			message.via_branch.length, SECRET, &token));
 		assert_int_equal(token.phone, i);
