@@ -43,7 +43,8 @@ struct template
 
 struct messages {
 	bool vectors; /* in force */
-	bool shaped;  /* `shape` tells the users */
+	bool shaped;  /* `shape` tells the users, by their index less `shape_begin` */
+	uint32_t shape_begin;
 	const struct address_plan *plan[PROXIES];
 	const struct identity_set *identities;
 	uint32_t templates, templates_max;

@@ -54,7 +54,7 @@ bool message_vectors_possible(void)
 void message_vectors_open(struct messages *m)
 {
 	m->vectors = message_vectors_possible();
-	m->shaped = identity_user_shapes(m->identities, m->shape);
+	m->shaped = identity_user_shapes(m->identities, m->shape, &m->shape_begin);
 }
 
 static int16_t weight_at(uint16_t offset)
@@ -209,7 +209,7 @@ WITH_AVX2 void message_vectors_phone(
 	const struct messages *m, uint32_t index, struct message_phone *out)
 {
 	write_hostport(out);
-	write_user(m, index, out);
+	write_user(m, index - m->shape_begin, out);
 }
 
 /* Two words as their 32 hex digits. */

@@ -217,8 +217,9 @@ static void shapes_are_the_users(void **state)
 		const uint32_t phones = p == 4 ? 1 : UINT32_MAX;
 		struct identity_set *set = NULL;
 		struct identity_shape shape[IDENTITY_SHAPES];
+		uint32_t begin;
 		assert_int_equal(identity_patterns(&set, pattern[p], NULL, NULL, phones, NULL), 0);
-		assert_true(identity_user_shapes(set, shape));
+		assert_true(identity_user_shapes(set, shape, &begin));
 		for (uint64_t i = 0; i < phones; i += 1 + i * 7 / 61) {
 			char user[IDENTITY_TEXT_MAX], text[IDENTITY_SHAPE_MAX], digits[17];
 			const struct identity_shape *s = &shape[identity_digits((uint32_t)i)];
@@ -237,10 +238,11 @@ static void shapes_are_the_users(void **state)
 	}
 	struct identity_set *set = NULL;
 	struct identity_shape shape[IDENTITY_SHAPES];
+	uint32_t begin;
 	assert_int_equal(identity_patterns(&set, "a-user-of-thirty-three-letters-{n:02}", NULL,
 				 NULL, 9, NULL),
 		0);
-	assert_false(identity_user_shapes(set, shape));
+	assert_false(identity_user_shapes(set, shape, &begin));
 	identity_free(set);
 }
 
