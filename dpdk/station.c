@@ -211,7 +211,7 @@ uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, ui
 }
 
 static uint8_t *registrar_buffer(
-	const struct slice *slice, enum proxy proxy, const struct endpoint *to, uint16_t n)
+	struct slice *slice, enum proxy proxy, const struct endpoint *to, uint16_t n)
 {
 	struct worker *worker = slice->worker;
 	struct station *station = worker->registrar_station;
