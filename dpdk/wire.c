@@ -213,7 +213,9 @@ static int open_herd(struct wire *wire, struct slice *slice, struct wire_error *
 	config.first = config.begin + (worker->index + worker->workers - passed) % worker->workers;
 	config.stride = worker->workers;
 	config.worker = worker->index;
-	const struct herd_output output = {.context = slice, .buffer = station_herd_buffer};
+	const struct herd_output output = {.context = slice,
+		.buffer = station_herd_buffer,
+		.envelope = &worker->herd_station->envelope};
 	const int result = herd_create(&slice->herd, &config, &output);
 	if (!result)
 		return 0;
