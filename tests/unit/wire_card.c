@@ -104,13 +104,11 @@ static void answer_request(struct rte_mbuf *m, const struct frame *f)
 	const size_t kept = f->payload_length - (size_t)(rest - f->payload);
 	struct frame_link link = {.source = {2, 0, 0, 0, 0, 9}};
 	memcpy(link.destination, f->link_source, FRAME_MAC);
-	const struct frame_ends ends = {.source = &f->destination,
-		.destination = &f->source,
-		.source_port = f->destination_port,
-		.destination_port = f->source_port};
+	struct frame_path path;
+	frame_path_make(&path, &link, FRAME_OPEN_DESTINATION, &f->destination, f->destination_port);
 	uint8_t *bytes = rte_pktmbuf_mtod(m, uint8_t *);
 	const uint16_t payload = (uint16_t)(sizeof(first_line) - 1 + kept);
-	uint8_t *at = frame_udp(bytes, &link, &ends, payload);
+	uint8_t *at = frame_path_udp(&path, bytes, &f->source, f->source_port, payload);
 	memcpy(at, first_line, sizeof(first_line) - 1);
 	memcpy(at + sizeof(first_line) - 1, rest, kept);
 	deliver(m, (size_t)(at - bytes) + payload, queue_of(bytes + 14, f->source.family));
