@@ -417,6 +417,7 @@ static int configure_port(
 		return result;
 	if (link->wish.kind == WIRE_PCI)
 		wish_of_card(port, &info, &conf, link->mtu);
+	conf.intr_conf.rxq = link->wish.kind == WIRE_TAP;
 	result = rte_eth_dev_configure(port->id, port->queues, port->queues, &conf);
 	if (!result)
 		result = set_up_queues(port, pool);
@@ -490,6 +491,7 @@ int link_start(struct link *link, struct wire_error *error)
 		if (rte_eth_allmulticast_enable(id))
 			rte_eth_promiscuous_enable(id);
 	}
+	link_find_waits(link);
 	return 0;
 }
 

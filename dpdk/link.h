@@ -36,6 +36,8 @@ struct link {
 	struct link_port port[LINK_ENDS];
 	struct rte_ring *ring[LINK_ENDS][WIRE_WORKERS_MAX]; /* memory: by the end that receives */
 	char name[64];                                      /* of the device that we made, if any */
+	int wait_fd
+		[WIRE_WORKERS_MAX]; /* by queue: readable while frames are there; -1: none such */
 };
 
 /* Before DPDK is started: does the interface exist, is it up, may we use it? Also settles the MTU.
@@ -50,6 +52,9 @@ int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_er
 
 /* Ports begin to carry frames. */
 int link_start(struct link *link, struct wire_error *error);
+
+/* Fill wait_fd, once frames are carried. */
+void link_find_waits(struct link *link);
 
 void link_close(struct link *link);
 

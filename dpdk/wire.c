@@ -246,10 +246,12 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->stop = &wire->stop;
 	worker->rests_shortly = config->link.kind == WIRE_PCI;
 	worker->alone = config->link.kind == WIRE_MEMORY;
+	worker->has_device = !worker->alone && index < wire->link.port[LINK_NEAR].queues;
+	worker->device_fd = -1;
 	worker->crowded = wire->eal.crowded;
 	memcpy(worker->proxy, config->proxy, sizeof(worker->proxy));
 	worker->discard = malloc(UINT16_MAX);
-	if (!worker->discard)
+	if (bell_open(&worker->bell) || !worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	int result = open_mailbox(wire, worker, error);
 	if (!result && has_herd(config)) {
@@ -282,6 +284,7 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 	for (unsigned from = 0; from < workers; from++) {
 		struct worker *worker = wire->worker[from];
 		for (unsigned to = 0; to < workers; to++) {
+			worker->bell_of[to] = &wire->worker[to]->bell;
 			if (to == from)
 				continue;
 			struct rte_ring *ring = open_path("redirect", from, to);
@@ -295,6 +298,7 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 		worker->station[LINK_NEAR].relay = open_path("relay", from, sender->index);
 		if (!worker->station[LINK_NEAR].relay)
 			return failure(error, -ENOMEM, "workers: no memory for rings");
+		worker->station[LINK_NEAR].relayed_by = (uint8_t)sender->index;
 		sender->relay_from[from] = worker->station[LINK_NEAR].relay;
 		sender->relays = true;
 	}
@@ -336,6 +340,9 @@ static int open_all(struct wire *wire, struct wire_error *error)
 		result = join_workers(wire, error);
 	if (!result)
 		result = link_start(&wire->link, error);
+	for (unsigned w = 0; w < config->workers && !result; w++)
+		if (wire->worker[w]->has_device)
+			wire->worker[w]->device_fd = wire->link.wait_fd[w];
 	if (!result)
 		describe(wire);
 	return result;
@@ -431,11 +438,12 @@ static int say_missing(const struct wire *wire, unsigned p, struct wire_error *e
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error)
 {
 	const uint64_t end_us = clock_us(&wire->clock) + (uint64_t)timeout_ms * 1000;
+	uint32_t pause_us = 0;
 	for (unsigned p = 0; p < PROXIES && has_herd(&wire->config); p++)
 		while (wire->config.proxy[p].known && !hop_known(wire, p)) {
 			if (clock_us(&wire->clock) >= end_us)
 				return say_missing(wire, p, error);
-			wire_pause();
+			wire_pause(&pause_us);
 		}
 	return 0;
 }
@@ -445,13 +453,15 @@ static void post(struct wire *wire, struct worker *worker, const struct order *o
 {
 	struct mailbox *mailbox = &worker->mailbox;
 	const uint32_t put = atomic_load_explicit(&mailbox->put, memory_order_relaxed);
+	uint32_t pause_us = 0;
 	while (put - atomic_load_explicit(&mailbox->taken, memory_order_acquire) > mailbox->mask) {
 		if (!wire->started)
 			return;
-		wire_pause();
+		wire_pause(&pause_us);
 	}
 	mailbox->order[put & mailbox->mask] = *order;
 	atomic_store_explicit(&mailbox->put, put + 1, memory_order_release);
+	bell_ring(&worker->bell);
 }
 
 static void post_all(struct wire *wire, const struct order *order)
@@ -528,6 +538,7 @@ static void close_worker(struct worker *worker)
 		rte_ring_free(worker->redirect_to[to]);
 	rte_ring_free(worker->station[LINK_NEAR].relay);
 	announcer_close(&worker->announcer);
+	bell_close(&worker->bell);
 	free(worker->mailbox.order);
 	free(worker->discard);
 	free(worker);
@@ -538,6 +549,9 @@ void wire_close(struct wire *wire)
 	if (!wire)
 		return;
 	atomic_store_explicit(&wire->stop, true, memory_order_release);
+	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
+		if (wire->worker[w])
+			bell_ring(&wire->worker[w]->bell);
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
 		if (wire->worker[w])
 			rte_eal_wait_lcore(wire->worker[w]->lcore);
