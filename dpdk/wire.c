@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <rte_launch.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "failure.h"
@@ -14,8 +15,6 @@
 #include "telemetry.h"
 #include "wire_internal.h"
 
-#define FRAMES_PER_WORKER 8191
-#define FRAMES_PER_WORKER_MEMORY 16383 /* both ends' rings may be full at once */
 #define FRAME_CACHE 256
 #define MEMORY_BASE_MB 48
 
@@ -69,21 +68,30 @@ static int check_config(const struct wire_config *config, struct wire_error *err
 	return result;
 }
 
-static struct pool_shape pool_shape(const struct wire *wire)
+static uint32_t phones_per_worker(const struct wire_config *config)
 {
-	const uint8_t kind = wire->config.link.kind;
-	struct pool_shape shape = {.frames = FRAMES_PER_WORKER_MEMORY,
+	const uint32_t phones = has_herd(config) ? config->herd.fleet_phones
+						 : config->registrar[PROXY_PRIMARY].capacity;
+	return (phones - 1) / config->workers + 1;
+}
+
+static struct pool_shape pool_shape(const struct wire *wire, unsigned worker)
+{
+	struct pool_need need = {.phones = phones_per_worker(&wire->config),
+		.workers = wire->config.workers,
+		.redirect = WORKER_REDIRECTS};
+	link_need(&wire->link, &need);
+	return (struct pool_shape){.frames = pool_frames(&need, FRAME_CACHE),
 		.room = link_buffer_size(&wire->link),
 		.cache = FRAME_CACHE,
-		.dma = kind == WIRE_PCI};
-	if (kind != WIRE_MEMORY && kind != WIRE_PCI)
-		shape.frames = FRAMES_PER_WORKER + WORKER_REDIRECTS * (wire->config.workers - 1);
-	return shape;
+		.dma = wire->config.link.kind == WIRE_PCI,
+		.ours = !wire->link.huge_pages,
+		.socket = wire->link.socket[worker]};
 }
 
 static unsigned memory_mb(const struct wire *wire)
 {
-	const struct pool_shape shape = pool_shape(wire);
+	const struct pool_shape shape = pool_shape(wire, 0);
 	uint64_t bytes = pool_memory(&shape) * wire->config.workers;
 	if (wire->config.capture.path)
 		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
@@ -102,6 +110,8 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 	const int result = eal_open(&wire->eal, &wish, error);
 	wire->eal_is_open = !result;
 	wire->link.huge_pages = wire->eal.huge_pages;
+	for (unsigned w = 0; w < config->workers && !result; w++)
+		wire->link.socket[w] = (int)rte_lcore_to_socket_id(wire->eal.lcore[w]);
 	if (result || !wire->eal.telemetry)
 		return result;
 	const int told = telemetry_open();
@@ -112,20 +122,55 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 		    : 0;
 }
 
-static int open_pools(struct wire *wire, struct wire_error *error)
+/* Something of one worker's that its own thread is to open, so that it is the first to touch the memory. */
+struct errand {
+	struct wire *wire;
+	unsigned index;
+	int (*open)(struct wire *wire, unsigned index, struct wire_error *error);
+	struct wire_error error;
+};
+
+static int run_errand(void *argument)
 {
-	const struct pool_shape shape = pool_shape(wire);
-	for (unsigned w = 0; w < wire->config.workers; w++) {
-		char name[32];
-		snprintf(name, sizeof(name), "frames-%u", w);
-		wire->pool[w] = pool_open(name, &shape);
-		if (!wire->pool[w])
-			return failure(error, -ENOMEM,
-				"buffers: no memory for %u frames of worker %u. Give DPDK more: "
-				"EAL argument -m %u",
-				shape.frames, w, 2 * memory_mb(wire));
+	struct errand *errand = argument;
+	return errand->open(errand->wire, errand->index, &errand->error);
+}
+
+/* All workers at once; what the first one of those that fail says is the error. */
+static int open_there(struct wire *wire,
+	int (*open)(struct wire *wire, unsigned index, struct wire_error *error),
+	struct wire_error *error)
+{
+	struct errand errand[WIRE_WORKERS_MAX];
+	const unsigned workers = wire->config.workers;
+	int result = 0;
+	for (unsigned w = 0; w < workers; w++) {
+		errand[w] = (struct errand){.wire = wire, .index = w, .open = open};
+		if (rte_eal_remote_launch(run_errand, &errand[w], wire->eal.lcore[w]))
+			result = failure(error, -EBUSY, "worker %u: its lcore %u is busy", w,
+				wire->eal.lcore[w]);
 	}
-	return 0;
+	for (unsigned w = 0; w < workers; w++) {
+		const int opened = rte_eal_wait_lcore(wire->eal.lcore[w]);
+		if (!opened || result)
+			continue;
+		*error = errand[w].error;
+		result = opened;
+	}
+	return result;
+}
+
+static int open_pool(struct wire *wire, unsigned index, struct wire_error *error)
+{
+	const struct pool_shape shape = pool_shape(wire, index);
+	char name[32];
+	snprintf(name, sizeof(name), "frames-%u", index);
+	wire->pool[index] = pool_open(name, &shape);
+	if (wire->pool[index])
+		return 0;
+	return failure(error, -ENOMEM,
+		"buffers: no memory for %u frames of worker %u. Give DPDK more: EAL argument -m %u",
+		shape.frames, index, 2 * memory_mb(wire));
 }
 
 /* --- Workers --- */
@@ -268,12 +313,13 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	return result;
 }
 
-static struct rte_ring *open_path(const char *kind, unsigned from, unsigned to)
+/* Near the one who reads. */
+static struct rte_ring *open_path(
+	const struct wire *wire, const char *kind, unsigned from, unsigned to)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "%s-%u-%u", kind, from, to);
-	return rte_ring_create(
-		name, WORKER_REDIRECTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return link_ring(name, WORKER_REDIRECTS, wire->link.socket[to]);
 }
 
 /* Between each two workers a ring each way for redirected frames; from workers without a queue one
@@ -287,7 +333,7 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 			worker->bell_of[to] = &wire->worker[to]->bell;
 			if (to == from)
 				continue;
-			struct rte_ring *ring = open_path("redirect", from, to);
+			struct rte_ring *ring = open_path(wire, "redirect", from, to);
 			if (!ring)
 				return failure(error, -ENOMEM, "workers: no memory for rings");
 			worker->redirect_to[to] = wire->worker[to]->redirect_from[from] = ring;
@@ -295,7 +341,7 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 		if (from < queues)
 			continue;
 		struct worker *sender = wire->worker[from % queues];
-		worker->station[LINK_NEAR].relay = open_path("relay", from, sender->index);
+		worker->station[LINK_NEAR].relay = open_path(wire, "relay", from, sender->index);
 		if (!worker->station[LINK_NEAR].relay)
 			return failure(error, -ENOMEM, "workers: no memory for rings");
 		worker->station[LINK_NEAR].relayed_by = (uint8_t)sender->index;
@@ -331,11 +377,11 @@ static int open_all(struct wire *wire, struct wire_error *error)
 	if (!result)
 		result = open_eal(wire, error);
 	if (!result)
-		result = open_pools(wire, error);
+		result = open_there(wire, open_pool, error);
 	if (!result)
 		result = link_open(&wire->link, wire->pool, error);
-	for (unsigned w = 0; w < config->workers && !result; w++)
-		result = open_worker(wire, w, error);
+	if (!result)
+		result = open_there(wire, open_worker, error);
 	if (!result)
 		result = join_workers(wire, error);
 	if (!result)
