@@ -11,6 +11,8 @@
 #include <rte_mbuf.h>
 
 #include "failure.h"
+#include "memory.h"
+#include "phone.h"
 #include "pool.h"
 #include "telemetry.h"
 #include "wire_internal.h"
@@ -567,6 +569,21 @@ uint64_t wire_now_us(const struct wire *wire)
 const char *wire_description(const struct wire *wire)
 {
 	return wire->description;
+}
+
+const char *wire_pages(const struct wire *wire)
+{
+	if ((uint64_t)phones_per_worker(&wire->config) * sizeof(struct phone) < MEMORY_HUGE_PAGE)
+		return NULL;
+	if (!eal_has_transparent_pages())
+		return wire->eal.huge_pages
+			       ? "phones on small pages (the kernel's transparent_hugepage/enabled "
+				 "says never), frames on reserved huge pages"
+			       : "small pages (the kernel's transparent_hugepage/enabled says "
+				 "never)";
+	return wire->eal.huge_pages
+		       ? "phones on 2 MiB pages (transparent), frames on reserved huge pages"
+		       : "2 MiB pages (transparent)";
 }
 
 /* --- Closing --- */
