@@ -63,6 +63,7 @@ static void send_by_relay(struct worker *worker, struct station *station)
 		station->relay, (void **)station->batch, station->waiting, NULL);
 	worker->counters.not_sent_full += station->waiting - sent;
 	rte_pktmbuf_free_bulk(station->batch + sent, station->waiting - sent);
+	worker->to_wake |= 1u << station->relayed_by;
 }
 
 /* Hand frames to our own queue; what it refuses after a few tries is dropped and counted. */
@@ -348,6 +349,7 @@ static bool redirect(struct worker *worker, unsigned owner, struct rte_mbuf *m)
 		return false;
 	}
 	worker->counters.redirected++;
+	worker->to_wake |= 1u << owner;
 	return true;
 }
 

@@ -58,7 +58,6 @@ struct herd {
 				    16 */
 	struct phone *phone;
 	struct phone_auth *auth;
-	void *phone_block, *auth_block; /* what holds them */
 	struct wheel *wheel;
 	uint32_t timers;  /* entries the wheel has room for, however they are spread */
 	uint32_t queued;  /* phones with a live entry: PHONE_QUEUED */
