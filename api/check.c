@@ -3,9 +3,8 @@
 
 #include "drills_print.h"
 #include "options.h"
+#include "sizing.h"
 #include "view.h"
-
-#define SAMPLE_PHONES 20000u
 
 /* Datagrams of one silent OPTIONS, by the fleet's own timers. */
 static unsigned datagrams_until_silence(const struct fleet *fleet)
@@ -54,42 +53,12 @@ static void tell_load(FILE *out, const struct fleet *fleet)
 		datagrams_until_silence(fleet));
 }
 
-/* Never called: nothing is sent before a herd is started. */
-static uint8_t *no_buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
+static void tell_memory(FILE *out, const struct fleet *fleet, const struct wire_config *config)
 {
-	(void)context, (void)phone, (void)proxy, (void)n;
-	return NULL;
-}
-
-static double memory_of(const struct fleet *fleet, uint32_t phones)
-{
-	const struct herd_output output = {.buffer = no_buffer};
-	struct herd_config config;
-	struct herd *herd;
-	fleet_herd_config(fleet, &config);
-	config.fleet_phones = phones;
-	if (herd_create(&herd, &config, &output) != 0)
-		return 0;
-	double bytes = (double)herd_memory(herd);
-	herd_free(herd);
-	return bytes;
-}
-
-/* Measured; for a large fleet on two small herds, and drawn out. */
-static void tell_memory(FILE *out, const struct fleet *fleet)
-{
-	double bytes;
-	if (fleet->phones <= SAMPLE_PHONES) {
-		bytes = memory_of(fleet, fleet->phones);
-	} else {
-		double less = memory_of(fleet, SAMPLE_PHONES / 10);
-		double more = memory_of(fleet, SAMPLE_PHONES);
-		double each = (more - less) / (SAMPLE_PHONES - SAMPLE_PHONES / 10);
-		bytes = more + each * (fleet->phones - SAMPLE_PHONES);
-	}
-	fprintf(out, "memory      about %.1f MB for the phones", bytes / 1e6);
+	fprintf(out, "memory      about %.1f MB for the phones",
+		sizing_herd_bytes(&config->herd, config->workers) / 1e6);
 	struct mirror *mirror = NULL;
-	if (mirror_create(&mirror, fleet->phones, fleet->workers, NULL, true) == 0)
+	if (mirror_create(&mirror, fleet->phones, config->workers, NULL, true) == 0)
 		fprintf(out, ", %.1f MB for what store and HTTP API are told",
 			(double)mirror_memory(mirror) / 1e6);
 	mirror_free(mirror);
@@ -141,6 +110,6 @@ int check_print(FILE *out, const struct fleet *fleet, const struct wire_config *
 		fprintf(out, "ramp        all at once\n");
 	tell_store(out, fleet);
 	tell_load(out, fleet);
-	tell_memory(out, fleet);
+	tell_memory(out, fleet, config);
 	return drills_check(fleet, config, out) == 0 ? EXIT_DONE : EXIT_USAGE;
 }

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Memory, Redis, and how many workers and machines it takes. */
+#include "sizing.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "identity.h"
+#include "keys.h"
+#include "location.h"
+#include "mirror.h"
+#include "pace.h"
+#include "sizing_internal.h"
+
+#define SAMPLE_LEAST 40000u /* from here on a herd grows evenly, its wheel too */
+#define SAMPLE_MOST 60000u
+#define PHONES_MOST 10000000u /* of one process */
+
+/* What Redis 7.0 was seen to take (docs/sizing.md), key and allocator included. */
+#define SLAB_BYTES_PER_PHONE 32.8
+#define FEED_BYTES_MOST 8388608.0 /* of a group, as store/functions.lua trims it */
+
+/* --- Memory --- */
+
+/* Never called: nothing is sent before a herd is started. */
+static uint8_t *no_buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
+{
+	(void)context, (void)phone, (void)proxy, (void)n;
+	return NULL;
+}
+
+static double bytes_of(const struct herd_config *herd, uint32_t phones)
+{
+	const struct herd_output output = {.buffer = no_buffer};
+	struct herd_config config = *herd;
+	struct herd *made;
+	config.fleet_phones = phones;
+	config.first = 0;
+	config.stride = 1;
+	config.mirror = NULL;
+	if (herd_create(&made, &config, &output) != 0)
+		return 0;
+	const double bytes = (double)herd_memory(made);
+	herd_free(made);
+	return bytes;
+}
+
+double sizing_herd_bytes(const struct herd_config *herd, unsigned workers)
+{
+	const uint32_t phones = (herd->fleet_phones + workers - 1) / workers;
+	if (phones <= SAMPLE_MOST)
+		return bytes_of(herd, phones) * workers;
+	const double less = bytes_of(herd, SAMPLE_LEAST), more = bytes_of(herd, SAMPLE_MOST);
+	const double each = (more - less) / (SAMPLE_MOST - SAMPLE_LEAST);
+	return (more + each * (phones - SAMPLE_MOST)) * workers;
+}
+
+static double mirror_bytes(const struct sizing_case *what)
+{
+	const struct herd_config *herd = what->herd;
+	struct mirror *mirror = NULL;
+	double bytes = 0;
+	if (mirror_create(&mirror, herd->fleet_phones, what->workers, NULL, true) == 0)
+		bytes = (double)mirror_memory(mirror);
+	mirror_free(mirror);
+	return bytes;
+}
+
+static double registrar_bytes(const struct sizing_case *what)
+{
+	const double each = sizeof(struct location_binding) + 2 * sizeof(uint32_t);
+	double bytes = 0;
+	for (int p = 0; p < PROXIES && what->registrars; p++)
+		bytes += what->registrar[p].capacity * each;
+	return bytes;
+}
+
+static void memory(struct sizing_memory *m, const struct sizing_case *what)
+{
+	m->herd = sizing_herd_bytes(what->herd, what->workers);
+	m->mirror = mirror_bytes(what);
+	m->registrars = registrar_bytes(what);
+	m->image = what->images ? (double)what->herd->fleet_phones * RECORD_SIZE : 0;
+	m->per_phone = (m->herd + m->mirror) / what->herd->fleet_phones;
+}
+
+/* --- Redis --- */
+
+/* Of a flush: the words of the call, three keys, node, token and numbers. */
+static double flush_frame(const struct sizing_case *what)
+{
+	static const char words[] =
+		"FCALL sipherd_flush 3 sipherd:{.00}:s:0000 sipherd:{.00}:l:0000 "
+		"sipherd:{.00}:feed HOSTNAME-0-000000 0000000000000000 000 "
+		"320000 000";
+	return (double)strlen(words) + 3.0 * (double)strlen(what->fleet);
+}
+
+struct slabs {
+	double shards, phones; /* and phones of one of them */
+	double calls, bytes;
+};
+
+/* Records of a shard that change between two flushes, at random places: how many go with them because small
+ * gaps are not worth a new run, and in how many runs. */
+static double run_bytes(double dirty, double phones)
+{
+	const double p = fmin(1, dirty / phones);
+	double clean = 0;
+	for (int gap = 1; gap <= STORE_GAP_RECORDS; gap++)
+		clean += gap * p * pow(1 - p, gap);
+	const double runs = fmax(fmin(1, dirty), dirty * pow(1 - p, STORE_GAP_RECORDS + 1));
+	return (dirty + dirty * clean) * RECORD_SIZE + runs * 6;
+}
+
+static void wave(double *calls, double *bytes, const struct sizing_case *what,
+	const struct sizing_transitions *transitions)
+{
+	const double phones = what->herd->fleet_phones, shards = ceil(phones / SHARD_PHONES);
+	const double each = phones / shards;
+	const double turns = 1e6 / STORE_FLUSH_US;
+	const double dirty = transitions->records / shards / turns;
+	const double lines = transitions->lines / shards;
+	/* "4711234 R>- switching keepalive-silence 3 1795270012343\n" and two more. */
+	const double line = floor(log10(fmax(phones, 10))) + 1 + 43;
+	const double flushes = fmax(turns * (1 - exp(-dirty)), lines / (STORE_LINES_MAX - 1));
+	const double busy = fmin(dirty, each) / fmax(1 - exp(-dirty), 1e-9);
+	*calls = shards * flushes;
+	*bytes = shards * (flushes * flush_frame(what) +
+				  turns * (1 - exp(-dirty)) * run_bytes(busy, each) + lines * line);
+}
+
+static void redis(struct sizing *s, const struct sizing_case *what)
+{
+	struct sizing_redis *r = &s->redis;
+	const double phones = s->phones, shards = ceil(phones / SHARD_PHONES);
+	const double groups = fmin(shards, KEYS_GROUPS);
+	const double renew_us = fmin(what->lease_ttl_ms * 1e3 / 3, STORE_RENEW_US);
+	const double sweeps = shards * ceil(phones / shards / STORE_SWEEP_RECORDS) * 1e6 /
+			      STORE_SWEEP_US;
+	const double renewals = groups * ceil(shards / groups / STORE_RENEW_LEASES) * 1e6 /
+				renew_us;
+	r->bytes = phones * SLAB_BYTES_PER_PHONE;
+	r->feed = groups * FEED_BYTES_MOST;
+	r->calls_steady = sweeps + renewals + 1e6 / STORE_HEARTBEAT_US;
+	r->bytes_steady = phones * RECORD_SIZE * 1e6 / STORE_SWEEP_US + sweeps * flush_frame(what) +
+			  shards * (strlen(what->fleet) + 36.0) * 1e6 / renew_us + SIZING_HEARTBEAT;
+	wave(&r->calls_over, &r->bytes_over, what, &s->over);
+	wave(&r->calls_back, &r->bytes_back, what, &s->back);
+}
+
+/* --- Machines --- */
+
+static void machines(struct sizing *s, const struct sizing_case *what)
+{
+	double busy = 0, bits = 0;
+	for (int i = 0; i < SIZING_MOMENTS; i++) {
+		const struct sizing_load *load = &s->load[i];
+		busy = fmax(busy, load->busy);
+		bits = fmax(bits, fmax(load->line_bits[SIZING_OUT], load->line_bits[SIZING_IN]));
+	}
+	s->workers = (unsigned)fmax(1, ceil(busy / SIZING_BUSY_MOST));
+	const double by_workers = ceil((double)s->workers / what->cores);
+	const double by_nic = ceil(bits / (what->nic_gbit * 1e9));
+	const double by_phones = ceil((double)s->phones / PHONES_MOST);
+	const double most = fmax(fmax(by_workers, by_nic), by_phones);
+	s->machines = (unsigned)fmax(1, most);
+	s->because = most <= 1            ? NULL
+		     : by_workers >= most ? "cores"
+		     : by_nic >= most     ? "NIC"
+					  : "phones";
+}
+
+int sizing_compute(struct sizing *out, const struct sizing_case *what)
+{
+	*out = (struct sizing){.phones = what->herd->fleet_phones};
+	int status = sizing_listen(&out->talks, what);
+	if (status != 0)
+		return status;
+	sizing_loads(out, what);
+	status = sizing_waves(out, what);
+	if (status != 0)
+		return status;
+	memory(&out->memory, what);
+	if (what->store)
+		redis(out, what);
+	machines(out, what);
+	return 0;
+}

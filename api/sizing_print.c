@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sizing_print.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+
+#include "sizing.h"
+#include "view.h"
+
+#define NONCE_LIFETIME_S 300 /* of proxies that we do not know */
+
+static const char *const moment_words[SIZING_MOMENTS] = {
+	[SIZING_STEADY] = "steady, on average",
+	[SIZING_STEADY_PEAK] = "steady, busiest second",
+	[SIZING_START] = "start, busiest second",
+	[SIZING_FAIL_OVER] = "fail over, busiest second",
+	[SIZING_OUTAGE] = "outage, on average",
+	[SIZING_FAIL_BACK] = "fail back, busiest second",
+	[SIZING_ECHO] = "after it, busiest second",
+};
+static const char *const moment_names[SIZING_MOMENTS] = {
+	"steady", "steady_peak", "start", "fail_over", "outage", "fail_back", "after_fail_back"};
+static const char *const occasion_names[SIZING_OCCASIONS] = {
+	"keepalive", "register", "refresh", "return", "goodbye"};
+static const double nic_gbit[] = {1, 10, 25, 100};
+#define NICS (sizeof(nic_gbit) / sizeof(nic_gbit[0]))
+
+/* --- For people --- */
+
+static const char *count(double value, char out[32])
+{
+	return view_number((uint64_t)ceil(value - 1e-6), out);
+}
+
+static const char *megabytes(double bytes, char out[32])
+{
+	snprintf(out, 32, "%.*f MB", bytes < 1e8 ? 1 : 0, bytes / 1e6);
+	return out;
+}
+
+static void print_loads(FILE *out, const struct sizing *s)
+{
+	char a[32], b[32], c[32], d[32];
+	fprintf(out, "\n%-26s %12s %12s %9s %9s %8s\n", "per second", "packets out", "packets in",
+		"Mbit out", "Mbit in", "workers");
+	for (int i = 0; i < SIZING_MOMENTS; i++) {
+		const struct sizing_load *load = &s->load[i];
+		if (!load->known)
+			continue;
+		fprintf(out, "%-26s %12s %12s %9s %9s %8.2f\n", moment_words[i],
+			count(load->packets[SIZING_OUT], a), count(load->packets[SIZING_IN], b),
+			count(load->line_bits[SIZING_OUT] / 1e6, c),
+			count(load->line_bits[SIZING_IN] / 1e6, d), load->busy);
+	}
+}
+
+static const struct sizing_load *busiest(const struct sizing *s, double *bits)
+{
+	const struct sizing_load *most = &s->load[SIZING_STEADY];
+	*bits = 0;
+	for (int i = 0; i < SIZING_MOMENTS; i++) {
+		const struct sizing_load *load = &s->load[i];
+		const double more = fmax(load->line_bits[SIZING_OUT], load->line_bits[SIZING_IN]);
+		if (more <= *bits)
+			continue;
+		*bits = more;
+		most = load;
+	}
+	return most;
+}
+
+static void print_nic(FILE *out, const struct sizing *s)
+{
+	double bits;
+	const struct sizing_load *most = busiest(s, &bits);
+	fprintf(out, "NIC         ");
+	for (size_t i = 0; i < NICS; i++)
+		fprintf(out, "%.3g %% of %g Gbit/s%s", bits / nic_gbit[i] / 1e7, nic_gbit[i],
+			i + 1 < NICS ? ", " : "");
+	fprintf(out, ": %s\n", moment_words[most - s->load]);
+}
+
+static void print_memory(FILE *out, const struct sizing_memory *m, const struct sizing_case *what)
+{
+	char a[32], b[32], c[32];
+	fprintf(out,
+		"memory      %s for the phones, %s for what store and HTTP API are told: %.1f "
+		"bytes per phone\n",
+		megabytes(m->herd, a), megabytes(m->mirror, b), m->per_phone);
+	if (m->image > 0)
+		fprintf(out, "            of these %s in the image file\n", megabytes(m->image, c));
+	if (what->registrars)
+		fprintf(out, "            %s for the bindings of both built-in registrars\n",
+			megabytes(m->registrars, a));
+}
+
+static void print_redis(FILE *out, const struct sizing_redis *r)
+{
+	char a[32], b[32];
+	fprintf(out, "redis       %s of records, at most %s of feed\n", megabytes(r->bytes, a),
+		megabytes(r->feed, b));
+	fprintf(out, "            %s calls/s and %s/s steady", count(r->calls_steady, a),
+		megabytes(r->bytes_steady, b));
+	if (r->calls_over > 0)
+		fprintf(out, "; %s and %s more in a fail-over's busiest second",
+			count(r->calls_over, a), megabytes(r->bytes_over, b));
+	if (r->calls_back > 0)
+		fprintf(out, ", %s and %s in a fail-back's", count(r->calls_back, a),
+			megabytes(r->bytes_back, b));
+	fputc('\n', out);
+}
+
+static void print_messages(FILE *out, const struct sizing_talks *talks)
+{
+	static const char *const words[SIZING_OCCASIONS] = {"keep-alive", "registration", "refresh",
+		"registration, back at the primary", "goodbye to the redundant"};
+	for (int i = 0; i < SIZING_OCCASIONS; i++) {
+		const enum proxy proxy = i == SIZING_GOODBYE &&
+							 talks->of[PROXY_REDUNDANT][i].requests > 0
+						 ? PROXY_REDUNDANT
+						 : PROXY_PRIMARY;
+		const struct sizing_talk *talk = &talks->of[proxy][i];
+		if (talk->requests <= 0)
+			continue;
+		fprintf(out, "%-11s %.3g out of %.0f bytes, %.3g in of %.0f bytes: %s\n",
+			i == 0 ? "messages" : "", talk->requests,
+			talk->request_bytes / talk->requests, talk->answers,
+			talk->answers > 0 ? talk->answer_bytes / talk->answers : 0, words[i]);
+	}
+}
+
+static void print_text(FILE *out, const struct sizing *s, const struct sizing_case *what)
+{
+	char number[32];
+	fprintf(out, "fleet       %s, %s phones, keep-alive %g s, refresh %g s\n", what->fleet,
+		view_number(s->phones, number), what->herd->keepalive_period_ms / 1e3,
+		round(s->talks.refresh_ms) / 1e3);
+	fprintf(out, "assumed     %s; %g ns of a worker per answered keep-alive\n",
+		s->talks.nonce_age > 0 ? "REGISTER is challenged, nonces last 300 s"
+				       : "REGISTER is not challenged",
+		what->ns_per_transaction);
+	print_messages(out, &s->talks);
+	print_loads(out, s);
+	fputc('\n', out);
+	print_nic(out, s);
+	fprintf(out, "workers     %u, so that none is more than half busy\n", s->workers);
+	print_memory(out, &s->memory, what);
+	if (what->store)
+		print_redis(out, &s->redis);
+	if (s->because == NULL)
+		fprintf(out, "machines    1 with %u cores for workers and %g Gbit/s\n", what->cores,
+			what->nic_gbit);
+	else
+		fprintf(out,
+			"machines    %u with %u cores for workers and %g Gbit/s each; the %s "
+			"ask%s for them\n",
+			s->machines, what->cores, what->nic_gbit, s->because,
+			s->because[0] == 'N' ? "s" : "");
+}
+
+/* --- For programs --- */
+
+static json_t *json_load(const struct sizing_load *load)
+{
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "begins_s",
+		load->at_ms / 1e3, "keepalives_per_s", load->keepalives, "registers_per_s",
+		load->registers, "unanswered_per_s", load->alone, "packets_out_per_s",
+		load->packets[SIZING_OUT], "packets_in_per_s", load->packets[SIZING_IN],
+		"frame_bytes_out_per_s", load->frame_bytes[SIZING_OUT], "frame_bytes_in_per_s",
+		load->frame_bytes[SIZING_IN], "line_bits_out_per_s", load->line_bits[SIZING_OUT],
+		"line_bits_in_per_s", load->line_bits[SIZING_IN], "workers_busy", load->busy);
+}
+
+static json_t *json_loads_of(const struct sizing *s)
+{
+	json_t *object = json_object();
+	for (int i = 0; i < SIZING_MOMENTS; i++)
+		json_object_set_new(object, moment_names[i],
+			s->load[i].known ? json_load(&s->load[i]) : json_null());
+	return object;
+}
+
+static json_t *json_messages(const struct sizing_talks *talks)
+{
+	json_t *object = json_object();
+	for (int p = 0; p < PROXIES; p++) {
+		json_t *one = json_object();
+		for (int i = 0; i < SIZING_OCCASIONS; i++) {
+			const struct sizing_talk *talk = &talks->of[p][i];
+			json_object_set_new(one, occasion_names[i],
+				json_pack("{s:f, s:f, s:f, s:f}", "requests", talk->requests,
+					"request_bytes", talk->request_bytes, "answers",
+					talk->answers, "answer_bytes", talk->answer_bytes));
+		}
+		json_object_set_new(object, proxy_name((enum proxy)p), one);
+	}
+	return object;
+}
+
+static json_t *json_nic(const struct sizing *s)
+{
+	double bits;
+	json_t *object = json_object();
+	busiest(s, &bits);
+	for (size_t i = 0; i < NICS; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "%g_gbit", nic_gbit[i]);
+		json_object_set_new(object, name, json_real(bits / nic_gbit[i] / 1e9));
+	}
+	return object;
+}
+
+static json_t *json_redis(const struct sizing_redis *r)
+{
+	return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "records_bytes", r->bytes,
+		"feed_bytes_most", r->feed, "steady_calls_per_s", r->calls_steady,
+		"steady_bytes_per_s", r->bytes_steady, "fail_over_calls_per_s", r->calls_over,
+		"fail_over_bytes_per_s", r->bytes_over, "fail_back_calls_per_s", r->calls_back,
+		"fail_back_bytes_per_s", r->bytes_back);
+}
+
+static int print_json(FILE *out, const struct sizing *s, const struct sizing_case *what)
+{
+	const struct sizing_memory *m = &s->memory;
+	json_t *root = json_pack(
+		"{s:s, s:s, s:I, s:f, s:f, s:f, s:b, s:o, s:o, s:o, s:{s:f, s:f, s:f, s:f, s:f}, "
+		"s:I, s:I, s:s?}",
+		"schema", "sipherd.sizing/1", "fleet", what->fleet, "phones", (json_int_t)s->phones,
+		"keepalive_period_s", what->herd->keepalive_period_ms / 1e3, "refresh_s",
+		s->talks.refresh_ms / 1e3, "ns_per_transaction", what->ns_per_transaction,
+		"challenged", s->talks.nonce_age > 0, "messages", json_messages(&s->talks), "load",
+		json_loads_of(s), "nic_share", json_nic(s), "memory_bytes", "herd", m->herd,
+		"mirror", m->mirror, "image", m->image, "registrars", m->registrars, "per_phone",
+		m->per_phone, "workers", (json_int_t)s->workers, "machines",
+		(json_int_t)s->machines, "machines_because", s->because);
+	if (root == NULL)
+		return -ENOMEM;
+	json_object_set_new(root, "redis", what->store ? json_redis(&s->redis) : json_null());
+	const int status = json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(8));
+	fputc('\n', out);
+	json_decref(root);
+	return status == 0 ? 0 : -EIO;
+}
+
+/* --- */
+
+static unsigned given(uint64_t option, unsigned otherwise)
+{
+	return option != OPTIONS_NOT_GIVEN ? (unsigned)option : otherwise;
+}
+
+/* What a real proxy does is not known before it is asked: who has a password is taken to need it. */
+static void assume_digest(struct registrar_config *registrar, const struct fleet *fleet)
+{
+	if (registrar->realm != NULL || !identity_has_credentials(fleet->identities))
+		return;
+	registrar->realm = fleet->domain;
+	registrar->nonce_lifetime_s = NONCE_LIFETIME_S;
+}
+
+static int failed(int status)
+{
+	fprintf(stderr, status == -EINVAL
+				? "sipherd: a name in the fleet makes its messages too long. "
+				  "Shorten domain, user or user agent.\n"
+				: "sipherd: out of memory. Use fewer phones, or end something.\n");
+	return status == -EINVAL ? EXIT_USAGE : EXIT_HOST;
+}
+
+int sizing_print(FILE *out, const struct options *options, const struct fleet *fleet,
+	const struct wire_config *config)
+{
+	static struct sizing sizing; /* one thread */
+	const bool built_in = (config->roles & WIRE_REGISTRARS) != 0;
+	struct registrar_config registrar[PROXIES] = {config->registrar[0], config->registrar[1]};
+	const struct sizing_case what = {.herd = &config->herd,
+		.registrar = registrar,
+		.vlan = config->vlan,
+		.registrars = built_in,
+		.store = fleet->target.kind != TARGET_NONE,
+		.images = fleet->target.kind != TARGET_NONE,
+		.lease_ttl_ms = fleet->lease_ttl_ms,
+		.fleet = fleet->name,
+		.workers = config->workers,
+		.ns_per_transaction = given(
+			options->ns_per_transaction, (unsigned)SIZING_NS_KEEPALIVE),
+		.cores = given(options->cores, WIRE_WORKERS_MAX),
+		.nic_gbit = given(options->nic, 10)};
+	for (int p = 0; p < PROXIES && !built_in; p++)
+		assume_digest(&registrar[p], fleet);
+	int status = sizing_compute(&sizing, &what);
+	if (status != 0)
+		return failed(status);
+	if (!options->json)
+		print_text(out, &sizing, &what);
+	else
+		status = print_json(out, &sizing, &what);
+	return status == 0 ? EXIT_DONE : failed(status);
+}
