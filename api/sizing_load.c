@@ -122,6 +122,12 @@ static void steady_peak(struct sizing *s, const struct sizing_case *what)
 	sizing_work(load, what);
 }
 
+/* How many rounds after the first have begun when the ramp ends. */
+static double before_end(double ramp_ms, double every_ms)
+{
+	return rounds(ramp_ms, every_ms) - 1;
+}
+
 /* The ramp's last second: who has started before keeps alive, or refreshes, by now. */
 static void start(struct sizing *s, const struct sizing_case *what)
 {
@@ -129,7 +135,7 @@ static void start(struct sizing *s, const struct sizing_case *what)
 	const double ramp = ramp_per_s(s, what), length = ramp_ms(s, what);
 	sizing_add(load, what, &s->talks, PROXY_PRIMARY, SIZING_REGISTER, ramp);
 	if (period_ms(what) > 0) {
-		double before = floor(length / period_ms(what));
+		double before = before_end(length, period_ms(what));
 		if (what->herd->keepalive_first == KEEPALIVE_FIRST_IMMEDIATE)
 			before++;
 		else if (what->herd->keepalive_first == KEEPALIVE_FIRST_SPREAD)
@@ -138,7 +144,7 @@ static void start(struct sizing *s, const struct sizing_case *what)
 	}
 	if (s->talks.refresh_ms > 0)
 		sizing_add(load, what, &s->talks, PROXY_PRIMARY, SIZING_REFRESH,
-			ramp * floor(length / s->talks.refresh_ms));
+			ramp * before_end(length, s->talks.refresh_ms));
 	sizing_work(load, what);
 }
 
