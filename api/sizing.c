@@ -15,7 +15,6 @@
 
 #define SAMPLE_LEAST 40000u /* from here on a herd grows evenly, its wheel too */
 #define SAMPLE_MOST 60000u
-#define PHONES_MOST 10000000u /* of one process */
 
 /* What Redis 7.0 was seen to take (docs/sizing.md), key and allocator included. */
 #define SLAB_BYTES_PER_PHONE 32.8
@@ -154,22 +153,18 @@ static void redis(struct sizing *s, const struct sizing_case *what)
 
 static void machines(struct sizing *s, const struct sizing_case *what)
 {
-	double busy = 0, bits = 0;
+	double busy = 0;
 	for (int i = 0; i < SIZING_MOMENTS; i++) {
 		const struct sizing_load *load = &s->load[i];
 		busy = fmax(busy, load->busy);
-		bits = fmax(bits, fmax(load->line_bits[SIZING_OUT], load->line_bits[SIZING_IN]));
+		s->line_bits = fmax(s->line_bits,
+			fmax(load->line_bits[SIZING_OUT], load->line_bits[SIZING_IN]));
 	}
 	s->workers = (unsigned)fmax(1, ceil(busy / SIZING_BUSY_MOST));
 	const double by_workers = ceil((double)s->workers / what->cores);
-	const double by_nic = ceil(bits / (what->nic_gbit * 1e9));
-	const double by_phones = ceil((double)s->phones / PHONES_MOST);
-	const double most = fmax(fmax(by_workers, by_nic), by_phones);
-	s->machines = (unsigned)fmax(1, most);
-	s->because = most <= 1            ? NULL
-		     : by_workers >= most ? "cores"
-		     : by_nic >= most     ? "NIC"
-					  : "phones";
+	const double by_nic = ceil(s->line_bits / (what->nic_gbit * 1e9));
+	s->machines = (unsigned)fmax(1, fmax(by_workers, by_nic));
+	s->because = s->machines <= 1 ? NULL : by_workers >= by_nic ? "cores" : "line rate";
 }
 
 int sizing_compute(struct sizing *out, const struct sizing_case *what)

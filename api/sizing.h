@@ -121,9 +121,10 @@ struct sizing {
 	struct sizing_transitions over, back;
 	struct sizing_memory memory;
 	struct sizing_redis redis;
+	double line_bits;    /* of the busiest second, in the busier direction */
 	unsigned workers;    /* so that none is busier than SIZING_BUSY_MOST */
 	unsigned machines;   /* each with so many cores and such a NIC */
-	const char *because; /* what asks for more than one machine; NULL: one is enough */
+	const char *because; /* of what one has not enough; NULL: one will do */
 };
 
 /* 0, -ENOMEM, -EINVAL: a text is too long for a datagram. */

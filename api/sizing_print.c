@@ -30,103 +30,87 @@ static const double nic_gbit[] = {1, 10, 25, 100};
 
 static const char *count(double value, char out[32])
 {
-	return view_number((uint64_t)ceil(value - 1e-6), out);
+	return view_number((uint64_t)(value + 0.5), out);
 }
 
-static const char *megabytes(double bytes, char out[32])
+/* Three digits or more. */
+static const char *quantity(double value, char out[32])
 {
-	snprintf(out, 32, "%.*f MB", bytes < 1e8 ? 1 : 0, bytes / 1e6);
+	if (value >= 100)
+		return count(value, out);
+	snprintf(out, 32, "%.*f", value >= 10 ? 1 : 2, value);
 	return out;
 }
 
 static void print_loads(FILE *out, const struct sizing *s)
 {
 	char a[32], b[32], c[32], d[32];
-	fprintf(out, "\n%-26s %12s %12s %9s %9s %8s\n", "per second", "packets out", "packets in",
+	fprintf(out, "\n%-26s %11s %11s %10s %10s %8s\n", "per second", "packets out", "packets in",
 		"Mbit out", "Mbit in", "workers");
 	for (int i = 0; i < SIZING_MOMENTS; i++) {
 		const struct sizing_load *load = &s->load[i];
 		if (!load->known)
 			continue;
-		fprintf(out, "%-26s %12s %12s %9s %9s %8.2f\n", moment_words[i],
+		fprintf(out, "%-26s %11s %11s %10s %10s %8.3f\n", moment_words[i],
 			count(load->packets[SIZING_OUT], a), count(load->packets[SIZING_IN], b),
-			count(load->line_bits[SIZING_OUT] / 1e6, c),
-			count(load->line_bits[SIZING_IN] / 1e6, d), load->busy);
+			quantity(load->line_bits[SIZING_OUT] / 1e6, c),
+			quantity(load->line_bits[SIZING_IN] / 1e6, d), load->busy);
 	}
-}
-
-static const struct sizing_load *busiest(const struct sizing *s, double *bits)
-{
-	const struct sizing_load *most = &s->load[SIZING_STEADY];
-	*bits = 0;
-	for (int i = 0; i < SIZING_MOMENTS; i++) {
-		const struct sizing_load *load = &s->load[i];
-		const double more = fmax(load->line_bits[SIZING_OUT], load->line_bits[SIZING_IN]);
-		if (more <= *bits)
-			continue;
-		*bits = more;
-		most = load;
-	}
-	return most;
+	fputc('\n', out);
 }
 
 static void print_nic(FILE *out, const struct sizing *s)
 {
-	double bits;
-	const struct sizing_load *most = busiest(s, &bits);
-	fprintf(out, "NIC         ");
+	char number[32];
+	fprintf(out, "line rate   ");
 	for (size_t i = 0; i < NICS; i++)
-		fprintf(out, "%.3g %% of %g Gbit/s%s", bits / nic_gbit[i] / 1e7, nic_gbit[i],
-			i + 1 < NICS ? ", " : "");
-	fprintf(out, ": %s\n", moment_words[most - s->load]);
+		fprintf(out, "%s%s %% of %g", i == 0 ? "" : ", ",
+			quantity(s->line_bits / nic_gbit[i] / 1e7, number), nic_gbit[i]);
+	fprintf(out, " Gbit/s\n");
 }
 
 static void print_memory(FILE *out, const struct sizing_memory *m, const struct sizing_case *what)
 {
-	char a[32], b[32], c[32];
-	fprintf(out,
-		"memory      %s for the phones, %s for what store and HTTP API are told: %.1f "
-		"bytes per phone\n",
-		megabytes(m->herd, a), megabytes(m->mirror, b), m->per_phone);
+	char a[32], b[32];
+	fprintf(out, "memory      %s MB for the phones, %.1f bytes each\n",
+		quantity(m->herd / 1e6, a), m->herd / what->herd->fleet_phones);
+	fprintf(out, "            %s MB of records and rings for store and HTTP API",
+		quantity(m->mirror / 1e6, a));
 	if (m->image > 0)
-		fprintf(out, "            of these %s in the image file\n", megabytes(m->image, c));
+		fprintf(out, ", %s MB of it in the image file", quantity(m->image / 1e6, b));
+	fputc('\n', out);
 	if (what->registrars)
-		fprintf(out, "            %s for the bindings of both built-in registrars\n",
-			megabytes(m->registrars, a));
+		fprintf(out, "            %s MB for the bindings of both built-in registrars\n",
+			quantity(m->registrars / 1e6, a));
 }
 
 static void print_redis(FILE *out, const struct sizing_redis *r)
 {
 	char a[32], b[32];
-	fprintf(out, "redis       %s of records, at most %s of feed\n", megabytes(r->bytes, a),
-		megabytes(r->feed, b));
-	fprintf(out, "            %s calls/s and %s/s steady", count(r->calls_steady, a),
-		megabytes(r->bytes_steady, b));
+	fprintf(out, "redis       %s MB of records, at most %s MB of feed\n",
+		quantity(r->bytes / 1e6, a), quantity(r->feed / 1e6, b));
+	fprintf(out, "            %s calls and %s kB per second, steady\n",
+		quantity(r->calls_steady, a), quantity(r->bytes_steady / 1e3, b));
 	if (r->calls_over > 0)
-		fprintf(out, "; %s and %s more in a fail-over's busiest second",
-			count(r->calls_over, a), megabytes(r->bytes_over, b));
+		fprintf(out, "            %s calls and %s kB more, fail over, busiest second\n",
+			quantity(r->calls_over, a), quantity(r->bytes_over / 1e3, b));
 	if (r->calls_back > 0)
-		fprintf(out, ", %s and %s in a fail-back's", count(r->calls_back, a),
-			megabytes(r->bytes_back, b));
-	fputc('\n', out);
+		fprintf(out, "            %s calls and %s kB more, fail back, busiest second\n",
+			quantity(r->calls_back, a), quantity(r->bytes_back / 1e3, b));
 }
 
 static void print_messages(FILE *out, const struct sizing_talks *talks)
 {
-	static const char *const words[SIZING_OCCASIONS] = {"keep-alive", "registration", "refresh",
-		"registration, back at the primary", "goodbye to the redundant"};
+	static const char *const words[SIZING_OCCASIONS] = {
+		"keep-alive", "first REGISTER", "refresh", "REGISTER back", "Expires 0"};
+	fprintf(out, "\n%-26s %11s %11s %10s %10s\n", "per phone", "packets out", "packets in",
+		"bytes out", "bytes in");
 	for (int i = 0; i < SIZING_OCCASIONS; i++) {
-		const enum proxy proxy = i == SIZING_GOODBYE &&
-							 talks->of[PROXY_REDUNDANT][i].requests > 0
-						 ? PROXY_REDUNDANT
-						 : PROXY_PRIMARY;
-		const struct sizing_talk *talk = &talks->of[proxy][i];
-		if (talk->requests <= 0)
-			continue;
-		fprintf(out, "%-11s %.3g out of %.0f bytes, %.3g in of %.0f bytes: %s\n",
-			i == 0 ? "messages" : "", talk->requests,
-			talk->request_bytes / talk->requests, talk->answers,
-			talk->answers > 0 ? talk->answer_bytes / talk->answers : 0, words[i]);
+		const struct sizing_talk *talk = &talks->of[PROXY_PRIMARY][i];
+		if (talk->requests > 0)
+			fprintf(out, "%-26s %11.4g %11.4g %10.1f %10.1f\n", words[i],
+				talk->requests, talk->answers, talk->request_bytes,
+				talk->answer_bytes);
 	}
 }
 
@@ -136,27 +120,24 @@ static void print_text(FILE *out, const struct sizing *s, const struct sizing_ca
 	fprintf(out, "fleet       %s, %s phones, keep-alive %g s, refresh %g s\n", what->fleet,
 		view_number(s->phones, number), what->herd->keepalive_period_ms / 1e3,
 		round(s->talks.refresh_ms) / 1e3);
+	if (!s->talks.registers)
+		fprintf(out, "            what it asks for is no registration: it only tries\n");
 	fprintf(out, "assumed     %s; %g ns of a worker per answered keep-alive\n",
 		s->talks.nonce_age > 0 ? "REGISTER is challenged, nonces last 300 s"
 				       : "REGISTER is not challenged",
 		what->ns_per_transaction);
 	print_messages(out, &s->talks);
 	print_loads(out, s);
-	fputc('\n', out);
 	print_nic(out, s);
-	fprintf(out, "workers     %u, so that none is more than half busy\n", s->workers);
+	fprintf(out, "workers     %u, so that in no second one is more than half busy\n",
+		s->workers);
 	print_memory(out, &s->memory, what);
 	if (what->store)
 		print_redis(out, &s->redis);
-	if (s->because == NULL)
-		fprintf(out, "machines    1 with %u cores for workers and %g Gbit/s\n", what->cores,
-			what->nic_gbit);
-	else
-		fprintf(out,
-			"machines    %u with %u cores for workers and %g Gbit/s each; the %s "
-			"ask%s for them\n",
-			s->machines, what->cores, what->nic_gbit, s->because,
-			s->because[0] == 'N' ? "s" : "");
+	fprintf(out, "machines    %u, %s%u cores for workers and %g Gbit/s%s%s\n", s->machines,
+		s->machines > 1 ? "each with " : "with ", what->cores, what->nic_gbit,
+		s->because != NULL ? ": one has not enough " : "",
+		s->because != NULL ? s->because : "");
 }
 
 /* --- For programs --- */
@@ -200,13 +181,11 @@ static json_t *json_messages(const struct sizing_talks *talks)
 
 static json_t *json_nic(const struct sizing *s)
 {
-	double bits;
 	json_t *object = json_object();
-	busiest(s, &bits);
 	for (size_t i = 0; i < NICS; i++) {
 		char name[32];
 		snprintf(name, sizeof(name), "%g_gbit", nic_gbit[i]);
-		json_object_set_new(object, name, json_real(bits / nic_gbit[i] / 1e9));
+		json_object_set_new(object, name, json_real(s->line_bits / nic_gbit[i] / 1e9));
 	}
 	return object;
 }
