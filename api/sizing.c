@@ -123,11 +123,15 @@ static void wave(double *calls, double *bytes, const struct sizing_case *what,
 	const double lines = transitions->lines / shards;
 	/* "4711234 R>- switching keepalive-silence 3 1795270012343\n" and two more. */
 	const double line = floor(log10(fmax(phones, 10))) + 1 + 43;
-	const double flushes = fmax(turns * (1 - exp(-dirty)), lines / (STORE_LINES_MAX - 1));
-	const double busy = fmin(dirty, each) / fmax(1 - exp(-dirty), 1e-9);
+	const double busy_turns = turns * (1 - exp(-dirty));
+	/* Where a flush has no room for more lines, the next one follows at once. */
+	const double flushes = busy_turns > 0 ? busy_turns * ceil(lines / busy_turns /
+								     (STORE_LINES_MAX - 1))
+					      : 0;
+	const double busy = busy_turns > 0 ? fmin(dirty, each) * turns / busy_turns : 0;
 	*calls = shards * flushes;
-	*bytes = shards * (flushes * flush_frame(what) +
-				  turns * (1 - exp(-dirty)) * run_bytes(busy, each) + lines * line);
+	*bytes = shards *
+		 (flushes * flush_frame(what) + busy_turns * run_bytes(busy, each) + lines * line);
 }
 
 static void redis(struct sizing *s, const struct sizing_case *what)

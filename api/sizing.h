@@ -62,7 +62,7 @@ struct sizing_case {
 #define SIZING_NS_DIGEST 1000.0   /* more, for its credentials */
 
 /* Bytes of the node's heartbeat, once a second: measured likewise. */
-#define SIZING_HEARTBEAT 5000.0
+#define SIZING_HEARTBEAT 2060.0
 
 /* No worker is to be busier than this in the busiest second: our rule, not a limit. */
 #define SIZING_BUSY_MOST 0.5
@@ -74,7 +74,8 @@ enum sizing_moment {
 	SIZING_FAIL_OVER,
 	SIZING_OUTAGE, /* while the primary is dead, on average */
 	SIZING_FAIL_BACK,
-	SIZING_ECHO, /* keep-alives and refreshes that have the fail-back's shape from then on */
+	SIZING_KEEPALIVES_AFTER, /* the fail-back's shape, a period later and again */
+	SIZING_REFRESHES_AFTER,  /* and when refreshes are due, with these keep-alives */
 	SIZING_MOMENTS
 };
 

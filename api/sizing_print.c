@@ -17,10 +17,11 @@ static const char *const moment_words[SIZING_MOMENTS] = {
 	[SIZING_FAIL_OVER] = "fail over, busiest second",
 	[SIZING_OUTAGE] = "outage, on average",
 	[SIZING_FAIL_BACK] = "fail back, busiest second",
-	[SIZING_ECHO] = "after it, busiest second",
+	[SIZING_KEEPALIVES_AFTER] = "keep-alives after it",
+	[SIZING_REFRESHES_AFTER] = "refreshes after it",
 };
-static const char *const moment_names[SIZING_MOMENTS] = {
-	"steady", "steady_peak", "start", "fail_over", "outage", "fail_back", "after_fail_back"};
+static const char *const moment_names[SIZING_MOMENTS] = {"steady", "steady_peak", "start",
+	"fail_over", "outage", "fail_back", "keepalives_after", "refreshes_after"};
 static const char *const occasion_names[SIZING_OCCASIONS] = {
 	"keepalive", "register", "refresh", "return", "goodbye"};
 static const double nic_gbit[] = {1, 10, 25, 100};

@@ -258,13 +258,14 @@ static int fail_back(struct tide *t)
 	if (status != 0 || !t->moved.known)
 		return status;
 	const double last = t->moved.last_ms;
-	struct sizing_load *echo = &s->load[SIZING_ECHO];
 	busiest(&s->load[SIZING_FAIL_BACK], &s->back, t, 0, last, add_fail_back);
 	if (t->what->herd->keepalive_jitter_percent > 0)
 		return 0;
-	busiest(echo, NULL, t, last + SECOND, last + t->period + last, add_fail_back);
+	busiest(&s->load[SIZING_KEEPALIVES_AFTER], NULL, t, last + SECOND, last + t->period + last,
+		add_fail_back);
 	if (t->refresh > last)
-		busiest(echo, NULL, t, t->refresh, t->refresh + last, add_fail_back);
+		busiest(&s->load[SIZING_REFRESHES_AFTER], NULL, t, t->refresh, t->refresh + last,
+			add_fail_back);
 	return 0;
 }
 

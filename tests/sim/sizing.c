@@ -193,7 +193,8 @@ static void asymmetric(void **state)
 	sim_crash(sim, PROXY_PRIMARY, false);
 	sim_run_for(sim, 320 * SIM_SECOND);
 	compare_peak(f, "fail back", 0, 7, SIZING_FAIL_BACK, 6);
-	compare_peak(f, "after it", 8, 320, SIZING_ECHO, 6);
+	compare_peak(f, "keep-alives after it", 8, 280, SIZING_KEEPALIVES_AFTER, 6);
+	compare_peak(f, "refreshes after it", 280, 320, SIZING_REFRESHES_AFTER, 6);
 	close_fleet(f, sim);
 }
 
