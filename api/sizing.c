@@ -124,14 +124,16 @@ static void wave(double *calls, double *bytes, const struct sizing_case *what,
 	/* "4711234 R>- switching keepalive-silence 3 1795270012343\n" and two more. */
 	const double line = floor(log10(fmax(phones, 10))) + 1 + 43;
 	const double busy_turns = turns * (1 - exp(-dirty));
-	/* Where a flush has no room for more lines, the next one follows at once. */
-	const double flushes = busy_turns > 0 ? busy_turns * ceil(lines / busy_turns /
-								     (STORE_LINES_MAX - 1))
-					      : 0;
-	const double busy = busy_turns > 0 ? fmin(dirty, each) * turns / busy_turns : 0;
-	*calls = shards * flushes;
-	*bytes = shards *
-		 (flushes * flush_frame(what) + busy_turns * run_bytes(busy, each) + lines * line);
+	*calls = *bytes = 0;
+	if (busy_turns <= 0)
+		return;
+	const double records = run_bytes(fmin(dirty * turns / busy_turns, each), each);
+	const double now = lines / busy_turns;
+	/* What has no room in a flush rides with the next one, which follows at once. */
+	const double flushes = fmax(ceil(now / (STORE_LINES_MAX - 1)),
+		ceil((records + now * line) / (STORE_CALL_BYTES - flush_frame(what))));
+	*calls = shards * busy_turns * flushes;
+	*bytes = shards * busy_turns * (flushes * flush_frame(what) + records + now * line);
 }
 
 static void redis(struct sizing *s, const struct sizing_case *what)
