@@ -34,8 +34,8 @@ static double bytes_of(const struct herd_config *herd, uint32_t phones)
 	const struct herd_output output = {.buffer = no_buffer};
 	struct herd_config config = *herd;
 	struct herd *made;
-	config.fleet_phones = phones;
-	config.first = 0;
+	config.fleet_phones = config.end = config.begin + phones;
+	config.first = config.begin;
 	config.stride = 1;
 	config.mirror = NULL;
 	if (herd_create(&made, &config, &output) != 0)
@@ -47,7 +47,7 @@ static double bytes_of(const struct herd_config *herd, uint32_t phones)
 
 double sizing_herd_bytes(const struct herd_config *herd, unsigned workers)
 {
-	const uint32_t phones = (herd->fleet_phones + workers - 1) / workers;
+	const uint32_t phones = (herd_config_end(herd) - herd->begin + workers - 1) / workers;
 	if (phones <= SAMPLE_MOST)
 		return bytes_of(herd, phones) * workers;
 	const double less = bytes_of(herd, SAMPLE_LEAST), more = bytes_of(herd, SAMPLE_MOST);
@@ -75,11 +75,16 @@ static double registrar_bytes(const struct sizing_case *what)
 	return bytes;
 }
 
-static void memory(struct sizing_memory *m, const struct sizing_case *what)
+/* Of this herd; the mirror is the whole fleet's. */
+static void add_memory(struct sizing_memory *m, const struct sizing_case *what)
 {
-	m->herd = sizing_herd_bytes(what->herd, what->workers);
+	m->herd += sizing_herd_bytes(what->herd, what->workers);
+	m->registrars += registrar_bytes(what);
+}
+
+static void finish_memory(struct sizing_memory *m, const struct sizing_case *what)
+{
 	m->mirror = mirror_bytes(what);
-	m->registrars = registrar_bytes(what);
 	m->image = what->images ? (double)what->herd->fleet_phones * RECORD_SIZE : 0;
 	m->per_phone = (m->herd + m->mirror) / what->herd->fleet_phones;
 }
@@ -173,17 +178,59 @@ static void machines(struct sizing *s, const struct sizing_case *what)
 	s->because = s->machines <= 1 ? NULL : by_workers >= by_nic ? "cores" : "line rate";
 }
 
-int sizing_compute(struct sizing *out, const struct sizing_case *what)
+/* As if each herd's busiest second were the same. */
+static void add_load(struct sizing_load *sum, const struct sizing_load *load)
 {
-	*out = (struct sizing){.phones = what->herd->fleet_phones};
-	int status = sizing_listen(&out->talks, what);
-	if (status != 0)
-		return status;
-	sizing_loads(out, what);
-	status = sizing_waves(out, what);
-	if (status != 0)
-		return status;
-	memory(&out->memory, what);
+	if (!load->known)
+		return;
+	if (!sum->known)
+		sum->at_ms = load->at_ms;
+	sum->known = true;
+	sum->keepalives += load->keepalives;
+	sum->registers += load->registers;
+	sum->alone += load->alone;
+	sum->credentials += load->credentials;
+	for (int i = 0; i < SIZING_DIRECTIONS; i++) {
+		sum->packets[i] += load->packets[i];
+		sum->frame_bytes[i] += load->frame_bytes[i];
+		sum->line_bits[i] += load->line_bits[i];
+	}
+	sum->busy += load->busy;
+}
+
+static void add_herd(struct sizing *sum, const struct sizing *one)
+{
+	for (int i = 0; i < SIZING_MOMENTS; i++)
+		add_load(&sum->load[i], &one->load[i]);
+	sum->phones += one->phones;
+	sum->over.lines += one->over.lines;
+	sum->over.records += one->over.records;
+	sum->back.lines += one->back.lines;
+	sum->back.records += one->back.records;
+}
+
+int sizing_compute(struct sizing *out, const struct sizing_case *what, uint32_t herds)
+{
+	uint32_t largest = 0;
+	*out = (struct sizing){0};
+	for (uint32_t h = 0; h < herds; h++) {
+		struct sizing one = {.phones = sizing_phones(&what[h])};
+		int status = sizing_listen(&one.talks, &what[h]);
+		if (status != 0)
+			return status;
+		sizing_loads(&one, &what[h]);
+		status = sizing_waves(&one, &what[h]);
+		if (status != 0)
+			return status;
+		add_herd(out, &one);
+		add_memory(&out->memory, &what[h]);
+		if (one.phones <= largest)
+			continue;
+		largest = one.phones;
+		out->talks = one.talks;
+		out->largest = h;
+	}
+	finish_memory(&out->memory, what);
 	if (what->store)
 		redis(out, what);
 	machines(out, what);

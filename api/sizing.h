@@ -41,7 +41,7 @@ struct sizing_talks {
 
 /* What the fleet is, and what is assumed of all that is not in its file. */
 struct sizing_case {
-	const struct herd_config *herd;           /* of the whole fleet, first 0, stride 1 */
+	const struct herd_config *herd;           /* one herd, all of it */
 	const struct registrar_config *registrar; /* how the proxies answer, [PROXIES] */
 	uint16_t vlan;
 	bool registrars; /* both run in this process, and each worker drives its share of them */
@@ -117,7 +117,8 @@ struct sizing_redis {
 
 struct sizing {
 	uint32_t phones;
-	struct sizing_talks talks;
+	uint32_t largest;          /* herd with the most phones, */
+	struct sizing_talks talks; /* and what its phones say */
 	struct sizing_load load[SIZING_MOMENTS];
 	struct sizing_transitions over, back;
 	struct sizing_memory memory;
@@ -130,7 +131,8 @@ struct sizing {
 
 /* 0, -ENOMEM, -EINVAL: a text is too long for a datagram. */
 int sizing_listen(struct sizing_talks *out, const struct sizing_case *what);
-int sizing_compute(struct sizing *out, const struct sizing_case *what);
+/* what: of each of the fleet's herds, [herds]; all but herd and registrar is the same in all. */
+int sizing_compute(struct sizing *out, const struct sizing_case *what, uint32_t herds);
 
 /* The bytes of a herd of so many phones in so many slices, as herd_memory has them. Drawn out from two small
  * ones; 0: no memory to try. */

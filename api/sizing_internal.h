@@ -12,6 +12,11 @@
 
 #include "sizing.h"
 
+static inline uint32_t sizing_phones(const struct sizing_case *what)
+{
+	return herd_config_end(what->herd) - what->herd->begin;
+}
+
 /* Add `per_s` phones' talk with a proxy. */
 void sizing_add(struct sizing_load *load, const struct sizing_case *what,
 	const struct sizing_talks *talks, enum proxy proxy, enum sizing_occasion occasion,

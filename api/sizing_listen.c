@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "message.h"
-#include "sizing.h"
+#include "sizing_internal.h"
 
 #define SAMPLE 500u /* phones, spread over the fleet */
 #define LETTERS 64  /* under way at a time: phones have their turns one by one */
@@ -66,7 +66,7 @@ static uint8_t *answer_buffer(void *context, const struct endpoint *to, uint16_t
 /* A phone's first REGISTER in this phase says when its refresh was due. False: it has had its turn. */
 static bool note_refresh(struct room *room, uint32_t phone)
 {
-	uint64_t *at_us = &room->refresh_us[phone / room->config->stride];
+	uint64_t *at_us = &room->refresh_us[(phone - room->config->first) / room->config->stride];
 	if (*at_us != 0)
 		return *at_us == room->now_us;
 	*at_us = room->now_us;
@@ -144,7 +144,7 @@ static void ask(struct room *room, enum herd_command_kind kind)
 
 static uint32_t phones_of(const struct herd_config *config)
 {
-	return (config->fleet_phones - 1) / config->stride + 1;
+	return (herd_config_end(config) - config->first - 1) / config->stride + 1;
 }
 
 static int open_room(struct room *room, const struct herd_config *config,
@@ -269,7 +269,8 @@ int sizing_listen(struct sizing_talks *out, const struct sizing_case *what)
 		config.ramp_per_s = 0;
 		config.mirror = NULL;
 		/* An odd step meets every last byte of an address. */
-		config.stride = (config.fleet_phones / SAMPLE) | 1;
+		config.first = config.begin;
+		config.stride = (sizing_phones(what) / SAMPLE) | 1;
 		if (registrar->realm != NULL)
 			out->nonce_age = registrar->nonce_lifetime_s;
 		status = listen_to_registers(out, (enum proxy)p, room, &config, registrar);

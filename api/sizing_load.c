@@ -80,16 +80,18 @@ static void steady(struct sizing *s, const struct sizing_case *what)
 	sizing_work(load, what);
 }
 
-/* Phones of the ramp's fastest second. */
+/* This herd's part of the ramp; all at once is within a second. */
 static double ramp_per_s(const struct sizing *s, const struct sizing_case *what)
 {
-	const double ramp = what->herd->ramp_per_s;
+	const double part = (double)s->phones / what->herd->fleet_phones;
+	const double ramp = what->herd->ramp_per_s * part;
 	return ramp > 0 ? fmin(ramp, s->phones) : s->phones;
 }
 
-static double ramp_ms(const struct sizing *s, const struct sizing_case *what)
+static double ramp_ms(const struct sizing_case *what)
 {
-	return what->herd->ramp_per_s > 0 ? s->phones * 1e3 / what->herd->ramp_per_s : 0;
+	const struct herd_config *herd = what->herd;
+	return herd->ramp_per_s > 0 ? herd->fleet_phones * 1e3 / herd->ramp_per_s : 0;
 }
 
 /* How many of the ramp's rounds, `every_ms` after one another, are under way in the busiest second. */
@@ -107,7 +109,7 @@ static bool is_bunched(const struct sizing_case *what)
 static void steady_peak(struct sizing *s, const struct sizing_case *what)
 {
 	struct sizing_load *load = &s->load[SIZING_STEADY_PEAK];
-	const double ramp = ramp_per_s(s, what), length = ramp_ms(s, what);
+	const double ramp = ramp_per_s(s, what), length = ramp_ms(what);
 	const bool spread = what->herd->keepalive_first == KEEPALIVE_FIRST_SPREAD;
 	double keepalives = 0, refreshes = 0;
 	if (!is_bunched(what))
@@ -132,7 +134,7 @@ static double before_end(double ramp_ms, double every_ms)
 static void start(struct sizing *s, const struct sizing_case *what)
 {
 	struct sizing_load *load = &s->load[SIZING_START];
-	const double ramp = ramp_per_s(s, what), length = ramp_ms(s, what);
+	const double ramp = ramp_per_s(s, what), length = ramp_ms(what);
 	sizing_add(load, what, &s->talks, PROXY_PRIMARY, SIZING_REGISTER, ramp);
 	if (period_ms(what) > 0) {
 		double before = before_end(length, period_ms(what));

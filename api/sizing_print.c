@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "sizing.h"
 #include "view.h"
@@ -115,12 +116,18 @@ static void print_messages(FILE *out, const struct sizing_talks *talks)
 	}
 }
 
-static void print_text(FILE *out, const struct sizing *s, const struct sizing_case *what)
+static void print_text(
+	FILE *out, const struct sizing *s, const struct sizing_case *what, uint32_t herds)
 {
 	char number[32];
 	fprintf(out, "fleet       %s, %s phones, keep-alive %g s, refresh %g s\n", what->fleet,
 		view_number(s->phones, number), what->herd->keepalive_period_ms / 1e3,
 		round(s->talks.refresh_ms) / 1e3);
+	if (herds > 1)
+		fprintf(out,
+			"herds       %u, their busiest seconds taken as one; here the largest is "
+			"described\n",
+			herds);
 	if (!s->talks.registers)
 		fprintf(out, "            what it asks for is no registration: it only tries\n");
 	fprintf(out, "assumed     %s; %g ns of a worker per answered keep-alive\n",
@@ -248,16 +255,41 @@ static int failed(int status)
 	return status == -EINVAL ? EXIT_USAGE : EXIT_HOST;
 }
 
+/* One herd of the fleet. */
+static void describe(struct sizing_case *what, struct herd_config *herd,
+	struct registrar_config registrar[PROXIES], const struct fleet *fleet, uint32_t index,
+	const struct wire_config *config)
+{
+	const struct fleet *one = fleet_herd(fleet, index);
+	const struct registrar_config *from = config->herds != NULL ? config->herds[index].registrar
+								    : config->registrar;
+	fleet_herd_config(one, herd);
+	herd->fleet_phones = fleet->phones;
+	for (int p = 0; p < PROXIES; p++) {
+		registrar[p] = from[p];
+		if (!what->registrars)
+			assume_digest(&registrar[p], one);
+	}
+	what->herd = herd;
+	what->registrar = registrar;
+}
+
+static int print(FILE *out, const struct sizing_case *what, uint32_t herds, bool json)
+{
+	static struct sizing sizing; /* one thread */
+	int status = sizing_compute(&sizing, what, herds);
+	if (status == 0 && json)
+		status = print_json(out, &sizing, &what[sizing.largest]);
+	else if (status == 0)
+		print_text(out, &sizing, &what[sizing.largest], herds);
+	return status == 0 ? EXIT_DONE : failed(status);
+}
+
 int sizing_print(FILE *out, const struct options *options, const struct fleet *fleet,
 	const struct wire_config *config)
 {
-	static struct sizing sizing; /* one thread */
-	const bool built_in = (config->roles & WIRE_REGISTRARS) != 0;
-	struct registrar_config registrar[PROXIES] = {config->registrar[0], config->registrar[1]};
-	const struct sizing_case what = {.herd = &config->herd,
-		.registrar = registrar,
-		.vlan = config->vlan,
-		.registrars = built_in,
+	const struct sizing_case common = {.vlan = config->vlan,
+		.registrars = (config->roles & WIRE_REGISTRARS) != 0,
 		.store = fleet->target.kind != TARGET_NONE,
 		.images = fleet->target.kind != TARGET_NONE,
 		.lease_ttl_ms = fleet->lease_ttl_ms,
@@ -267,14 +299,22 @@ int sizing_print(FILE *out, const struct options *options, const struct fleet *f
 			options->ns_per_transaction, (unsigned)SIZING_NS_KEEPALIVE),
 		.cores = given(options->cores, WIRE_WORKERS_MAX),
 		.nic_gbit = given(options->nic, 10)};
-	for (int p = 0; p < PROXIES && !built_in; p++)
-		assume_digest(&registrar[p], fleet);
-	int status = sizing_compute(&sizing, &what);
-	if (status != 0)
-		return failed(status);
-	if (!options->json)
-		print_text(out, &sizing, &what);
-	else
-		status = print_json(out, &sizing, &what);
-	return status == 0 ? EXIT_DONE : failed(status);
+	const uint32_t herds = fleet_herds(fleet);
+	struct sizing_case *what = calloc(herds, sizeof(*what));
+	struct herd_config *herd = calloc(herds, sizeof(*herd));
+	struct registrar_config(*registrar)[PROXIES] = calloc(herds, sizeof(*registrar));
+	int status = EXIT_HOST;
+	if (what == NULL || herd == NULL || registrar == NULL) {
+		status = failed(-ENOMEM);
+	} else {
+		for (uint32_t h = 0; h < herds; h++) {
+			what[h] = common;
+			describe(&what[h], &herd[h], registrar[h], fleet, h, config);
+		}
+		status = print(out, what, herds, options->json);
+	}
+	free(what);
+	free(herd);
+	free(registrar);
+	return status;
 }

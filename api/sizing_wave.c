@@ -73,8 +73,9 @@ static int predict(struct prediction *out, const struct sizing_case *what,
 {
 	struct herd_config herd = *what->herd;
 	const bool over = kind == WAVE_FAIL_OVER;
-	const struct drill_fleet fleet = {
-		.herd = &herd, .phones = herd.fleet_phones, .redundancy = herd.redundancy.enabled};
+	const struct drill_fleet fleet = {.herd = &herd,
+		.phones = sizing_phones(what),
+		.redundancy = herd.redundancy.enabled};
 	const struct drill_wave wave = {.kind = (uint8_t)kind,
 		.from = over ? PROXY_PRIMARY : PROXY_REDUNDANT,
 		.to = over ? PROXY_REDUNDANT : PROXY_PRIMARY};

@@ -145,6 +145,16 @@ class Sizing(Case):
         said = self.reckon(fleet=named)
         self.assertGreater(said["messages"]["redundant"]["register"]["requests"], 0)
 
+    def test_herds_are_added(self):
+        herds = FLEET.replace("phones: 400\n", "") + """herds:
+  - { name: a, phones: 300, source: 10.1.0.0/16 }
+  - { name: b, phones: 500, source: 10.2.0.0/16, keepalive: { period: 2s } }
+"""
+        said = self.reckon(fleet=herds)
+        self.assertEqual(said["phones"], 800)
+        self.assertAlmostEqual(said["load"]["steady"]["keepalives_per_s"], 300 + 250, places=3)
+        self.assertAlmostEqual(said["load"]["start"]["registers_per_s"], 800, places=3)
+
     def test_digest_takes_more(self):
         plain = self.reckon()
         digest = self.reckon("--set", "registrar.realm=lab", "--set", "password=pw-{user}")

@@ -106,7 +106,7 @@ static void reckon(struct fleet_here *f, bool digest)
 		.ns_per_transaction = SIZING_NS_KEEPALIVE,
 		.cores = 16,
 		.nic_gbit = 10};
-	assert_int_equal(sizing_compute(&f->sizing, &what), 0);
+	assert_int_equal(sizing_compute(&f->sizing, &what, 1), 0);
 }
 
 static void close_fleet(struct fleet_here *f, struct sim *sim)
