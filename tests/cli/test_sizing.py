@@ -146,13 +146,13 @@ class Sizing(Case):
         self.assertGreater(said["messages"]["redundant"]["register"]["requests"], 0)
 
     def test_herds_are_added(self):
-        herds = FLEET.replace("phones: 400\n", "") + """herds:
+        herds = FLEET.replace("phones: 400\n", "").replace("keepalive: { period: 1s }\n", "") + """herds:
   - { name: a, phones: 300, source: 10.1.0.0/16 }
-  - { name: b, phones: 500, source: 10.2.0.0/16, keepalive: { period: 2s } }
+  - { name: b, phones: 500, user: "3{n:06}", source: 10.2.0.0/16, keepalive: { period: 2s } }
 """
         said = self.reckon(fleet=herds)
         self.assertEqual(said["phones"], 800)
-        self.assertAlmostEqual(said["load"]["steady"]["keepalives_per_s"], 300 + 250, places=3)
+        self.assertAlmostEqual(said["load"]["steady"]["keepalives_per_s"], 300 / 60 + 500 / 2, places=3)
         self.assertAlmostEqual(said["load"]["start"]["registers_per_s"], 800, places=3)
 
     def test_digest_takes_more(self):
