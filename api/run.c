@@ -9,6 +9,7 @@
 #include "check.h"
 #include "herds.h"
 #include "run_internal.h"
+#include "sizing_print.h"
 
 #define TICK_S 0.1
 #define RESOLVE_MS 5000
@@ -443,7 +444,8 @@ int run_check(const struct options *options)
 	if (status == EXIT_DONE)
 		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
-		status = check_print(stdout, &run->fleet, &run->config);
+		status = options->sizing ? sizing_print(stdout, options, &run->fleet, &run->config)
+					 : check_print(stdout, &run->fleet, &run->config);
 	run_close(run);
 	return status;
 }

@@ -30,7 +30,8 @@ static uint32_t slice_size(const struct herd_config *config)
 int herd_create(
 	struct herd **out, const struct herd_config *config, const struct herd_output *output)
 {
-	if (config->stride == 0 || config->stride > 16 || config->keepalive_jitter_percent > 100)
+	if (config->stride == 0 || (uint64_t)config->stride * config->fleet_phones >> 40 != 0 ||
+		config->keepalive_jitter_percent > 100)
 		return -EINVAL;
 	struct herd *herd = calloc(1, sizeof(*herd));
 	if (herd == NULL)
