@@ -127,6 +127,23 @@ void location_find(struct location *location, struct location_key key, uint32_t 
 	}
 }
 
+void location_fetch(const struct location *location, uint64_t seed, const char *user, size_t length,
+	bool bindings)
+{
+	const uint32_t *head = head_of(location, XXH3_64bits_withSeed(user, length, seed));
+	if (!bindings) {
+		__builtin_prefetch(head, 1);
+		return;
+	}
+	const uint32_t slot = *head != LOCATION_NONE ? *head : location->free;
+	if (slot == LOCATION_NONE)
+		return;
+	const char *binding = (const char *)&location->binding[slot];
+	__builtin_prefetch(binding, 1);
+	__builtin_prefetch(binding + 64, 1); /* where a URI of usual length ends */
+	__builtin_prefetch(&location->expiry_ms[slot], 1);
+}
+
 bool location_has_user(const struct location *location, uint64_t seed, const char *user,
 	size_t length, uint32_t now_ms)
 {
