@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Whole keep-alive transactions over a link: by itself the `memory` link, with herd, wire, rings, wire,
- * registrar and back, where each worker plays both ends. Over another link the phones' proxies are 10.10.0.1
- * and 10.10.0.2, and the phones themselves ports of 10.10.0.11 to 10.10.0.14.
+ * registrar and back, where each worker plays both ends; as `apart` the registrars have workers of their own.
+ * Over another link the phones' proxies are 10.10.0.1 and 10.10.0.2, and the phones themselves ports of
+ * 10.10.0.11 to 10.10.0.14.
  *
  * By itself more is planned than can be done; what is answered per second is then the capacity of the
  * path, and of a phone one keep-alive is in flight at most. Says how many datagrams were not sent, so that
@@ -49,7 +50,8 @@ static void config_proxies(struct wire_config *c, const struct options *o, bool 
 static void config_make(struct wire_config *c, const struct options *o)
 {
 	struct identity_error error;
-	if (wire_link_parse(o->link, &c->link) != 0)
+	c->apart = strcmp(o->link, "apart") == 0;
+	if (wire_link_parse(c->apart ? "memory" : o->link, &c->link) != 0)
 		exit(2);
 	const bool memory = c->link.kind == WIRE_MEMORY;
 	if (identity_patterns(&identities, "2{n:07}", NULL, NULL, o->phones, &error) != 0 ||
@@ -130,6 +132,8 @@ static void tell(const struct options *o, const struct wire_snapshot *s, double 
 	       "(%.2f-%.2f M over %u s), %.0f ns each per worker\n",
 		o->link, o->phones, o->workers, o->workers == 1 ? "" : "s", median / 1e6,
 		rate[0] / 1e6, rate[o->seconds - 1] / 1e6, o->seconds, 1e9 * o->workers / median);
+	for (unsigned w = 0; w < s->workers; w++)
+		printf("  worker %u was busy %.2f\n", w, (double)s->worker[w].busy_ratio);
 	printf("  busy %.2f, bytes per phone %.1f, not sent %llu, silent %llu, skipped ticks "
 	       "%llu, again %llu\n",
 		share, (double)s->herd_memory / o->phones,

@@ -49,6 +49,10 @@ static int check_config(const struct wire_config *config, struct wire_error *err
 	if (!config->workers || config->workers > WIRE_WORKERS_MAX)
 		return failure(error, -EINVAL, "workers %u: out of range. Use 1 to %d",
 			config->workers, WIRE_WORKERS_MAX);
+	if (config->apart && (!memory || all_workers(config) > WIRE_WORKERS_MAX))
+		return failure(error, -EINVAL,
+			"registrars apart: on the memory link only, and with at most %d workers",
+			WIRE_WORKERS_MAX / 2);
 	if (memory != (has_herd(config) && has_registrars(config)))
 		return failure(error, -EINVAL,
 			memory ? "link memory: it joins a herd to registrars, both have to be there"
@@ -84,7 +88,7 @@ static struct pool_shape pool_shape(const struct wire *wire)
 static unsigned memory_mb(const struct wire *wire)
 {
 	const struct pool_shape shape = pool_shape(wire);
-	uint64_t bytes = pool_memory(&shape) * wire->config.workers;
+	uint64_t bytes = pool_memory(&shape) * all_workers(&wire->config);
 	if (wire->config.capture.path)
 		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
 	return MEMORY_BASE_MB + (unsigned)(bytes >> 20);
@@ -93,7 +97,7 @@ static unsigned memory_mb(const struct wire *wire)
 static int open_eal(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
-	const struct eal_wish wish = {.workers = config->workers,
+	const struct eal_wish wish = {.workers = all_workers(config),
 		.memory_mb = memory_mb(wire),
 		.pci = config->link.kind == WIRE_PCI ? config->link.device : NULL,
 		.argc = config->eal_argc,
@@ -115,7 +119,7 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 static int open_pools(struct wire *wire, struct wire_error *error)
 {
 	const struct pool_shape shape = pool_shape(wire);
-	for (unsigned w = 0; w < wire->config.workers; w++) {
+	for (unsigned w = 0; w < all_workers(&wire->config); w++) {
 		char name[32];
 		snprintf(name, sizeof(name), "frames-%u", w);
 		wire->pool[w] = pool_open(name, &shape);
@@ -143,7 +147,7 @@ static void set_up_station(struct wire *wire, struct worker *worker, unsigned en
 	/* A capture is to show what a link would carry. */
 	station->flawless = config->link.kind == WIRE_MEMORY && config->capture.path == NULL;
 	station->frame_max = (uint16_t)(wire->link.mtu + frame_link_length(config->vlan));
-	station->pool = wire->pool[worker->index];
+	station->pool = worker->pool;
 	station->capture_phone = config->capture.phone;
 	station->rules = (struct frame_rules){
 		.vlan = config->vlan, .partial_allowed = port->partial_allowed};
@@ -229,6 +233,9 @@ static int open_mailbox(struct wire *wire, struct worker *worker, struct wire_er
 static int open_worker(struct wire *wire, unsigned index, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
+	const bool herd = has_herd(config) && index < config->workers,
+		   registrars = has_registrars(config) &&
+				(!config->apart || index >= config->workers);
 	struct worker *worker = aligned_alloc(
 		RTE_CACHE_LINE_SIZE, RTE_ALIGN(sizeof(*worker), RTE_CACHE_LINE_SIZE));
 	if (!worker)
@@ -236,7 +243,8 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	memset(worker, 0, sizeof(*worker));
 	herd_histograms_reset(&worker->report.histograms);
 	wire->worker[index] = worker;
-	worker->index = index;
+	worker->index = index % config->workers;
+	worker->pool = wire->pool[index];
 	worker->workers = config->workers;
 	worker->owner_factor = worker_owner_factor(config->workers);
 	worker->lcore = wire->eal.lcore[index];
@@ -244,20 +252,20 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->config = config;
 	worker->board = &wire->board;
 	worker->stop = &wire->stop;
-	worker->rests_shortly = config->link.kind == WIRE_PCI;
-	worker->alone = config->link.kind == WIRE_MEMORY;
+	worker->rests_shortly = config->link.kind == WIRE_PCI || config->apart;
+	worker->alone = config->link.kind == WIRE_MEMORY && !config->apart;
 	worker->crowded = wire->eal.crowded;
 	memcpy(worker->proxy, config->proxy, sizeof(worker->proxy));
 	worker->discard = malloc(UINT16_MAX);
 	if (!worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	int result = open_mailbox(wire, worker, error);
-	if (!result && has_herd(config)) {
+	if (!result && herd) {
 		worker->herd_station = &worker->station[LINK_NEAR];
 		set_up_station(wire, worker, LINK_NEAR, WIRE_HERD);
 		result = open_herd(wire, worker, error);
 	}
-	if (!result && has_registrars(config)) {
+	if (!result && registrars) {
 		const unsigned end = has_herd(config) ? LINK_FAR : LINK_NEAR;
 		worker->registrar_station = &worker->station[end];
 		set_up_station(wire, worker, end, WIRE_REGISTRARS);
@@ -330,7 +338,7 @@ static int open_all(struct wire *wire, struct wire_error *error)
 		result = open_pools(wire, error);
 	if (!result)
 		result = link_open(&wire->link, wire->pool, error);
-	for (unsigned w = 0; w < config->workers && !result; w++)
+	for (unsigned w = 0; w < all_workers(config) && !result; w++)
 		result = open_worker(wire, w, error);
 	if (!result)
 		result = join_workers(wire, error);
@@ -351,7 +359,7 @@ int wire_open(struct wire **out, const struct wire_config *config, struct wire_e
 		return failure(error, -ENOMEM, "wire: out of memory");
 	wire->config = *config;
 	trace_book_open(&wire->traces);
-	wire->last = calloc(config->workers, sizeof(*wire->last));
+	wire->last = calloc(all_workers(config), sizeof(*wire->last));
 	const int result = wire->last ? open_all(wire, error)
 				      : failure(error, -ENOMEM, "wire: out of memory");
 	taken = wire->eal_is_open;
@@ -395,7 +403,7 @@ int wire_start(struct wire *wire, struct wire_error *error)
 	}
 	if (has_herd(config))
 		worker_publish_hops(wire->worker[0]);
-	for (unsigned w = 0; w < config->workers; w++) {
+	for (unsigned w = 0; w < all_workers(config); w++) {
 		/* With both ends in one process, one copy of each frame is enough. */
 		wire->worker[w]->station[LINK_NEAR].capture = wire->capture;
 		if (rte_eal_remote_launch(worker_run, wire->worker[w], wire->worker[w]->lcore))
@@ -456,7 +464,7 @@ static void post(struct wire *wire, struct worker *worker, const struct order *o
 
 static void post_all(struct wire *wire, const struct order *order)
 {
-	for (unsigned w = 0; w < wire->config.workers; w++)
+	for (unsigned w = 0; w < all_workers(&wire->config); w++)
 		post(wire, wire->worker[w], order);
 }
 

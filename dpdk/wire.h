@@ -60,8 +60,11 @@ struct wire_capture {
 
 struct wire_config {
 	struct wire_link link;
-	unsigned roles;                   /* enum wire_role bits */
-	unsigned workers;                 /* 1..WIRE_WORKERS_MAX */
+	unsigned roles;   /* enum wire_role bits */
+	unsigned workers; /* 1..WIRE_WORKERS_MAX */
+	/* Memory link: each worker's registrars run in a worker of their own, on another CPU while
+	 * there are enough; as many more as `workers`. */
+	bool apart;
 	uint16_t vlan;                    /* 0: untagged */
 	uint16_t mtu;                     /* 0: 1500 */
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */

@@ -36,7 +36,7 @@ static bool wait_answered(const struct wire *wire, const struct question *questi
  * by what it said last. */
 static void collect_reports(struct wire *wire)
 {
-	const unsigned workers = wire->config.workers;
+	const unsigned workers = all_workers(&wire->config);
 	for (unsigned w = 0; w < workers; w++)
 		if (question_is_answered(&wire->worker[w]->report_question))
 			ask(&wire->worker[w]->report_question);
@@ -78,7 +78,7 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 {
 	memset(out, 0, sizeof(*out));
 	herd_histograms_reset(&out->histograms);
-	out->workers = wire->config.workers;
+	out->workers = all_workers(&wire->config);
 	out->quiet = true;
 	if (wire->started) {
 		collect_reports(wire);

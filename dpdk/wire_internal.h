@@ -41,6 +41,12 @@ static inline bool has_registrars(const struct wire_config *config)
 	return config->roles & WIRE_REGISTRARS;
 }
 
+/* Those with a herd come first, then the ones of registrars that live apart. */
+static inline unsigned all_workers(const struct wire_config *config)
+{
+	return config->apart ? 2 * config->workers : config->workers;
+}
+
 /* Between two looks at what a worker may have done meanwhile. */
 static inline void wire_pause(void)
 {

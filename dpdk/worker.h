@@ -109,7 +109,8 @@ struct hop_board {
 };
 
 struct worker {
-	unsigned index, workers, lcore;
+	unsigned index, workers, lcore; /* registrars apart have the index of their herd's worker */
+	struct rte_mempool *pool;
 	uint64_t owner_factor; /* to find index % workers without division */
 	const struct clock *clock;
 	const struct wire_config *config;
