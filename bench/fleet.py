@@ -29,6 +29,10 @@ STEADY = """keepalive: { period: 60s, first: spread }
 registration: { expires: 86400s }
 ramp: 400k/s
 """
+IDLE_PHONES = 1000
+IDLE = """keepalive: { period: 60s, first: spread }
+registration: { expires: 3600s }
+"""
 # A phone sends three OPTIONS in ten seconds while the primary is silent, so that a million notice its return
 # within five, most in two, and the switch delay adds up to two.
 FAILBACK = """redundancy: {{ mode: asymmetric, switch_delay: 2s }}
@@ -214,6 +218,52 @@ def ten(o):
         settle(run, o.warm)
         rows.append(sustained(run, o))
     return rows
+
+
+# -- a thousand that have little to do ------------------------------------------------------------
+
+def thread_seconds(pid):
+    """Processor seconds of a process, exactly; clock ticks are too coarse for one that rests."""
+    used = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+                used += int(file.read().split()[0])
+        except FileNotFoundError:
+            pass
+    return used / 1e9
+
+
+def children(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            found += map(int, file.read().split())
+    return found
+
+
+def idle(o):
+    """What a small herd costs while nothing but its keep-alives happens: nobody looks at it meanwhile."""
+    shares, stores, busy, quiet = [], [], [], []
+    with Run(IDLE_PHONES, IDLE, "run") as run:
+        run.wait_for(r"all \S+ phones registered", 60)
+        run.get("generator")
+        time.sleep(2)
+        pid = run.process.pid
+        redis = children(pid)
+        for _ in range(o.repeats):
+            with Watch(pid, *redis) as w:
+                before, begin = (thread_seconds(pid), sum(map(thread_seconds, redis))), time.monotonic()
+                time.sleep(o.rest / o.repeats)
+                took = time.monotonic() - begin
+                shares.append(100 * (thread_seconds(pid) - before[0]) / took)
+                stores.append(100 * (sum(map(thread_seconds, redis)) - before[1]) / took)
+            quiet.append(w.quiet)
+            busy.append(100 * run.get("generator")["workers"][0]["busy_ratio"])
+    share = median_of(shares, "%", quiet)
+    return [Row("idle", f"{IDLE_PHONES:,} phones at 60 s, all threads of sipherd: share of a core", share, None,
+                f"worker busy {statistics.median(busy):.2f} % by its own account; its redis-server "
+                f"{statistics.median(stores):.2f} %", "under 2 %", share.median < 2, "-")]
 
 
 # -- a million come back -----------------------------------------------------------------------

@@ -24,6 +24,11 @@
 static struct identity_set *identities;
 static struct address_plan plan;
 
+/* One of each second. */
+struct samples {
+	double rate[SAMPLES_MAX], busy[SAMPLES_MAX], cost_us[SAMPLES_MAX];
+};
+
 struct options {
 	uint32_t phones, period_ms;
 	unsigned seconds, workers;
@@ -105,6 +110,16 @@ static double busiest(const struct wire_snapshot *s)
 	return busy;
 }
 
+/* What the workers with a herd were busy for one answered keep-alive; on the memory link that is the
+ * registrars' work too, unless those live apart. */
+static double herd_cost_us(const struct options *o, const struct wire_snapshot *s, double rate)
+{
+	double busy = 0;
+	for (unsigned w = 0; w < o->workers; w++)
+		busy += (double)s->worker[w].busy_ratio;
+	return rate > 0 ? busy * 1e6 / rate : 0;
+}
+
 static void read_options(struct options *o, int argc, char **argv)
 {
 	o->phones = argc > 1 ? (uint32_t)atoi(argv[1]) : 100000;
@@ -119,21 +134,35 @@ static void read_options(struct options *o, int argc, char **argv)
 		exit(2);
 }
 
-static void tell(const struct options *o, const struct wire_snapshot *s, double *rate, double *busy)
+/* Seconds as samples; sorts them, and returns their median. */
+static double tell_figure(const char *name, const char *unit, double *of, unsigned seconds)
 {
-	const unsigned low = o->seconds / 10, high = o->seconds - 1 - low;
-	const double median = sampler_median(rate, o->seconds);
-	const double share = sampler_median(busy, o->seconds);
-	figure_print(&(struct figure){
-		"link_rate", "/s", median, rate[low], rate[high], o->seconds, o->seconds});
-	figure_print(&(struct figure){
-		"link_busy", "", share, busy[low], busy[high], o->seconds, o->seconds});
+	const unsigned low = seconds / 10, high = seconds - 1 - low;
+	const double median = sampler_median(of, seconds);
+	figure_print(&(struct figure){name, unit, median, of[low], of[high], seconds, seconds});
+	return median;
+}
+
+static void tell(const struct options *o, const struct wire_snapshot *s, struct samples *of)
+{
+	double *rate = of->rate;
+	const double median = tell_figure("link_rate", "/s", rate, o->seconds);
+	const double share = tell_figure("link_busy", "", of->busy, o->seconds);
+	for (unsigned w = 0; w < s->workers; w++) {
+		char name[32];
+		double last = (double)s->worker[w].busy_ratio;
+		snprintf(name, sizeof(name), "link_busy_%u", w);
+		tell_figure(name, "", &last, 1);
+	}
+	double bytes = s->wire.frames_sent
+			       ? (double)s->wire.bytes_sent / (double)s->wire.frames_sent
+			       : 0;
+	tell_figure("link_herd_cost", "us", of->cost_us, o->seconds);
+	tell_figure("link_frame", "bytes", &bytes, 1);
 	printf("%s, %u phones, %u worker%s: %.2f M keep-alives/s answered "
 	       "(%.2f-%.2f M over %u s), %.0f ns each per worker\n",
 		o->link, o->phones, o->workers, o->workers == 1 ? "" : "s", median / 1e6,
 		rate[0] / 1e6, rate[o->seconds - 1] / 1e6, o->seconds, 1e9 * o->workers / median);
-	for (unsigned w = 0; w < s->workers; w++)
-		printf("  worker %u was busy %.2f\n", w, (double)s->worker[w].busy_ratio);
 	printf("  busy %.2f, bytes per phone %.1f, not sent %llu, silent %llu, skipped ticks "
 	       "%llu, again %llu\n",
 		share, (double)s->herd_memory / o->phones,
@@ -148,7 +177,7 @@ int main(int argc, char **argv)
 {
 	static struct wire_config config;
 	static struct wire_snapshot s;
-	static double rate[SAMPLES_MAX], busy[SAMPLES_MAX];
+	static struct samples of;
 	struct options o;
 	struct wire_error error;
 	struct wire *wire;
@@ -163,10 +192,11 @@ int main(int argc, char **argv)
 		wire_snapshot(wire, &s);
 	} while (s.herd.register_ok < o.phones && s.now_us < 60000000);
 	for (unsigned i = 0; i < o.seconds; i++) {
-		rate[i] = answered_per_second(wire, &s);
-		busy[i] = busiest(&s);
+		of.rate[i] = answered_per_second(wire, &s);
+		of.busy[i] = busiest(&s);
+		of.cost_us[i] = herd_cost_us(&o, &s, of.rate[i]);
 	}
-	tell(&o, &s, rate, busy);
+	tell(&o, &s, &of);
 	wire_close(wire);
 	identity_free(identities);
 	return 0;

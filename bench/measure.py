@@ -36,8 +36,9 @@ class Row:
     ratio: float | None     # None: the figure itself is what the target is about
     against: str
     target: str
-    met: bool
+    met: bool | None        # None: no target, told beside the others
     limit: str              # which side was the limit
+    bench: str = ""         # the name that measures it, filled in by bench.py
 
 
 class Failure(Exception):
