@@ -23,7 +23,7 @@ import engine
 import fleet
 import kernel
 import profile_note
-from measure import CPUS, ROOT, Failure
+from measure import CPUS, ROOT, Failure, Watch
 from netns import Unavailable
 
 BENCHES = {"build": engine.build, "scan": engine.scan, "timer": engine.timer, "link": engine.link,
@@ -118,10 +118,19 @@ def options():
     return o
 
 
+def others():
+    """Processors that others take before anything is measured."""
+    with Watch() as w:
+        time.sleep(1)
+    return w.others
+
+
 def main():
     o, rows, failures, notes = options(), [], {}, {}
     machine, begin = describe(), time.monotonic()
-    print(f"sipherd's targets on {machine['text']}", flush=True)
+    machine["others_before"] = round(others(), 2)
+    print(f"sipherd's targets on {machine['text']}; others take {machine['others_before']} of {len(CPUS)} processors",
+          flush=True)
     for name in o.name or BENCHES:
         print(f"{name}:", flush=True)
         try:

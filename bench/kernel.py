@@ -16,7 +16,8 @@ from netns import FAR, NEAR, WITH_BPF, Network, need
 
 WINDOW = 1000     # OPTIONS in flight, of each sender
 # Kamailio's socket buffer holds few messages where net.core.rmem_max is small.
-PROXY_WINDOWS = (128, 1000)
+PROXY_WINDOWS = (128, 256, 512, 1000)
+PROBE_S = 2
 SATURATED = 0.9   # of a processor counts as all of it: softirqs take the rest
 LINKS = ("af_packet", "af_xdp")
 CLOSED = ("-nr", "-nostdin", "-r", "1000000", "-buff_size", "4194304", "-timeout", "30s")
@@ -192,7 +193,7 @@ class Kamailio:
         return sum(map(processor_s, self.processes()))
 
 
-def kamailio_once(network, proxy, kind, window, o):
+def kamailio_once(network, proxy, kind, window, seconds):
     """Answered a second, worker busy, processors that Kamailio used in the measured seconds, quiet."""
     seen, done = [], threading.Event()
 
@@ -203,7 +204,7 @@ def kamailio_once(network, proxy, kind, window, o):
     with Watch(*proxy.processes()) as w:
         watcher.start()
         try:
-            rate, busy = herd(network, kind, o.seconds, window, (FIRST, LAST))
+            rate, busy = herd(network, kind, seconds, window, (FIRST, LAST))
         finally:
             done.set()
             watcher.join()
@@ -216,8 +217,8 @@ def kamailio(o):
     rows = []
     with Network() as network, Kamailio(network) as proxy:
         for kind in LINKS:
-            best = max(PROXY_WINDOWS, key=lambda n: kamailio_once(network, proxy, kind, n, o)[0])
-            got = [kamailio_once(network, proxy, kind, best, o) for _ in range(o.repeats)]
+            best = max(PROXY_WINDOWS, key=lambda n: kamailio_once(network, proxy, kind, n, PROBE_S)[0])
+            got = [kamailio_once(network, proxy, kind, best, o.seconds) for _ in range(o.repeats)]
             rate, busy, share, quiet = zip(*got)
             worker, proxies = statistics.median(busy), statistics.median(share)
             # What one core has left beside a worker that polls is the least that it must have used.

@@ -20,6 +20,7 @@
 #include "wire.h"
 
 #define SAMPLES_MAX 600
+#define SILENT_MAX 30
 
 static struct identity_set *identities;
 static struct address_plan plan;
@@ -94,9 +95,14 @@ static void fail(const struct wire_error *error)
 /* One second's answered keep-alives. */
 static double answered_per_second(struct wire *wire, struct wire_snapshot *snapshot)
 {
-	uint64_t answered = snapshot->herd.options_answered, at = snapshot->now_us;
-	usleep(1000000);
-	wire_snapshot(wire, snapshot);
+	const uint64_t answered = snapshot->herd.options_answered, at = snapshot->now_us;
+	/* Workers that got no processor all the while have nothing new to say. */
+	for (int second = 0; second < SILENT_MAX && snapshot->now_us == at; second++) {
+		usleep(1000000);
+		wire_snapshot(wire, snapshot);
+	}
+	if (snapshot->now_us == at)
+		exit(3);
 	return (double)(snapshot->herd.options_answered - answered) * 1e6 /
 	       (double)(snapshot->now_us - at);
 }

@@ -94,7 +94,7 @@ def _ours_s():
 
 
 class Watch:
-    """with Watch(pids) as w: ...; then w.seconds, w.quiet. Children that have ended count as ours, and
+    """with Watch(pids) as w: ...; then w.seconds, w.others, w.quiet. Children that have ended count as ours, and
     those of `pids`, which go on."""
 
     def __init__(self, *pids):
@@ -110,8 +110,8 @@ class Watch:
     def __exit__(self, *_):
         self.seconds = time.monotonic() - self.seconds
         self.ours = self._ours() - self.ours
-        others = _busy_s() - self.busy - self.ours
-        self.quiet = others <= OTHERS_ALLOWED * self.seconds
+        self.others = (_busy_s() - self.busy - self.ours) / self.seconds  # in processors
+        self.quiet = self.others <= OTHERS_ALLOWED
 
 
 def processor_s(pid):
