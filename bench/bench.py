@@ -23,7 +23,7 @@ import engine
 import fleet
 import kernel
 import profile_note
-from measure import CPUS, ROOT, Failure, Watch
+from measure import BUILD, CPUS, ROOT, Failure, Watch
 from netns import Unavailable
 
 BENCHES = {"build": engine.build, "scan": engine.scan, "timer": engine.timer, "link": engine.link,
@@ -110,7 +110,9 @@ def options():
     parser.add_argument("--warm", type=int, default=5, help="seconds between registration and the sustained run")
     parser.add_argument("--rest", type=int, default=15, help="seconds of an idle herd")
     parser.add_argument("--hold", type=int, default=30, help="seconds of the sustained run")
-    parser.add_argument("--out", default=os.path.join(ROOT, "build", "bench"), help="folder of the results")
+    parser.add_argument("--out", default=os.path.join(BUILD, "bench"), help="folder of the results")
+    parser.add_argument("--no-profile", dest="profile", action="store_false",
+                        help="say nothing of where the time of a missed target goes")
     o = parser.parse_args()
     unknown = [name for name in o.name if name not in BENCHES]
     if unknown:
@@ -140,7 +142,7 @@ def main():
                 row.bench = name
                 show(row)
             missed = [row.name for row in measured if row.met is False]
-            note = profile_note.of(name, o) if missed else None
+            note = profile_note.of(name, o) if missed and o.profile else None
             if note:
                 notes[name] = f"Where the time goes, {', '.join(missed)}: {note}"
                 print("  " + notes[name], flush=True)

@@ -246,7 +246,7 @@ def idle(o):
     """What a small herd costs while nothing but its keep-alives happens: nobody looks at it meanwhile."""
     shares, stores, busy, quiet = [], [], [], []
     with Run(IDLE_PHONES, IDLE, "run") as run:
-        run.wait_for(r"all \S+ phones registered", 60)
+        run.wait_for(r"all \S+ phones registered")
         run.get("generator")
         time.sleep(2)
         pid = run.process.pid

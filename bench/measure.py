@@ -9,6 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
+BUILD = os.environ.get("BENCH_BUILD", os.path.join(ROOT, "build"))
 CPUS = sorted(os.sched_getaffinity(0))
 FIRST, LAST = CPUS[0], CPUS[-1]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -46,10 +47,10 @@ class Failure(Exception):
 
 
 def program(name):
-    return os.path.join(ROOT, "build", "bench", "bench_" + name)
+    return os.path.join(BUILD, "bench", "bench_" + name)
 
 
-SIPHERD = os.path.join(ROOT, "build", "api", "sipherd")
+SIPHERD = os.path.join(BUILD, "api", "sipherd")
 
 
 def pinned(argv, *cpus):
