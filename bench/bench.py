@@ -4,8 +4,9 @@
 
     bench/bench.py [OPTIONS] [NAME...]
 
-Names: build scan timer link cores scaling idle veth kamailio million ten; all of them without one. As a row is done it
-is shown; at the end all are printed as one table and written to build/bench/results.json and results.md.
+Names: build scan timer link cores scaling idle start veth kamailio failback ten; all of them without one. As a row
+is done it is shown; at the end all are printed as one table and written to build/bench/results.json and
+results.md.
 Figures are medians of repeated samples; in brackets is their spread, and how many of how many samples were
 not disturbed by others. A target that is missed says so; the exit code tells whether all could be measured.
 """
@@ -27,8 +28,8 @@ from measure import BUILD, CPUS, ROOT, Failure, Watch
 from netns import Unavailable
 
 BENCHES = {"build": engine.build, "scan": engine.scan, "timer": engine.timer, "link": engine.link,
-           "cores": engine.cores, "scaling": engine.scaling, "idle": fleet.idle, "veth": kernel.veth, "kamailio": kernel.kamailio, "million": fleet.million,
-           "ten": fleet.ten}
+           "cores": engine.cores, "scaling": engine.scaling, "idle": fleet.idle, "start": fleet.start, "veth": kernel.veth,
+           "kamailio": kernel.kamailio, "failback": fleet.failback, "ten": fleet.ten}
 
 
 def number(value):
@@ -105,11 +106,11 @@ def options():
     parser.add_argument("--million", type=int, default=1000000, help="where the target says a million")
     parser.add_argument("--rounds", type=int, default=21, help="of a micro-benchmark, of nine samples each")
     parser.add_argument("--repeats", type=int, default=3, help="of what takes seconds")
-    parser.add_argument("--seconds", type=int, default=4, help="of each such repeat")
-    parser.add_argument("--calls", type=int, default=100000, help="of SIPp in a repeat")
+    parser.add_argument("--seconds", type=int, default=3, help="of each such repeat")
+    parser.add_argument("--calls", type=int, default=60000, help="of SIPp in a repeat")
     parser.add_argument("--warm", type=int, default=5, help="seconds between registration and the sustained run")
     parser.add_argument("--rest", type=int, default=15, help="seconds of an idle herd")
-    parser.add_argument("--hold", type=int, default=30, help="seconds of the sustained run")
+    parser.add_argument("--hold", type=int, default=20, help="seconds of the sustained run")
     parser.add_argument("--out", default=os.path.join(BUILD, "bench"), help="folder of the results")
     parser.add_argument("--no-profile", dest="profile", action="store_false",
                         help="say nothing of where the time of a missed target goes")

@@ -157,16 +157,16 @@ def memory_row(run, phones):
                f"at most {LIMIT_BYTES} bytes", told <= LIMIT_BYTES, "-")
 
 
-def start_row(o, took, quiet):
+def start(o):
+    """From the command to the first phone that is registered, a little after its first packet."""
+    took, quiet = [], []
+    for _ in range(o.repeats):
+        with Watch() as w, Run(o.phones, STEADY, "run") as run:
+            took.append(run.wait_for("first phone registered")[0] - run.begin)
+        quiet.append(w.quiet)
     figure = median_of(took, "s", quiet)
-    return Row("start", f"start of {o.phones / 1e6:g} M phones, fleet file to the first phone registered", figure,
-               None, "-", "under 3 s", figure.median < 3, "sipherd")
-
-
-def started(run, took, quiet):
-    with Watch(run.process.pid) as w:
-        took.append(run.wait_for("first phone registered", 60)[0] - run.begin)
-    quiet.append(w.quiet)
+    return [Row("start", f"start of {o.phones / 1e6:g} M phones, fleet file to the first phone registered", figure,
+                None, "-", "under 3 s", figure.median < 3, "sipherd")]
 
 
 def window(run, before):
@@ -206,15 +206,10 @@ def settle(run, seconds):
 
 
 def ten(o):
-    """10 M phones: start, memory, and their keep-alives for a while."""
-    took, quiet = [], []
-    for _ in range(o.repeats - 1):
-        with Run(o.phones, STEADY, "run") as run:
-            started(run, took, quiet)
+    """10 M phones: memory, and their keep-alives for a while."""
     with Run(o.phones, STEADY, "run") as run:
-        started(run, took, quiet)
         run.wait_for(r"all \S+ phones registered", 180)
-        rows = [start_row(o, took, quiet), memory_row(run, o.phones)]
+        rows = [memory_row(run, o.phones)]
         settle(run, o.warm)
         rows.append(sustained(run, o))
     return rows
@@ -326,13 +321,13 @@ def failbacks(run, watcher, o):
     return got
 
 
-def million(o):
+def failback(o):
     """Memory, and as many fail-backs as there are repeats."""
     rest = FAILBACK.format(steps=THEN.join([CRASH] * o.repeats))
     with Run(o.million, rest, "drill", "again", "--settle", "1s") as run:
         run.wait_for("first phone registered", 60)
         # All of them register first, by the same digest: a look at that disturbs nothing that is measured.
-        profile_note.look_at(run.process.pid, "million")
+        profile_note.look_at(run.process.pid, "failback")
         begin = run.wait_for(r"all \S+ phones registered at the primary", 120)[0]
         rows, watcher = [memory_row(run, o.million)], Registers(run)
         watcher.start()

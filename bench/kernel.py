@@ -17,7 +17,7 @@ from netns import FAR, NEAR, WITH_BPF, Network, need
 WINDOW = 1000     # OPTIONS in flight, of each sender
 # Kamailio's socket buffer holds few messages where net.core.rmem_max is small.
 PROXY_WINDOWS = (128, 256, 512, 1000)
-PROBE_S = 2
+PROBE_S = 1
 SATURATED = 0.9   # of a processor counts as all of it: softirqs take the rest
 LINKS = ("af_packet", "af_xdp")
 CLOSED = ("-nr", "-nostdin", "-r", "1000000", "-buff_size", "4194304", "-timeout", "30s")
