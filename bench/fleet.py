@@ -76,7 +76,11 @@ class Run:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(60)
+            self.process.wait(120)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failure("sipherd did not end within 120 s of being told to") from None
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
