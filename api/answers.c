@@ -45,9 +45,8 @@ void answer_moment(struct shape *shape, const struct picture *picture)
 		picture_at_s(picture));
 }
 
-static void tell_phones(struct shape *shape, const struct picture *picture)
+void answer_phones(struct shape *shape, const struct herd_population *p)
 {
-	const struct herd_population *p = &picture->now->population;
 	shape_begin(shape, "phones", "phones driven here by state, and by the proxy last tried");
 	for (int s = 0; s < PHONE_STATES; s++) {
 		shape_begin(shape, phone_state_name((enum phone_state)s), "phones in this state");
@@ -94,14 +93,20 @@ static void tell_quantiles(struct shape *shape, const struct histogram *h, uint6
 	shape_end(shape);
 }
 
-static void tell_histogram(
-	struct shape *shape, const char *name, const char *help, const struct histogram *h)
+void answer_histogram(struct shape *shape, const char *name, const char *help,
+	const struct histogram *h, uint64_t unit_us)
 {
 	shape_begin(shape, name, help);
 	shape_count(shape, "count", "samples", h->count);
-	shape_count(shape, "max_us", "the largest", h->max);
-	tell_quantiles(shape, h, 1);
+	shape_count(shape, "max_us", "the largest", h->max * unit_us);
+	tell_quantiles(shape, h, unit_us);
 	shape_end(shape);
+}
+
+static void tell_histogram(
+	struct shape *shape, const char *name, const char *help, const struct histogram *h)
+{
+	answer_histogram(shape, name, help, h, 1);
 }
 
 static void tell_verdict(struct shape *shape, const struct picture *picture)
@@ -233,16 +238,18 @@ void answer_fleet(struct shape *shape, const struct picture *picture, unsigned w
 	shape_text(shape, "started", "when, in UTC", started);
 	answer_moment(shape, picture);
 	shape_switch(shape, "stopping", "the phones are being switched off", picture->stopping);
-	answer_mode(shape, picture->fleet);
+	answer_mode(shape, fleet_largest(picture->fleet));
 	shape_maybe_text(shape, "user_pattern",
-		"users by index: {n} is it, {n:06} with six digits; null: users are in a file",
+		"users by index: {n} is it, {n:06} with six digits; null: users are in a file, or "
+		"of several "
+		"herds",
 		has_pattern(picture->fleet) ? picture->fleet->user : NULL);
 	shape_count(
 		shape, "phones_configured", "phones of the whole fleet", picture->fleet->phones);
 	shape_count(shape, "phones_driven",
 		"of these, driven by this sipherd; all figures are of these",
 		picture->share->phones);
-	tell_phones(shape, picture);
+	answer_phones(shape, &picture->now->population);
 	tell_rates(shape, picture);
 	tell_totals(shape, picture);
 	tell_verdict(shape, picture);
@@ -306,7 +313,7 @@ void answer_proxy(struct shape *shape, const struct picture *picture, unsigned w
 {
 	const enum proxy proxy = (enum proxy)which;
 	const struct wire_proxy *in_use = &picture->config->proxy[which];
-	const struct fleet_proxy *written = &picture->fleet->proxy[which];
+	const struct fleet_proxy *written = &fleet_largest(picture->fleet)->proxy[which];
 	const uint32_t registered = picture->now->population.phones[PHONE_REGISTERED][which];
 	const uint32_t all = picture->share->phones;
 	const struct tally_second *last = last_switch(picture, proxy);
@@ -315,7 +322,8 @@ void answer_proxy(struct shape *shape, const struct picture *picture, unsigned w
 	shape_text(shape, "id", "primary or redundant", proxy_name(proxy));
 	answer_moment(shape, picture);
 	shape_maybe_text(shape, "host",
-		"as written in the fleet file; null: there is no such proxy",
+		"as written in the fleet file, of the herd with the most phones; null: there is no "
+		"such proxy",
 		written->host[0] != '\0' ? written->host : NULL);
 	shape_maybe_text(shape, "address", "in use; null: its name has none yet",
 		in_use->known ? address : NULL);

@@ -25,6 +25,11 @@ void answer_histogram_cells(struct shape *shape, const struct picture *picture, 
 /* at_s: when the figures were taken. */
 void answer_moment(struct shape *shape, const struct picture *picture);
 
+/* Parts that herds have too. unit_us: of the histogram's values. */
+void answer_phones(struct shape *shape, const struct herd_population *population);
+void answer_histogram(struct shape *shape, const char *name, const char *help,
+	const struct histogram *h, uint64_t unit_us);
+
 /* Parts that events have too: the mode of redundancy, one second of the time line. */
 void answer_mode(struct shape *shape, const struct fleet *fleet);
 void answer_second(struct shape *shape, const void *picture, uint32_t index);

@@ -56,6 +56,11 @@ static int read_fleet(struct bench *bench)
 	int status = arguments_read(options, &bench->fleet);
 	free(options);
 	bench->memory = strcmp(bench->fleet.link, "memory") == 0;
+	if (status == EXIT_DONE && bench->fleet.herds > 0) {
+		fprintf(stderr, "sipherd: bench: this fleet has several herds, and what is varied "
+				"would be another thing in each. Bench them one by one.\n");
+		return EXIT_USAGE;
+	}
 	if (status == EXIT_DONE && bench->kind == BENCH_FAILOVER &&
 		!bench->fleet.redundancy_enabled) {
 		fprintf(stderr, "sipherd: bench failover: this fleet has no redundancy, its phones "

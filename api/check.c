@@ -24,34 +24,47 @@ static void tell_range(FILE *out, const struct fleet *fleet, int family)
 	struct address first, last;
 	char a[ADDRESS_TEXT_MAX], b[ADDRESS_TEXT_MAX];
 	uint16_t first_port, last_port;
-	address_plan_at(&fleet->plan[family], 0, &first, &first_port);
-	address_plan_at(&fleet->plan[family], fleet->phones - 1, &last, &last_port);
+	address_plan_at(&fleet->plan[family], fleet->begin, &first, &first_port);
+	address_plan_at(&fleet->plan[family], fleet->begin + fleet->phones - 1, &last, &last_port);
 	address_format(&first, a);
 	address_format(&last, b);
 	fprintf(out, "addresses   %s port %u to %s port %u\n", a, first_port, b, last_port);
 }
 
+static double steady_per_s(const struct fleet *herd)
+{
+	double period_s = herd->keepalive_period_ms / 1e3;
+	double refresh_s = herd->expires_s * (herd->refresh_permille / 1e3);
+	double steady = refresh_s > 0 ? herd->phones / refresh_s : 0;
+	return period_s > 0 ? steady + herd->phones / period_s : steady;
+}
+
+static double outage_per_s(const struct fleet *herd)
+{
+	double period_s = herd->keepalive_period_ms / 1e3, probe_s = period_s;
+	if (period_s <= 0)
+		return 0;
+	while (probe_s * 1e3 < herd->no_response_ms)
+		probe_s += period_s; /* ticks that find one pending are skipped */
+	return herd->phones * datagrams_until_silence(herd) / probe_s;
+}
+
 static void tell_load(FILE *out, const struct fleet *fleet)
 {
 	char number[32];
-	double period_s = fleet->keepalive_period_ms / 1e3;
-	double refresh_s = fleet->expires_s * (fleet->refresh_permille / 1e3);
-	double steady = refresh_s > 0 ? fleet->phones / refresh_s : 0;
-	if (period_s > 0)
-		steady += fleet->phones / period_s;
+	double steady = 0, outage = 0;
+	for (uint32_t h = 0; h < fleet_herds(fleet); h++) {
+		steady += steady_per_s(fleet_herd(fleet, h));
+		outage += outage_per_s(fleet_herd(fleet, h));
+	}
 	fprintf(out, "steady      %s requests/s\n", view_number((uint64_t)(steady + 0.5), number));
-	if (period_s <= 0)
+	if (outage <= 0)
 		return;
-	double probe_s = period_s;
-	while (probe_s * 1e3 < fleet->no_response_ms)
-		probe_s += period_s; /* ticks that find one pending are skipped */
-	fprintf(out,
-		"outage      %s OPTIONS datagrams/s while the primary is dead (%u per phone and "
-		"probe)\n",
-		view_number(
-			(uint64_t)(fleet->phones * datagrams_until_silence(fleet) / probe_s + 0.5),
-			number),
-		datagrams_until_silence(fleet));
+	fprintf(out, "outage      %s OPTIONS datagrams/s while the primary is dead",
+		view_number((uint64_t)(outage + 0.5), number));
+	if (fleet->herds == 0)
+		fprintf(out, " (%u per phone and probe)", datagrams_until_silence(fleet));
+	fputc('\n', out);
 }
 
 /* Never called: nothing is sent before a herd is started. */
@@ -67,7 +80,7 @@ static double memory_of(const struct fleet *fleet, uint32_t phones)
 	struct herd_config config;
 	struct herd *herd;
 	fleet_herd_config(fleet, &config);
-	config.fleet_phones = phones;
+	config.fleet_phones = config.end = config.begin + phones;
 	if (herd_create(&herd, &config, &output) != 0)
 		return 0;
 	double bytes = (double)herd_memory(herd);
@@ -75,18 +88,22 @@ static double memory_of(const struct fleet *fleet, uint32_t phones)
 	return bytes;
 }
 
-/* Measured; for a large fleet on two small herds, and drawn out. */
+/* Measured; for a large herd on two small ones, and drawn out. */
+static double memory_of_herd(const struct fleet *herd)
+{
+	if (herd->phones <= SAMPLE_PHONES)
+		return memory_of(herd, herd->phones);
+	double less = memory_of(herd, SAMPLE_PHONES / 10);
+	double more = memory_of(herd, SAMPLE_PHONES);
+	double each = (more - less) / (SAMPLE_PHONES - SAMPLE_PHONES / 10);
+	return more + each * (herd->phones - SAMPLE_PHONES);
+}
+
 static void tell_memory(FILE *out, const struct fleet *fleet)
 {
-	double bytes;
-	if (fleet->phones <= SAMPLE_PHONES) {
-		bytes = memory_of(fleet, fleet->phones);
-	} else {
-		double less = memory_of(fleet, SAMPLE_PHONES / 10);
-		double more = memory_of(fleet, SAMPLE_PHONES);
-		double each = (more - less) / (SAMPLE_PHONES - SAMPLE_PHONES / 10);
-		bytes = more + each * (fleet->phones - SAMPLE_PHONES);
-	}
+	double bytes = 0;
+	for (uint32_t h = 0; h < fleet_herds(fleet); h++)
+		bytes += memory_of_herd(fleet_herd(fleet, h));
 	fprintf(out, "memory      about %.1f MB for the phones", bytes / 1e6);
 	struct mirror *mirror = NULL;
 	if (mirror_create(&mirror, fleet->phones, fleet->workers, NULL, true) == 0)
@@ -108,31 +125,50 @@ static void tell_store(FILE *out, const struct fleet *fleet)
 		fleet->fence_strict ? ", strict" : "");
 }
 
+static void tell_herd(FILE *out, const struct fleet *herd)
+{
+	for (int family = 0; family < ADDRESS_FAMILIES; family++)
+		if (herd->has_plan[family])
+			tell_range(out, herd, family);
+	for (int p = 0; p < PROXIES; p++)
+		if (herd->proxy[p].host[0] != '\0')
+			fprintf(out, "%-11s %s port %u%s\n", proxy_name((enum proxy)p),
+				herd->proxy[p].host, herd->proxy[p].port,
+				fleet_proxy_family(herd, (enum proxy)p) < 0
+					? ", resolved when the run starts"
+					: "");
+	fprintf(out, "redundancy  %s\n",
+		!herd->redundancy_enabled                 ? "off"
+		: herd->redundancy_mode == MODE_SYMMETRIC ? "symmetric (parking)"
+							  : "asymmetric (homing)");
+	fprintf(out,
+		"timers      keep-alive %g s, silence after %g s, switch delay 0-%g s, expires %u "
+		"s\n",
+		herd->keepalive_period_ms / 1e3, herd->no_response_ms / 1e3,
+		herd->switch_delay_ms / 1e3, herd->expires_s);
+}
+
+static void tell_herds(FILE *out, const struct fleet *fleet)
+{
+	char number[32];
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		const struct fleet *herd = &fleet->herd[h];
+		fprintf(out, "herd        %s: %s phone%s from number %u, domain %s\n", herd->name,
+			view_number(herd->phones, number), herd->phones == 1 ? "" : "s",
+			herd->begin, herd->domain);
+		tell_herd(out, herd);
+	}
+	if (fleet->herds == 0)
+		tell_herd(out, fleet);
+}
+
 int check_print(FILE *out, const struct fleet *fleet, const struct wire_config *config)
 {
 	char number[32];
 	fprintf(out, "fleet       %s\n", fleet->name);
 	fprintf(out, "phones      %s\n", view_number(fleet->phones, number));
 	fprintf(out, "link        %s\n", fleet->link);
-	for (int family = 0; family < ADDRESS_FAMILIES; family++)
-		if (fleet->has_plan[family])
-			tell_range(out, fleet, family);
-	for (int p = 0; p < PROXIES; p++)
-		if (fleet->proxy[p].host[0] != '\0')
-			fprintf(out, "%-11s %s port %u%s\n", proxy_name((enum proxy)p),
-				fleet->proxy[p].host, fleet->proxy[p].port,
-				fleet_proxy_family(fleet, (enum proxy)p) < 0
-					? ", resolved when the run starts"
-					: "");
-	fprintf(out, "redundancy  %s\n",
-		!fleet->redundancy_enabled                 ? "off"
-		: fleet->redundancy_mode == MODE_SYMMETRIC ? "symmetric (parking)"
-							   : "asymmetric (homing)");
-	fprintf(out,
-		"timers      keep-alive %g s, silence after %g s, switch delay 0-%g s, expires %u "
-		"s\n",
-		fleet->keepalive_period_ms / 1e3, fleet->no_response_ms / 1e3,
-		fleet->switch_delay_ms / 1e3, fleet->expires_s);
+	tell_herds(out, fleet);
 	if (fleet->ramp_per_s > 0)
 		fprintf(out, "ramp        %s phones/s, %.1f s\n",
 			view_number(fleet->ramp_per_s, number),

@@ -41,7 +41,7 @@ static int family_of(const struct fleet *fleet, enum proxy proxy)
 
 static void fill_row(const struct export *export, uint32_t index, struct row *row)
 {
-	const struct fleet *fleet = &export->fleet;
+	const struct fleet *fleet = fleet_herd_of(&export->fleet, index);
 	const struct identity_set *set = fleet->identities;
 	struct address address;
 	row->index = index;
@@ -83,7 +83,8 @@ static int write_csv(const struct row *row, FILE *out)
 static int write_sipp(const struct fleet *fleet, const struct row *row, FILE *out)
 {
 	const char *const text[] = {row->user, row->auth, row->password};
-	const struct fleet_proxy *proxy = row->proxy != NULL ? row->proxy : &fleet->proxy[0];
+	const struct fleet *herd = fleet_herd_of(fleet, row->index);
+	const struct fleet_proxy *proxy = row->proxy != NULL ? row->proxy : &herd->proxy[0];
 	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
 		const char *why = text[i][0] == '\0' ? NULL : fleet_users_refuse(text[i]);
 		if (why == NULL)
@@ -95,8 +96,8 @@ static int write_sipp(const struct fleet *fleet, const struct row *row, FILE *ou
 			why);
 		return EXIT_USAGE;
 	}
-	fprintf(out, "%s;%s;%s;%s;%s;%u;%s;%u\n", row->user, row->auth, row->password,
-		fleet->domain, proxy->host, proxy->port, row->address, row->port);
+	fprintf(out, "%s;%s;%s;%s;%s;%u;%s;%u\n", row->user, row->auth, row->password, herd->domain,
+		proxy->host, proxy->port, row->address, row->port);
 	return EXIT_DONE;
 }
 

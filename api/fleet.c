@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fleet_herds.h"
 #include "fleet_plan.h"
 
 #define FIELD(field) offsetof(struct fleet, field), sizeof(((struct fleet *)0)->field)
@@ -139,11 +140,12 @@ static const char *check_folder(const char *text)
 
 /* Keys of one section stand together; the manual and the writer keep this order. */
 const struct fleet_key fleet_keys[] = {
-	{"fleet", KIND_TEXT, UNIT_NONE, 0, FIELD(name), .value = "fleet", .check = check_name,
-		.help = "name of the fleet in reports"},
-	{"phones", KIND_COUNT, UNIT_NONE, FLEET_DERIVED, FIELD(phones), .low = 1,
+	{"fleet", KIND_TEXT, UNIT_NONE, FLEET_WHOLE, FIELD(name), .value = "fleet",
+		.check = check_name, .help = "name of the fleet in reports"},
+	{"phones", KIND_COUNT, UNIT_NONE, FLEET_DERIVED, FIELD(phones_wanted), .low = 1,
 		.high = FLEET_PHONES_MAX, .value = "1",
-		.help = "how many phones; not given: the rows of the users file, or 1"},
+		.help = "how many phones, of each herd; not given: the rows of the users file, or "
+			"1"},
 	{"profile", KIND_CHOICE, UNIT_NONE, 0, FIELD(profile), .value = "audiocodes-400hd",
 		.words = "audiocodes-400hd=0 spider-mt505=1 worst-case=2 rfc3263=3 vendor=0",
 		.help = "preset for keys that are not given: worst-case has switch_delay 0s, "
@@ -170,24 +172,25 @@ const struct fleet_key fleet_keys[] = {
 		.help = "domain of the addresses of record; not given: the primary proxy's host"},
 	{"user_agent", KIND_TEXT, UNIT_NONE, 0, FIELD(user_agent), .value = "sipherd",
 		.check = check_agent, .help = "User-Agent header"},
-	{"link", KIND_TEXT, UNIT_NONE, 0, FIELD(link), .value = "memory", .check = check_link,
+	{"link", KIND_TEXT, UNIT_NONE, FLEET_WHOLE, FIELD(link), .value = "memory",
+		.check = check_link,
 		.help = "memory, tap:NAME, af_packet:INTERFACE, af_xdp:INTERFACE or pci:ADDRESS"},
-	{"workers", KIND_COUNT, UNIT_NONE, 0, FIELD(workers), .low = 1, .high = 16, .value = "1",
-		.help = "packet threads"},
+	{"workers", KIND_COUNT, UNIT_NONE, FLEET_WHOLE, FIELD(workers), .low = 1, .high = 16,
+		.value = "1", .help = "packet threads"},
 	{"source", KIND_SOURCE, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS, FIELD(source),
 		.value = "",
 		.help = "the phones' addresses: 10.20.0.0/15, or 10.20.0.1-10.20.0.4 ports "
 			"10000-59999; a list has one per family"},
-	{"gateway", KIND_GATEWAY, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS, FIELD(gateway),
-		.value = "",
+	{"gateway", KIND_GATEWAY, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS | FLEET_WHOLE,
+		FIELD(gateway), .value = "",
 		.help = "next hop to the proxies; not given: the proxies are on the link; a list "
 			"has "
 			"one per family"},
-	{"vlan", KIND_COUNT, UNIT_NONE, 0, FIELD(vlan), .low = 0, .high = 4094, .value = "0",
-		.help = "VLAN of the link, 0: untagged"},
-	{"mtu", KIND_COUNT, UNIT_NONE, 0, FIELD(mtu), .low = 576, .high = 9216, .value = "1500",
-		.help = "largest IP packet in bytes"},
-	{"transport", KIND_WORD, UNIT_NONE, 0, FIELD(transport), .value = "udp",
+	{"vlan", KIND_COUNT, UNIT_NONE, FLEET_WHOLE, FIELD(vlan), .low = 0, .high = 4094,
+		.value = "0", .help = "VLAN of the link, 0: untagged"},
+	{"mtu", KIND_COUNT, UNIT_NONE, FLEET_WHOLE, FIELD(mtu), .low = 576, .high = 9216,
+		.value = "1500", .help = "largest IP packet in bytes"},
+	{"transport", KIND_WORD, UNIT_NONE, FLEET_WHOLE, FIELD(transport), .value = "udp",
 		.words = "udp tcp tls", .help = "only udp for now", .hd400 = "transport_protocol",
 		.mt505 = "transport_protocol"},
 
@@ -274,10 +277,11 @@ const struct fleet_key fleet_keys[] = {
 		.hd400 = "outgoing_request_no_response_timeout_ms",
 		.mt505 = "outgoing_request_no_response_timeout_ms"},
 
-	{"ramp", KIND_RATE, UNIT_NONE, 0, FIELD(ramp_per_s), .low = 0, .high = FLEET_PHONES_MAX,
-		.value = "1000/s", .help = "phones switched on per second, none: all at once"},
+	{"ramp", KIND_RATE, UNIT_NONE, FLEET_WHOLE, FIELD(ramp_per_s), .low = 0,
+		.high = FLEET_PHONES_MAX, .value = "1000/s",
+		.help = "phones switched on per second, none: all at once"},
 
-	{"store", KIND_STORE, UNIT_NONE, 0, FIELD(target), .value = "embedded",
+	{"store", KIND_STORE, UNIT_NONE, FLEET_WHOLE, FIELD(target), .value = "embedded",
 		.help = "Redis that holds the phones' states and lets generators share them: "
 			"redis://HOST:PORT/DB, unix:PATH, redis+sentinel://HOST,HOST/MASTER, "
 			"redis+cluster://HOST; embedded: a private redis-server; none: no store "
@@ -286,18 +290,18 @@ const struct fleet_key fleet_keys[] = {
 			"in "
 			"the file that SIPHERD_STORE_PASSWORD_FILE names or in "
 			"SIPHERD_STORE_PASSWORD"},
-	{"state", KIND_TEXT, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS, FIELD(state),
-		.value = "", .check = check_folder,
+	{"state", KIND_TEXT, UNIT_NONE, FLEET_DERIVED | FLEET_EMPTY_UNSETS | FLEET_WHOLE,
+		FIELD(state), .value = "", .check = check_folder,
 		.help = "folder of the image file, from which a restarted herd goes on, and of the "
 			"embedded store; not given: /dev/shm/sipherd, with -UID for others than "
 			"root. A folder on a disk outlives the host's restart, but workers wait "
 			"for the disk now and then"},
-	{"fence", KIND_CHOICE, UNIT_NONE, 0, FIELD(fence_strict), .value = "run-on",
+	{"fence", KIND_CHOICE, UNIT_NONE, FLEET_WHOLE, FIELD(fence_strict), .value = "run-on",
 		.words = "run-on=0 strict=1",
 		.help = "while the store cannot be reached: run-on drives the phones without a "
 			"lease, strict lets them be silent rather than twice in the network"},
-	{"lease.ttl", KIND_DURATION, UNIT_MS, 0, FIELD(lease_ttl_ms), .low = 1000, .high = 300000,
-		.value = "10s",
+	{"lease.ttl", KIND_DURATION, UNIT_MS, FLEET_WHOLE, FIELD(lease_ttl_ms), .low = 1000,
+		.high = 300000, .value = "10s",
 		.help = "a generator that is silent for so long loses its phones to the others; "
 			"the "
 			"same for all generators of a fleet"},
@@ -342,6 +346,7 @@ void fleet_defaults(struct fleet *fleet)
 
 void fleet_free(struct fleet *fleet)
 {
+	fleet_herds_free(fleet);
 	identity_free(fleet->identities);
 	fleet->identities = NULL;
 	free(fleet->drill);
@@ -460,14 +465,13 @@ static json_t *json_section(json_t *root, const char *path, const char **leaf)
 	return object;
 }
 
-json_t *fleet_json(const struct fleet *fleet)
+static void json_keys(const struct fleet *fleet, uint16_t without, json_t *root)
 {
-	json_t *root = json_object();
 	for (size_t i = 0; i < fleet_keys_count; i++) {
 		const struct fleet_key *key = &fleet_keys[i];
 		const char *leaf;
 		char name[64];
-		if (key->kind == KIND_PROXY)
+		if (key->kind == KIND_PROXY || (key->flags & without) != 0)
 			continue;
 		json_t *object = json_section(root, key->path, &leaf);
 		if (key->flags & FLEET_SECRET) {
@@ -481,8 +485,25 @@ json_t *fleet_json(const struct fleet *fleet)
 		json_object_set_new(object, name, json_value(fleet, key));
 	}
 	/* In force, not as written. */
+	json_object_set_new(root, "phones", json_integer(fleet->phones));
 	json_object_set_new(json_object_get(root, "redundancy"), "enabled",
 		json_boolean(fleet->redundancy_enabled));
+}
+
+json_t *fleet_json(const struct fleet *fleet)
+{
+	json_t *root = json_object(), *herds = json_array();
+	json_keys(fleet, 0, root);
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		json_t *herd = json_pack(
+			"{s: s, s: i}", "name", fleet->herd[h].name, "first", fleet->herd[h].begin);
+		json_keys(&fleet->herd[h], FLEET_WHOLE, herd);
+		json_array_append_new(herds, herd);
+	}
+	if (fleet->herds > 0)
+		json_object_set_new(root, "herds", herds);
+	else
+		json_decref(herds);
 	fleet_plan_json(fleet, root);
 	return root;
 }
@@ -504,12 +525,16 @@ static void herd_proxy_fill(const struct fleet *fleet, enum proxy proxy, struct 
 		out->address.family = (uint8_t)family;
 }
 
-void fleet_herd_config(const struct fleet *fleet, struct herd_config *out)
+void fleet_herd_config(const struct fleet *of, struct herd_config *out)
 {
+	const struct fleet *fleet = fleet_largest(of);
 	*out = (struct herd_config){
-		.fleet_phones = fleet->phones,
+		.fleet_phones = of->begin + of->phones,
+		.begin = of->begin,
+		.end = of->begin + of->phones,
+		.first = of->begin,
 		.stride = 1,
-		.identities = fleet->identities,
+		.identities = of->identities,
 		.redundancy = {.enabled = fleet->redundancy_enabled,
 			.mode = fleet->redundancy_mode,
 			.fail_threshold = fleet->fail_threshold,

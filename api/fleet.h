@@ -24,6 +24,7 @@
 
 #define FLEET_TEXT_MAX 256
 #define FLEET_KEYS_MAX 64
+#define FLEET_HERDS_MAX 64
 #define FLEET_STATE "/dev/shm/sipherd" /* where root's herds keep their state */
 
 struct fleet_proxy {
@@ -61,8 +62,8 @@ struct fleet_drill {
 struct fleet {
 	char path[4096];
 	char name[64];
-	uint32_t phones;
-	uint8_t profile; /* enum fleet_profile */
+	uint32_t phones_wanted; /* as written; `phones` is what is in force */
+	uint8_t profile;        /* enum fleet_profile */
 	char user[FLEET_TEXT_MAX], auth[FLEET_TEXT_MAX], password[FLEET_TEXT_MAX]; /* patterns */
 	char users[4096]; /* CSV path, relative to the fleet file's folder; empty: patterns */
 	char domain[FLEET_TEXT_MAX];
@@ -107,7 +108,14 @@ struct fleet {
 	uint32_t drills, hooks, gates;
 	struct hook hook[HOOKS_MAX]; /* never shown but by their names: they may hold secrets */
 	struct gate gate[GATES_MAX];
+	/* `herds:` as written: of each entry the keys that have a place; freed by fleet_free. 0: the
+	 * fleet is one herd, and that is this struct. */
+	uint32_t herds;
+	struct fleet *entry;
 	/* made from the above by fleet_finish */
+	uint32_t phones;    /* of all herds together */
+	uint32_t begin;     /* of a herd: the index of its first phone in the fleet */
+	struct fleet *herd; /* [herds], complete; what the fleet gives is the same in all */
 	bool redundancy_enabled;
 	bool source_derived[ADDRESS_FAMILIES]; /* source[] was not written but chosen by
 						  fleet_finish */
@@ -177,9 +185,27 @@ int fleet_write_users(const struct fleet *fleet, FILE *out);
 /* Configuration in force without secrets, units in names, for the summary. */
 json_t *fleet_json(const struct fleet *fleet);
 
+/* The herds of a fleet, one at least, in the order of their phones. */
+static inline uint32_t fleet_herds(const struct fleet *fleet)
+{
+	return fleet->herds > 0 ? fleet->herds : 1;
+}
+
+static inline const struct fleet *fleet_herd(const struct fleet *fleet, uint32_t herd)
+{
+	return fleet->herds > 0 ? &fleet->herd[herd] : fleet;
+}
+
+/* The herd of this phone of the fleet. */
+const struct fleet *fleet_herd_of(const struct fleet *fleet, uint32_t phone);
+
+/* The herd with the most phones: what is said of the fleet as a whole goes by it. */
+const struct fleet *fleet_largest(const struct fleet *fleet);
+
 /* The herd's view: all of it but first, stride, seed and secret, which are the caller's (first 0,
  * stride 1 are filled in). A proxy that is a host name gets the family of the plan there is, IPv4
- * before IPv6, and no address: the caller fills that in when the name is resolved. */
+ * before IPv6, and no address: the caller fills that in when the name is resolved. Of a fleet of several
+ * herds this is for each of them; for the fleet itself it is the largest one's, of all phones. */
 void fleet_herd_config(const struct fleet *fleet, struct herd_config *out);
 
 /* One line per key: name, range, default, help, vendors' words, as roff or plain text. */

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fleet_table.h"
+#include "fleet_herds.h"
 
 #define MEMORY_SOURCE_IPV4 "10.0.0.0/8"
 #define MEMORY_SOURCE_IPV6 "fd00:5e1f::/64"
@@ -23,8 +23,7 @@ static const char *const family_name[ADDRESS_FAMILIES] = {"IPv4", "IPv6"};
 static const char *const proxy_path[PROXIES] = {"proxies.primary", "proxies.redundant"};
 static const char *const host_path[PROXIES] = {"proxies.primary.host", "proxies.redundant.host"};
 
-/* Where a key was written, for a message about it. */
-static struct fleet_where where_of(const struct fleet *fleet, const char *path)
+struct fleet_where fleet_where(const struct fleet *fleet, const char *path)
 {
 	const struct fleet_place *place = &fleet->place[fleet_key_find(path) - fleet_keys];
 	if (place->origin == FLEET_FROM_COMMAND)
@@ -99,7 +98,7 @@ static void decide_redundancy(struct fleet *fleet, struct fleet_messages *messag
 	bool written = fleet_given(fleet, host_path[PROXY_REDUNDANT]);
 	if (!written && !given)
 		return;
-	struct fleet_where where = where_of(
+	struct fleet_where where = fleet_where(
 		fleet, written ? host_path[PROXY_REDUNDANT] : "redundancy.enabled");
 	fleet_warn(messages, &where, "redundancy counts as off: proxies.redundant is %s",
 		host[0] == '\0' ? "empty" : host);
@@ -108,7 +107,7 @@ static void decide_redundancy(struct fleet *fleet, struct fleet_messages *messag
 static void check_proxies(struct fleet *fleet, struct fleet_messages *messages)
 {
 	const struct fleet_proxy *proxy = fleet->proxy;
-	struct fleet_where where = where_of(fleet, host_path[PROXY_PRIMARY]);
+	struct fleet_where where = fleet_where(fleet, host_path[PROXY_PRIMARY]);
 	if (proxy[PROXY_PRIMARY].host[0] == '\0')
 		fleet_error(messages, &where,
 			"proxies.primary: is missing, write proxies: { primary: HOST:PORT }");
@@ -118,7 +117,7 @@ static void check_proxies(struct fleet *fleet, struct fleet_messages *messages)
 	if (!fleet->redundancy_enabled || proxy[0].port != proxy[1].port ||
 		strcasecmp(proxy[0].host, proxy[1].host) != 0)
 		return;
-	where = where_of(fleet, host_path[PROXY_REDUNDANT]);
+	where = fleet_where(fleet, host_path[PROXY_REDUNDANT]);
 	fleet_error(messages, &where,
 		"proxies.redundant: is the same as proxies.primary, name another proxy or leave it "
 		"out");
@@ -146,7 +145,7 @@ static void check_patterns_alone(struct fleet *fleet, struct fleet_messages *mes
 {
 	static const char *const beside[] = {"user", "auth", "password"};
 	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		struct fleet_where where = where_of(fleet, beside[i]);
+		struct fleet_where where = fleet_where(fleet, beside[i]);
 		if (fleet_given(fleet, beside[i]))
 			fleet_error(messages, &where,
 				"%s: has no meaning beside users, which brings its own; take one "
@@ -159,7 +158,7 @@ static void check_patterns_alone(struct fleet *fleet, struct fleet_messages *mes
 static void read_patterns(struct fleet *fleet, struct fleet_messages *messages)
 {
 	struct identity_error error = {0};
-	struct fleet_where where = where_of(fleet, "user");
+	struct fleet_where where = fleet_where(fleet, "user");
 	if (!fleet_given(fleet, "user"))
 		copy_text(fleet->user, sizeof(fleet->user), is_memory(fleet) ? "1{n:07}" : "");
 	if (fleet->user[0] == '\0') {
@@ -171,9 +170,9 @@ static void read_patterns(struct fleet *fleet, struct fleet_messages *messages)
 		    fleet->phones, &error) == 0)
 		return;
 	/* The reason begins with what it is about. */
-	where = where_of(fleet, error.reason[0] == 'a'   ? "auth"
-				: error.reason[0] == 'p' ? "password"
-							 : "user");
+	where = fleet_where(fleet, error.reason[0] == 'a'   ? "auth"
+				   : error.reason[0] == 'p' ? "password"
+							    : "user");
 	if (error.column != 0)
 		fleet_error(messages, &where, "%s (at character %zu of the pattern)", error.reason,
 			error.column);
@@ -196,7 +195,7 @@ static void count_phones(struct fleet *fleet, struct fleet_messages *messages)
 {
 	uint32_t rows = identity_count(fleet->identities);
 	bool given = fleet_given(fleet, "phones");
-	struct fleet_where where = where_of(fleet, given ? "phones" : "users");
+	struct fleet_where where = fleet_where(fleet, given ? "phones" : "users");
 	if (!given)
 		fleet->phones = rows < FLEET_PHONES_MAX ? rows : FLEET_PHONES_MAX;
 	if (rows == 0)
@@ -210,8 +209,7 @@ static void count_phones(struct fleet *fleet, struct fleet_messages *messages)
 static void make_identities(struct fleet *fleet, struct fleet_messages *messages)
 {
 	char path[sizeof(fleet->path) + sizeof(fleet->users)];
-	if (!fleet_given(fleet, "phones"))
-		fleet->phones = 1;
+	fleet->phones = fleet_given(fleet, "phones") ? fleet->phones_wanted : 1;
 	if (fleet->imported_rows) {
 		count_phones(fleet, messages);
 		return;
@@ -226,31 +224,56 @@ static void make_identities(struct fleet *fleet, struct fleet_messages *messages
 		copy_text(fleet->user, sizeof(fleet->user), "");
 	check_patterns_alone(fleet, messages);
 	users_path(fleet, path, sizeof(path));
-	struct fleet_where where = where_of(fleet, "users");
+	struct fleet_where where = fleet_where(fleet, "users");
 	if (fleet_users_read(path, &where, &fleet->identities, messages) == 0)
 		count_phones(fleet, messages);
 }
 
 /* Addresses */
 
+/* Herds that take their addresses from this struct's source, one after the other; NULL: no more. That is
+ * the struct itself, or of a fleet of several herds those that have none of their own. */
+static const struct fleet *sharer(const struct fleet *fleet, uint32_t n)
+{
+	if (fleet->herds == 0)
+		return n == 0 ? fleet : NULL;
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		if (!fleet_given(&fleet->entry[h], "source") && n-- == 0)
+			return &fleet->herd[h];
+	}
+	return NULL;
+}
+
+static uint32_t sharing_phones(const struct fleet *fleet)
+{
+	const struct fleet *herd;
+	uint32_t phones = 0;
+	for (uint32_t n = 0; (herd = sharer(fleet, n)) != NULL; n++)
+		phones += herd->phones;
+	return phones;
+}
+
 /* True when some proxy is, or may turn out to be, of this family. */
 static bool family_needed(const struct fleet *fleet, int family)
 {
-	for (int proxy = 0; proxy < PROXIES; proxy++) {
-		if (fleet_proxy_family(fleet, (enum proxy)proxy) == family)
-			return true;
+	const struct fleet *herd;
+	for (uint32_t n = 0; (herd = sharer(fleet, n)) != NULL; n++) {
+		for (int proxy = 0; proxy < PROXIES; proxy++) {
+			if (fleet_proxy_family(herd, (enum proxy)proxy) == family)
+				return true;
+		}
 	}
 	return false;
 }
 
 /* A range in the /64 of an IPv6 proxy, far from what people number by hand. */
-static void derive_ipv6_source(
-	struct fleet *fleet, enum proxy proxy, struct fleet_messages *messages)
+static void derive_ipv6_source(struct fleet *fleet, const struct fleet *herd, enum proxy proxy,
+	struct fleet_messages *messages)
 {
 	static const uint8_t interface[8] = {0, 0, 0x5e, 0x1f, 0, 0, 0, 1};
 	struct address first, last;
 	char text[2][ADDRESS_TEXT_MAX];
-	address_parse(fleet->proxy[proxy].host, &first);
+	address_parse(herd->proxy[proxy].host, &first);
 	memcpy(first.bytes + 8, interface, sizeof(interface));
 	last = first;
 	/* Room for the phones and for as many holes as a plan can have. */
@@ -263,7 +286,7 @@ static void derive_ipv6_source(
 	address_format(&last, text[1]);
 	snprintf(fleet->source[ADDRESS_IPV6], FLEET_TEXT_MAX, "%s-%s", text[0], text[1]);
 	fleet->source_derived[ADDRESS_IPV6] = true;
-	struct fleet_where where = where_of(fleet, host_path[proxy]);
+	struct fleet_where where = fleet_where(herd, host_path[proxy]);
 	fleet_warn(messages, &where,
 		"%s: is IPv6, but source has no IPv6 range: taking %s from its own /64; write "
 		"source: [\"%s\", \"PREFIX/64\"] to choose another",
@@ -283,14 +306,35 @@ static void default_memory_source(struct fleet *fleet)
 	}
 }
 
+/* A proxy whose family the source has no range of. */
+static void complete_source(struct fleet *fleet, const struct fleet *herd, enum proxy proxy,
+	struct fleet_messages *messages)
+{
+	struct fleet_where where = fleet_where(herd, host_path[proxy]);
+	int family = fleet_proxy_family(herd, proxy);
+	if (family < 0 || fleet->source[family][0] != '\0')
+		return;
+	if (family == ADDRESS_IPV6) {
+		derive_ipv6_source(fleet, herd, proxy, messages);
+		return;
+	}
+	fleet_error(messages, &where,
+		"%s: is IPv4, but source has only an IPv6 range; write source: [\"%s\", "
+		"\"10.20.0.0/15\"]",
+		proxy_path[proxy], fleet->source[ADDRESS_IPV6]);
+}
+
 static void complete_sources(struct fleet *fleet, struct fleet_messages *messages)
 {
-	struct fleet_where where = where_of(fleet, "source");
+	struct fleet_where where = fleet_where(fleet, "source");
+	const struct fleet *herd;
 	for (int family = 0; family < ADDRESS_FAMILIES; family++) {
 		if (fleet->source_derived[family])
 			copy_text(fleet->source[family], FLEET_TEXT_MAX, "");
 		fleet->source_derived[family] = false;
 	}
+	if (sharer(fleet, 0) == NULL)
+		return;
 	if (fleet->source[ADDRESS_IPV4][0] == '\0' && fleet->source[ADDRESS_IPV6][0] == '\0') {
 		if (is_memory(fleet))
 			default_memory_source(fleet);
@@ -300,42 +344,35 @@ static void complete_sources(struct fleet *fleet, struct fleet_messages *message
 				"10.20.0.0/15");
 		return;
 	}
-	for (int proxy = 0; proxy < PROXIES; proxy++) {
-		int family = fleet_proxy_family(fleet, (enum proxy)proxy);
-		if (family < 0 || fleet->source[family][0] != '\0')
-			continue;
-		if (family == ADDRESS_IPV6) {
-			derive_ipv6_source(fleet, (enum proxy)proxy, messages);
-			continue;
-		}
-		where = where_of(fleet, host_path[proxy]);
-		fleet_error(messages, &where,
-			"%s: is IPv4, but source has only an IPv6 range; write source: [\"%s\", "
-			"\"10.20.0.0/15\"]",
-			proxy_path[proxy], fleet->source[ADDRESS_IPV6]);
+	for (uint32_t n = 0; (herd = sharer(fleet, n)) != NULL; n++) {
+		for (int proxy = 0; proxy < PROXIES; proxy++)
+			complete_source(fleet, herd, (enum proxy)proxy, messages);
 	}
 }
 
-/* Parse a range and keep the gateway and the proxies out of it. */
-static bool make_plan(const struct fleet *fleet, const char *text, struct address_plan *plan)
+/* Parse a range and keep the gateway and the proxies of the whole fleet out of it. 0, -EINVAL; -ENOSPC:
+ * they are too many. */
+static int make_plan(const struct fleet *whole, const char *text, struct address_plan *plan)
 {
 	struct address address;
+	int error = 0;
 	if (address_plan_parse(text, plan) != 0)
-		return false;
-	/* At most three holes of eight: there is always room. */
-	if (address_parse(fleet->gateway[plan->family], &address) == 0)
-		address_plan_exclude(plan, &address);
-	for (int proxy = 0; proxy < PROXIES; proxy++) {
-		if (address_parse(fleet->proxy[proxy].host, &address) == 0)
-			address_plan_exclude(plan, &address);
+		return -EINVAL;
+	if (address_parse(whole->gateway[plan->family], &address) == 0)
+		error = address_plan_exclude(plan, &address);
+	for (uint32_t i = 0; i < fleet_herds(whole) * PROXIES && error == 0; i++) {
+		if (address_parse(
+			    fleet_herd(whole, i / PROXIES)->proxy[i % PROXIES].host, &address) == 0)
+			error = address_plan_exclude(plan, &address);
 	}
-	return true;
+	return error;
 }
 
 __extension__ typedef unsigned __int128 uint128;
 
 /* The longest prefix of the same network with room for all phones, by trying; 0: there is none. */
-static unsigned wide_enough(const struct fleet *fleet, const struct address_plan *plan)
+static unsigned wide_enough(
+	const struct fleet *whole, const struct address_plan *plan, uint32_t phones)
 {
 	char text[FLEET_TEXT_MAX], base[ADDRESS_TEXT_MAX];
 	struct address_plan wider;
@@ -349,43 +386,54 @@ static unsigned wide_enough(const struct fleet *fleet, const struct address_plan
 		address_format(&address, base);
 		snprintf(text, sizeof(text), "%s/%u ports %u-%u", base, length, plan->port_first,
 			plan->port_last);
-		if (make_plan(fleet, text, &wider) &&
-			address_plan_capacity(&wider) >= fleet->phones)
+		if (make_plan(whole, text, &wider) == 0 && address_plan_capacity(&wider) >= phones)
 			return length;
 	}
 	return 0;
 }
 
-static void report_too_small(const struct fleet *fleet, int family, struct fleet_messages *messages)
+static void report_too_small(const struct fleet *whole, const struct fleet *fleet, int family,
+	struct fleet_messages *messages)
 {
+	const uint32_t phones = sharing_phones(fleet);
 	const struct address_plan *plan = &fleet->plan[family];
-	struct fleet_where where = where_of(fleet, "source");
+	struct fleet_where where = fleet_where(fleet, "source");
 	char prefix[32] = "a wider range", ports[64] = "";
-	unsigned length = wide_enough(fleet, plan);
+	unsigned length = wide_enough(whole, plan, phones);
 	if (length != 0)
 		snprintf(prefix, sizeof(prefix), "a /%u", length);
 	if (plan->port_first == plan->port_last)
 		snprintf(ports, sizeof(ports), ", or pack them with ' ports 10000-59999'");
 	fleet_error(messages, &where,
 		"source: %s has room for %" PRIu64 " phones, not for %u; %s would do%s",
-		fleet->source[family], address_plan_capacity(plan), fleet->phones, prefix, ports);
+		fleet->source[family], address_plan_capacity(plan), phones, prefix, ports);
 }
 
-static void make_plans(struct fleet *fleet, struct fleet_messages *messages)
+static void make_plans(
+	const struct fleet *whole, struct fleet *fleet, struct fleet_messages *messages)
 {
 	for (int family = 0; family < ADDRESS_FAMILIES; family++) {
-		struct fleet_where where = where_of(fleet, "gateway");
+		struct fleet_where where = fleet_where(fleet, "gateway");
+		struct fleet_where source = fleet_where(fleet, "source");
 		const char *text = fleet->source[family];
-		fleet->has_plan[family] = text[0] != '\0' &&
-					  make_plan(fleet, text, &fleet->plan[family]);
-		if (!fleet->has_plan[family]) {
+		const int error = text[0] == '\0' || sharer(fleet, 0) == NULL
+					  ? -EINVAL
+					  : make_plan(whole, text, &fleet->plan[family]);
+		fleet->has_plan[family] = error == 0;
+		if (error == -ENOSPC)
+			fleet_error(messages, &source,
+				"source: more than %d addresses of proxies and gateways are in %s; "
+				"keep them out of the phones' range",
+				ADDRESS_HOLES, text);
+		if (error != 0) {
 			fleet->plan[family] = (struct address_plan){0};
-			if (fleet->gateway[family][0] != '\0')
+			if (fleet->gateway[family][0] != '\0' && whole == fleet &&
+				fleet->herds == 0)
 				fleet_warn(messages, &where,
 					"gateway: %s is not used, there is no %s source",
 					fleet->gateway[family], family_name[family]);
-		} else if (address_plan_capacity(&fleet->plan[family]) < fleet->phones) {
-			report_too_small(fleet, family, messages);
+		} else if (address_plan_capacity(&fleet->plan[family]) < sharing_phones(fleet)) {
+			report_too_small(whole, fleet, family, messages);
 		}
 	}
 }
@@ -412,7 +460,7 @@ static void check_shared(struct fleet *fleet, struct fleet_messages *messages)
 	if (!shared || is_memory(fleet) || fleet->phones <= SHARD_PHONES)
 		return;
 	for (int family = 0; family < ADDRESS_FAMILIES; family++) {
-		struct fleet_where where = where_of(fleet, "source");
+		struct fleet_where where = fleet_where(fleet, "source");
 		if (!fleet->has_plan[family] || SHARD_PHONES % fleet->plan[family].ports == 0)
 			continue;
 		fleet_warn(messages, &where,
@@ -424,42 +472,153 @@ static void check_shared(struct fleet *fleet, struct fleet_messages *messages)
 	}
 }
 
-static void check_rest(struct fleet *fleet, struct fleet_messages *messages)
+static void check_workers(struct fleet *fleet, struct fleet_messages *messages)
 {
-	struct fleet_where where = where_of(fleet, "workers");
+	struct fleet_where where = fleet_where(fleet, "workers");
 	if (fleet->workers > fleet->phones && fleet->phones > 0)
 		fleet_error(messages, &where, "workers: %u are too many for %u phones",
 			fleet->workers, fleet->phones);
-	where = where_of(fleet, "registrar.min_expires");
+}
+
+static void check_rest(struct fleet *fleet, struct fleet_messages *messages)
+{
+	struct fleet_where where = fleet_where(fleet, "registrar.min_expires");
 	if (fleet->registrar_min_expires_s > fleet->registrar_max_expires_s)
 		fleet_error(messages, &where,
 			"registrar.min_expires: %us is more than registrar.max_expires, %us",
 			fleet->registrar_min_expires_s, fleet->registrar_max_expires_s);
-	where = where_of(fleet, "registration.expires");
+	where = fleet_where(fleet, "registration.expires");
 	if (fleet->expires_s == 0)
 		fleet_warn(messages, &where,
 			"registration.expires: with 0 no phone will ever be registered");
-	where = where_of(fleet, "timers.t1");
+	where = fleet_where(fleet, "timers.t1");
 	if (fleet->t1_ms > fleet->t2_ms)
 		fleet_warn(messages, &where,
 			"timers.t1: %ums is more than timers.t2, %ums, which then is the interval",
 			fleet->t1_ms, fleet->t2_ms);
 }
 
-int fleet_finish_into(struct fleet *fleet, struct fleet_messages *messages)
+static void finish_phones(struct fleet *fleet, struct fleet_messages *messages)
 {
-	unsigned before = messages->errors;
 	fleet_apply_profile(fleet);
 	default_proxies(fleet);
 	decide_redundancy(fleet, messages);
 	check_proxies(fleet, messages);
 	derive_names(fleet);
 	make_identities(fleet, messages);
+}
+
+static void finish_alone(struct fleet *fleet, struct fleet_messages *messages)
+{
+	finish_phones(fleet, messages);
 	complete_sources(fleet, messages);
-	make_plans(fleet, messages);
-	derive_state(fleet);
+	make_plans(fleet, fleet, messages);
 	check_shared(fleet, messages);
 	check_rest(fleet, messages);
+}
+
+/* Herds: numbers of phones, and what is the fleet's own of it. */
+
+static void count_herds(struct fleet *fleet, struct fleet_messages *messages)
+{
+	struct fleet_where where = fleet_where(fleet, "phones");
+	uint64_t phones = 0;
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		fleet->herd[h].begin = (uint32_t)phones;
+		phones += fleet->herd[h].phones;
+	}
+	if (phones > FLEET_PHONES_MAX)
+		fleet_error(messages, &where, "herds: %" PRIu64 " phones are too many, %u at most",
+			phones, FLEET_PHONES_MAX);
+	fleet->phones = (uint32_t)phones;
+}
+
+static void join_identities(struct fleet *fleet, struct fleet_messages *messages)
+{
+	struct identity_set *part[FLEET_HERDS_MAX];
+	uint32_t phones[FLEET_HERDS_MAX];
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		part[h] = fleet->herd[h].identities;
+		phones[h] = fleet->herd[h].phones;
+	}
+	identity_free(fleet->identities);
+	fleet->identities = NULL;
+	if (identity_join(&fleet->identities, part, phones, fleet->herds) != 0)
+		fleet_error(messages, &(struct fleet_where){fleet->path, 0, 0}, "out of memory");
+}
+
+/* Who shares the fleet's source takes its addresses behind those before. */
+static void share_source(struct fleet *fleet)
+{
+	const struct fleet *herd;
+	uint32_t before = 0;
+	for (uint32_t n = 0; (herd = sharer(fleet, n)) != NULL; n++) {
+		struct fleet *out = &fleet->herd[herd - fleet->herd];
+		memcpy(out->source, fleet->source, sizeof(out->source));
+		memcpy(out->source_derived, fleet->source_derived, sizeof(out->source_derived));
+		memcpy(out->has_plan, fleet->has_plan, sizeof(out->has_plan));
+		memcpy(out->plan, fleet->plan, sizeof(out->plan));
+		for (int family = 0; family < ADDRESS_FAMILIES; family++)
+			out->plan[family].begin = out->begin - before;
+		before += out->phones;
+	}
+}
+
+static void finish_sources(struct fleet *fleet, struct fleet_messages *messages)
+{
+	complete_sources(fleet, messages);
+	make_plans(fleet, fleet, messages);
+	share_source(fleet);
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		struct fleet *herd = &fleet->herd[h];
+		messages->herd = herd->name;
+		if (fleet_given(&fleet->entry[h], "source")) {
+			complete_sources(herd, messages);
+			make_plans(fleet, herd, messages);
+			for (int family = 0; family < ADDRESS_FAMILIES; family++)
+				herd->plan[family].begin = herd->begin;
+		}
+		check_shared(herd, messages);
+		check_rest(herd, messages);
+	}
+	messages->herd = NULL;
+}
+
+static void finish_herds(struct fleet *fleet, struct fleet_messages *messages)
+{
+	const unsigned before = messages->errors;
+	if (!fleet_herds_make(fleet, messages))
+		return;
+	fleet_apply_profile(fleet);
+	default_proxies(fleet);
+	derive_names(fleet);
+	fleet->redundancy_enabled = false;
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		struct fleet *herd = &fleet->herd[h];
+		messages->herd = herd->name;
+		finish_phones(herd, messages);
+		fleet->redundancy_enabled |= herd->redundancy_enabled;
+	}
+	messages->herd = NULL;
+	if (messages->errors != before)
+		return;
+	count_herds(fleet, messages);
+	finish_sources(fleet, messages);
+	if (messages->errors != before)
+		return;
+	join_identities(fleet, messages);
+	fleet_herds_check(fleet, messages);
+}
+
+int fleet_finish_into(struct fleet *fleet, struct fleet_messages *messages)
+{
+	unsigned before = messages->errors;
+	if (fleet->herds > 0)
+		finish_herds(fleet, messages);
+	else
+		finish_alone(fleet, messages);
+	derive_state(fleet);
+	check_workers(fleet, messages);
 	return messages->errors > before ? -EINVAL : 0;
 }
 

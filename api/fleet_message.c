@@ -8,7 +8,7 @@
 #include "fleet_plan.h"
 
 static void format_message(char *out, size_t size, const struct fleet_where *where,
-	const char *format, va_list arguments)
+	const char *herd, const char *format, va_list arguments)
 {
 	int used = 0;
 	if (where->path != NULL && where->column != 0)
@@ -17,6 +17,8 @@ static void format_message(char *out, size_t size, const struct fleet_where *whe
 		used = snprintf(out, size, "%s:%u: ", where->path, where->line);
 	else if (where->path != NULL)
 		used = snprintf(out, size, "%s: ", where->path);
+	if (herd != NULL && used >= 0 && (size_t)used < size)
+		used += snprintf(out + used, size - (size_t)used, "herd %s: ", herd);
 	if (used >= 0 && (size_t)used < size)
 		vsnprintf(out + used, size - (size_t)used, format, arguments);
 }
@@ -32,7 +34,7 @@ void fleet_error(
 	if (++messages->errors > FLEET_ERRORS_MAX || messages->report->error == NULL)
 		return;
 	va_start(arguments, format);
-	format_message(message, sizeof(message), where, format, arguments);
+	format_message(message, sizeof(message), where, messages->herd, format, arguments);
 	va_end(arguments);
 	messages->report->error(messages->report->context, message);
 }
@@ -45,7 +47,7 @@ void fleet_warn(
 	if (++messages->warnings > FLEET_ERRORS_MAX || messages->report->warning == NULL)
 		return;
 	va_start(arguments, format);
-	format_message(message, sizeof(message), where, format, arguments);
+	format_message(message, sizeof(message), where, messages->herd, format, arguments);
 	va_end(arguments);
 	messages->report->warning(messages->report->context, message);
 }

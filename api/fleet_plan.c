@@ -7,13 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fleet_herds.h"
 #include "fleet_yaml.h"
 
 #define HOOK_TIMEOUT_MIN_MS 100
 #define HOOK_TIMEOUT_MAX_MS 600000
 #define FIELDS_MAX (DRILL_FIELDS + 2) /* of one request: with do and wait */
 
-const char *const fleet_plan_sections[FLEET_PLAN_SECTIONS] = {"drills", "hooks", "gates"};
+const char *const fleet_plan_sections[FLEET_PLAN_SECTIONS] = {"drills", "hooks", "gates", "herds"};
 
 int fleet_plan_section(const char *path)
 {
@@ -523,6 +524,10 @@ void fleet_plan_read(struct yaml_reader *reader, const char *path, void *context
 	}
 	if (section == 2) {
 		read_gates(reader, event);
+		return;
+	}
+	if (section == 3) {
+		fleet_herds_read(reader, event);
 		return;
 	}
 	if (expect(reader, path, event, YAML_MAPPING_START_EVENT,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The fleet file's sections that are no single values: drills, hooks and gates. Only for fleet_*.c.
+ * The fleet file's sections that are no single values: drills, hooks, gates, and herds (fleet_herds.c). Only for fleet_*.c.
  *
  *   drills: { friday: [ {do: crash, proxy: primary, hold: 120s}, {wait: 60s}, {do: flap, times: 5} ] }
  *   hooks:  { stop: { run: [/usr/bin/systemctl, stop, kamailio], undo: [...], timeout: 20s } }
@@ -11,7 +11,7 @@
 
 #include "fleet_table.h"
 
-#define FLEET_PLAN_SECTIONS 3
+#define FLEET_PLAN_SECTIONS 4
 
 struct yaml_reader;
 

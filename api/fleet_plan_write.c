@@ -135,6 +135,19 @@ static void describe_drill(FILE *out, bool roff, const struct drill_description 
 
 void fleet_plan_describe(FILE *out, bool roff)
 {
+	describe(out, roff, "herds",
+		"In the file only. Phones of several kinds in one fleet, 64 herds at most: a list "
+		"of { "
+		"name: NAME, ... }, where each takes any key of this file but the fleet's own "
+		"(fleet, "
+		"link, workers, gateway, vlan, mtu, transport, ramp, store, state, fence, lease, "
+		"drills, "
+		"hooks, gates) and has for all others what stands at the top. phones at the top is "
+		"meant for each herd; herds without a source of their own take their addresses "
+		"from "
+		"the one at the top, one behind the other. Each herd is told with its own totals, "
+		"in "
+		"the summary, at /api/v1/herds and by Prometheus.");
 	describe(out, roff, "drills",
 		"In the file only. Plans by name, each a list of { do: DRILL, ... } and { wait: "
 		"TIME } "

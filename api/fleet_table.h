@@ -23,6 +23,7 @@
 struct fleet_messages {
 	const struct fleet_report *report;
 	unsigned errors, warnings;
+	const char *herd; /* that messages are about; NULL: none in particular */
 };
 
 /* Where a message points. path NULL: no place at all; line 0: the whole file; column 0: the line.
@@ -79,6 +80,7 @@ enum {
 	FLEET_BARE_SECONDS = 1 << 2,   /* a number without unit means seconds, in phone files too */
 	FLEET_PHONE_INVERTED = 1 << 3, /* a phone file says 0 for our 1 */
 	FLEET_EMPTY_UNSETS = 1 << 4,   /* empty text is as if the key were not given */
+	FLEET_WHOLE = 1 << 5,          /* of the fleet as a whole: no herd has its own */
 };
 
 struct fleet_key {
@@ -151,6 +153,9 @@ void fleet_key_range(const struct fleet_key *key, bool phone, char *out, size_t 
 void fleet_apply_profile(struct fleet *fleet);
 
 int fleet_finish_into(struct fleet *fleet, struct fleet_messages *messages);
+
+/* Where a key was written, for a message about it. */
+struct fleet_where fleet_where(const struct fleet *fleet, const char *path);
 
 /* fleet_users.c */
 /* where: of the key that names the file. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fleet_herds.h"
 #include "fleet_plan.h"
 
 /* A double-quoted YAML scalar. What is not ASCII is written as \u or \U: some of it would be a line
@@ -83,8 +84,9 @@ static void write_comment(const struct fleet_key *key, FILE *out)
 		fprintf(out, "; MT505: %s", key->mt505);
 }
 
-/* Open the sections of a path that the key before it did not open; returns its last name. */
-static const char *write_sections(const char *path, const char *before, FILE *out)
+/* Open the sections of a path that the key before it did not open, so far from the margin; returns its
+ * last name. */
+static const char *write_sections(const char *path, const char *before, int margin, FILE *out)
 {
 	size_t shared = 0;
 	for (size_t i = 0; path[i] != '\0' && path[i] == before[i]; i++) {
@@ -95,13 +97,13 @@ static const char *write_sections(const char *path, const char *before, FILE *ou
 	const char *name = path;
 	for (const char *dot; (dot = strchr(name, '.')) != NULL; name = dot + 1, depth++) {
 		if ((size_t)(dot - path) >= shared)
-			fprintf(out, "%*s%.*s:\n", depth * 4, "", (int)(dot - name), name);
+			fprintf(out, "%*s%.*s:\n", margin + depth * 4, "", (int)(dot - name), name);
 	}
-	fprintf(out, "%*s", depth * 4, "");
+	fprintf(out, "%*s", margin + depth * 4, "");
 	return name;
 }
 
-/* A key is written when it was given and is not what it would be anyway. What depends on other
+/* A key is written when it was given and is not what it would be anyway (plain; NULL: whatever it is). What depends on other
  * keys is always written: reading it back must not depend on what was left out. */
 static bool is_worth_writing(const struct fleet *fleet, const struct fleet *plain,
 	const struct fleet_key *key, char text[FLEET_VALUE_MAX])
@@ -112,39 +114,59 @@ static bool is_worth_writing(const struct fleet *fleet, const struct fleet *plai
 	if (key->kind == KIND_PROXY || (fleet->place[index].origin == FLEET_NOT_GIVEN && !is_users))
 		return false;
 	fleet_key_text(fleet, key, text);
-	if (key->flags & FLEET_DERIVED)
+	if (plain == NULL || (key->flags & FLEET_DERIVED) != 0)
 		return true;
 	fleet_key_text(plain, key, usual);
 	return strcmp(text, usual) != 0;
 }
 
-int fleet_write(const struct fleet *fleet, FILE *out)
+/* Returns the path of the last key that was written; "": none was. */
+static const char *write_keys(
+	const struct fleet *fleet, const struct fleet *plain, int margin, FILE *out)
 {
-	struct fleet *plain = malloc(sizeof(*plain));
 	char text[FLEET_VALUE_MAX];
 	const char *before = "";
-	if (plain == NULL)
-		return -ENOMEM;
-	fleet_defaults(plain);
-	plain->profile = fleet->profile;
-	fleet_apply_profile(plain);
-	plain->profile = PROFILE_AUDIOCODES;
 	for (size_t i = 0; i < fleet_keys_count; i++) {
 		const struct fleet_key *key = &fleet_keys[i];
-		if (!is_worth_writing(fleet, plain, key, text))
+		if ((plain == NULL && (key->flags & FLEET_WHOLE) != 0) ||
+			!is_worth_writing(fleet, plain, key, text))
 			continue;
-		const char *name = write_sections(key->path, before, out);
+		const char *name = write_sections(key->path, before, margin, out);
 		fprintf(out, "%s: ", name);
 		write_value(key, text, out);
 		write_comment(key, out);
 		fputc('\n', out);
 		before = key->path;
 	}
+	explicit_bzero(text, sizeof(text));
+	return before;
+}
+
+static void write_herds(const struct fleet *fleet, FILE *out)
+{
+	for (uint32_t h = 0; h < fleet->herds; h++) {
+		fputs(h == 0 ? "herds:\n    - name: " : "    - name: ", out);
+		fleet_write_quoted(fleet->entry[h].name, out);
+		fputc('\n', out);
+		write_keys(&fleet->entry[h], NULL, 6, out);
+	}
+}
+
+int fleet_write(const struct fleet *fleet, FILE *out)
+{
+	struct fleet *plain = malloc(sizeof(*plain));
+	if (plain == NULL)
+		return -ENOMEM;
+	fleet_defaults(plain);
+	plain->profile = fleet->profile;
+	fleet_apply_profile(plain);
+	plain->profile = PROFILE_AUDIOCODES;
+	const char *last = write_keys(fleet, plain, 0, out);
+	write_herds(fleet, out);
 	fleet_plan_write(fleet, out);
 	/* A file without keys is refused as a mistake. */
-	if (before[0] == '\0')
+	if (last[0] == '\0' && fleet->herds == 0)
 		fprintf(out, "fleet: \"%s\"\n", fleet->name);
-	explicit_bzero(text, sizeof(text));
 	free(plain);
 	return ferror(out) ? -EIO : 0;
 }

@@ -227,7 +227,9 @@ static void read_mapping(struct yaml_reader *reader, const char *section);
 static void read_value(struct yaml_reader *reader, const char *path, yaml_event_t *event)
 {
 	struct fleet_where where = fleet_yaml_where(reader, &event->start_mark);
-	const struct fleet_key *key = fleet_key_find(path);
+	/* What the fleet's name is to the fleet, its name is to a herd. */
+	const bool name = reader->in_herd && strcmp(path, "name") == 0;
+	const struct fleet_key *key = fleet_key_find(name ? "fleet" : path);
 	if (fleet_plan_section(path) >= 0) {
 		fleet_plan_read(reader, path, event);
 		return;
@@ -262,6 +264,21 @@ static void read_value(struct yaml_reader *reader, const char *path, yaml_event_
 	fleet_yaml_skip(reader, event);
 }
 
+/* What a herd may not have of its own; false when there is a message about it. */
+static bool is_for_herd(
+	struct yaml_reader *reader, const char *path, const struct fleet_where *where)
+{
+	const struct fleet_key *key = fleet_key_find(path);
+	const bool whole = key != NULL
+				   ? (key->flags & FLEET_WHOLE) != 0
+				   : fleet_plan_section(path) >= 0 || strcmp(path, "lease") == 0;
+	if (!reader->in_herd || !whole)
+		return true;
+	fleet_error(reader->messages, where,
+		"herds: '%s' is of the fleet as a whole, write it at the top of the file", path);
+	return false;
+}
+
 /* The dotted path of a key; false when it was refused with a message. */
 static bool read_key(struct yaml_reader *reader, const char *section, const yaml_event_t *event,
 	char path[PATH_MAX_TEXT])
@@ -276,6 +293,8 @@ static bool read_key(struct yaml_reader *reader, const char *section, const yaml
 	const char *name = (const char *)event->data.scalar.value;
 	int length = snprintf(
 		path, PATH_MAX_TEXT, "%s%s%s", section, section[0] != '\0' ? "." : "", name);
+	if (reader->in_herd && strcmp(path, "name") == 0)
+		return !is_repeated(reader, fleet_key_find("fleet"), path, &where);
 	bool known = length < PATH_MAX_TEXT && strlen(name) == event->data.scalar.length &&
 		     (fleet_key_find(path) != NULL || fleet_is_section(path) ||
 			     fleet_plan_section(path) >= 0);
@@ -285,7 +304,8 @@ static bool read_key(struct yaml_reader *reader, const char *section, const yaml
 			hint);
 		return false;
 	}
-	return !is_repeated(reader, fleet_key_find(path), path, &where);
+	return is_for_herd(reader, path, &where) &&
+	       !is_repeated(reader, fleet_key_find(path), path, &where);
 }
 
 /* The pairs of a mapping, up to its end. Nests no deeper than the table's sections do. */
@@ -307,6 +327,11 @@ static void read_mapping(struct yaml_reader *reader, const char *section)
 		else
 			fleet_yaml_skip(reader, &event);
 	}
+}
+
+void fleet_yaml_keys(struct yaml_reader *reader)
+{
+	read_mapping(reader, "");
 }
 
 static void read_root(struct yaml_reader *reader, yaml_event_t *event)

@@ -14,6 +14,7 @@ struct yaml_reader {
 	const char *path, *text;
 	size_t length;
 	bool stopped; /* nothing more can be read */
+	bool in_herd; /* an entry of `herds:` is being read, `fleet` is where it goes */
 	/* Line of each key; behind them, by first key, section; behind them those of fleet_plan.c. */
 	uint32_t seen[2 * FLEET_KEYS_MAX + FLEET_PLAN_SECTIONS];
 };
@@ -25,6 +26,8 @@ bool fleet_yaml_next(struct yaml_reader *reader, yaml_event_t *event);
 void fleet_yaml_skip(struct yaml_reader *reader, yaml_event_t *event);
 /* True for a plain scalar that YAML takes for nothing. */
 bool fleet_yaml_null(const yaml_event_t *event);
+/* The keys of a mapping that is open, up to its end, as at the top of the file. */
+void fleet_yaml_keys(struct yaml_reader *reader);
 /* Text that can be a value; reports why not. */
 bool fleet_yaml_usable(struct yaml_reader *reader, const char *path, const yaml_event_t *event);
 

@@ -10,6 +10,7 @@
 #include "answers.h"
 #include "drills.h"
 #include "events.h"
+#include "herds.h"
 #include "steer.h"
 #include "summary.h"
 #include "watch.h"
@@ -412,7 +413,7 @@ static void tell_answers(struct metrics *m)
 	family(m, "proxy_answering", "gauge",
 		"0 when a proxy has met several requests with silence and answered none since.");
 	for (int i = 0; i < PROXIES; i++)
-		if (p->fleet->proxy[i].host[0] != '\0')
+		if (fleet_largest(p->fleet)->proxy[i].host[0] != '\0')
 			value(m, p->pulse->proxy[i].dead_since_ms == 0, "proxy=\"%s\"",
 				proxy_name((enum proxy)i));
 }
@@ -421,11 +422,79 @@ static void tell_proxies(struct metrics *m)
 {
 	family(m, "proxy_resolved", "gauge", "1 when a proxy's address is known.");
 	for (int p = 0; p < PROXIES; p++)
-		if (m->picture->fleet->proxy[p].host[0] != '\0')
+		if (fleet_largest(m->picture->fleet)->proxy[p].host[0] != '\0')
 			value(m, m->picture->config->proxy[p].known, "proxy=\"%s\"",
 				proxy_name((enum proxy)p));
 	tell_answers(m);
 	tell_registrars(m);
+}
+
+/* --- Herds --- */
+
+struct herd_row {
+	const char *label;
+	uint64_t (*count)(const struct herd_counters *counters);
+};
+
+static uint64_t to_redundant(const struct herd_counters *c)
+{
+	return tally_switches(c, PROXY_REDUNDANT);
+}
+
+static uint64_t to_primary(const struct herd_counters *c)
+{
+	return tally_switches(c, PROXY_PRIMARY);
+}
+
+static uint64_t registers(const struct herd_counters *c)
+{
+	return c->register_sent;
+}
+
+static uint64_t keepalives(const struct herd_counters *c)
+{
+	return c->options_sent;
+}
+
+static void tell_herd_counts(struct metrics *m, const struct wire_herd_snapshot *herd,
+	const struct herd_row *row, size_t rows)
+{
+	for (uint32_t h = 0; h < fleet_herds(m->picture->fleet); h++)
+		for (size_t i = 0; i < rows; i++)
+			value(m, (double)row[i].count(&herd[h].herd), "herd=\"%s\"%s",
+				fleet_herd(m->picture->fleet, h)->name, row[i].label);
+}
+
+/* Each family of all herds together, as Prometheus wants it. */
+static void tell_herds(struct metrics *m)
+{
+	static const struct herd_row requests[] = {
+		{",method=\"REGISTER\"", registers}, {",method=\"OPTIONS\"", keepalives}};
+	static const struct herd_row silent[] = {{"", tally_silent}};
+	static const struct herd_row switched[] = {
+		{",to=\"redundant\"", to_redundant}, {",to=\"primary\"", to_primary}};
+	const struct fleet *fleet = m->picture->fleet;
+	struct wire_herd_snapshot *herd = calloc(fleet_herds(fleet), sizeof(*herd));
+	if (herd == NULL)
+		return;
+	for (uint32_t h = 0; h < fleet_herds(fleet); h++)
+		herds_snapshot(m->picture, h, &herd[h]);
+	family(m, "herd_phones", "gauge", "Phones of a herd by state and by the proxy last tried.");
+	for (uint32_t h = 0; h < fleet_herds(fleet); h++)
+		for (int s = 0; s < PHONE_STATES; s++)
+			for (int p = 0; p < PROXIES; p++)
+				value(m, herd[h].population.phones[s][p],
+					"herd=\"%s\",state=\"%s\",proxy=\"%s\"",
+					fleet_herd(fleet, h)->name,
+					phone_state_name((enum phone_state)s),
+					proxy_name((enum proxy)p));
+	family(m, "herd_requests_total", "counter", "Transactions that a herd has begun.");
+	tell_herd_counts(m, herd, ROWS(requests));
+	family(m, "herd_silent_total", "counter", "Transactions of a herd that timed out.");
+	tell_herd_counts(m, herd, ROWS(silent));
+	family(m, "herd_switches_total", "counter", "Switches of a herd's phones to a proxy.");
+	tell_herd_counts(m, herd, ROWS(switched));
+	free(herd);
 }
 
 /* --- The store, and we ourselves --- */
@@ -553,6 +622,7 @@ char *metrics_text(const struct picture *picture, size_t *length)
 	tell_not_sent(&m);
 	tell_wire(&m);
 	tell_proxies(&m);
+	tell_herds(&m);
 	tell_store(&m);
 	tell_http(&m);
 	tell_watchers(&m);

@@ -293,20 +293,20 @@ bool phones_one(const struct picture *picture, const struct asked *asked, struct
 
 static void tell_place(struct shape *shape, const struct picture *picture, uint32_t phone)
 {
-	const struct herd_config *herd = &picture->config->herd;
+	const struct fleet *of = fleet_herd_of(picture->fleet, phone);
 	char text[ADDRESS_TEXT_MAX];
 	struct address address;
 	uint16_t port;
 	/* The family in use is that of the proxy it tried last, where the fleet has one. */
 	const unsigned tried = picture->phones->one.view.last_tried;
 	const enum proxy proxy = tried == 1 + PROXY_REDUNDANT ? PROXY_REDUNDANT : PROXY_PRIMARY;
-	const struct address_plan *plan = herd->plan[herd->proxy[proxy].address.family];
-	if (plan == NULL)
-		plan = herd->plan[ADDRESS_IPV4] != NULL ? herd->plan[ADDRESS_IPV4]
-							: herd->plan[ADDRESS_IPV6];
-	address_plan_at(plan, phone, &address, &port);
+	int family = fleet_proxy_family(of, proxy);
+	if (family < 0 || !of->has_plan[family])
+		family = of->has_plan[ADDRESS_IPV4] ? ADDRESS_IPV4 : ADDRESS_IPV6;
+	address_plan_at(&of->plan[family], phone, &address, &port);
 	address_format(&address, text);
-	shape_text(shape, "domain", "of its address of record", herd->domain);
+	shape_text(shape, "herd", "it is of", of->name);
+	shape_text(shape, "domain", "of its address of record", of->domain);
 	shape_text(shape, "address", "its own", text);
 	shape_count(shape, "port", "its own, of UDP", port);
 }

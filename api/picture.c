@@ -42,14 +42,21 @@ uint32_t picture_ramp_per_s(const struct picture *picture)
 	return picture->steer != NULL ? picture->steer->ramp_per_s : picture->fleet->ramp_per_s;
 }
 
+static double herd_per_s(const struct fleet *herd)
+{
+	double period_s = herd->keepalive_period_ms / 1e3;
+	double refresh_s = herd->expires_s * (herd->refresh_permille / 1e3);
+	double steady = refresh_s > 0 ? herd->phones / refresh_s : 0;
+	return period_s > 0 ? steady + herd->phones / period_s : steady;
+}
+
 double picture_steady_per_s(const struct picture *picture)
 {
 	const struct fleet *fleet = picture->fleet;
-	const uint32_t phones = picture_wanted(picture);
-	double period_s = fleet->keepalive_period_ms / 1e3;
-	double refresh_s = fleet->expires_s * (fleet->refresh_permille / 1e3);
-	double steady = refresh_s > 0 ? phones / refresh_s : 0;
-	return period_s > 0 ? steady + phones / period_s : steady;
+	double all = 0;
+	for (uint32_t h = 0; h < fleet_herds(fleet); h++)
+		all += herd_per_s(fleet_herd(fleet, h));
+	return fleet->phones > 0 ? all * picture_wanted(picture) / fleet->phones : 0;
 }
 
 bool picture_is_ready(const struct picture *picture, char *why, size_t size)

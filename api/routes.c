@@ -6,6 +6,7 @@
 
 #include "answers.h"
 #include "drilling.h"
+#include "herds.h"
 #include "page.h"
 #include "phones.h"
 #include "steer.h"
@@ -62,6 +63,10 @@ const struct route routes[ROUTES] = {
 		.names = proxies,
 		.variants = PROXIES,
 		.help = "one proxy's share of the phones, and who moved there"},
+	{.path = "/api/v1/herds",
+		.schema = "Herds",
+		.describe = answer_herds,
+		.help = "the fleet's herds, each with its own totals"},
 	{.path = "/api/v1/phones",
 		.schema = "Phones",
 		.kind = ROUTE_ASKED,

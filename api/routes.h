@@ -14,7 +14,7 @@
 #include "picture.h"
 #include "shape.h"
 
-#define ROUTES 27
+#define ROUTES 28
 #define ROUTE_VARIANTS 16 /* at most so many names may stand in a path */
 
 enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PATCH, ROUTE_METHODS };

@@ -7,6 +7,7 @@
 
 #include "arguments.h"
 #include "check.h"
+#include "herds.h"
 #include "run_internal.h"
 
 #define TICK_S 0.1
@@ -28,28 +29,37 @@ static void on_resolved(void *context, unsigned which, const struct address *add
 {
 	struct run *run = context;
 	char text[ADDRESS_TEXT_MAX];
-	const char *name = run->fleet.proxy[which].host;
-	struct wire_proxy *proxy = &run->config.proxy[which];
+	const unsigned herd = which / PROXIES;
+	const enum proxy role = (enum proxy)(which % PROXIES);
+	const struct fleet *of = fleet_herd(&run->fleet, herd);
+	const char *name = of->proxy[role].host;
+	struct wire_proxy *proxy = run->herds != NULL ? &run->herds[herd].proxy[role]
+						      : &run->config.proxy[role];
 	if (address == NULL) {
 		snprintf(run->unresolved_reason, sizeof(run->unresolved_reason), "%s: %s", name,
 			reason);
 		return;
 	}
-	run->unresolved &= ~(1u << which);
 	if (proxy->known && address_equal(&proxy->address, address))
 		return;
+	if (!proxy->known)
+		run->unresolved--;
 	proxy->address = *address;
 	proxy->known = true;
-	run->config.herd.proxy[which].address = *address;
+	if (run->herds != NULL)
+		run->herds[herd].config.proxy[role].address = *address;
+	if (of == fleet_largest(&run->fleet)) {
+		run->config.proxy[role] = *proxy;
+		run->config.herd.proxy[role].address = *address;
+	}
 	address_format(address, text);
 	if (run->wire == NULL) {
-		printf("%s proxy %s is %s (for %u s)\n", proxy_name((enum proxy)which), name, text,
-			ttl_s);
+		printf("%s proxy %s is %s (for %u s)\n", proxy_name(role), name, text, ttl_s);
 		return;
 	}
-	wire_set_proxy(run->wire, (enum proxy)which, address, proxy->port);
-	view_event(&run->view, run_elapsed_s(run), "%s proxy %s is now %s",
-		proxy_name((enum proxy)which), name, text);
+	wire_set_proxy(run->wire, herd, role, address, proxy->port);
+	view_event(&run->view, run_elapsed_s(run), "%s proxy %s is now %s", proxy_name(role), name,
+		text);
 }
 
 static void on_resolve_timeout(struct ev_loop *loop, ev_timer *timer, int events)
@@ -58,16 +68,28 @@ static void on_resolve_timeout(struct ev_loop *loop, ev_timer *timer, int events
 	ev_break(loop, EVBREAK_ALL);
 }
 
+static bool is_named(const struct run *run, unsigned which)
+{
+	const struct fleet *herd = fleet_herd(&run->fleet, which / PROXIES);
+	return fleet_proxy_family(herd, (enum proxy)(which % PROXIES)) == -EAGAIN;
+}
+
+static void watch_name(struct run *run, unsigned which)
+{
+	const struct fleet *herd = fleet_herd(&run->fleet, which / PROXIES);
+	unsigned families = 0;
+	for (int f = 0; f < ADDRESS_FAMILIES; f++)
+		families |= herd->has_plan[f] ? 1u << f : 0;
+	resolver_watch(run->resolver, which, herd->proxy[which % PROXIES].host, families);
+}
+
 int run_resolve_names(struct run *run)
 {
 	const struct resolver_events events = {run, on_resolved};
+	const unsigned proxies = fleet_herds(&run->fleet) * PROXIES;
 	char reason[160];
-	unsigned families = 0;
-	for (int f = 0; f < ADDRESS_FAMILIES; f++)
-		families |= run->fleet.has_plan[f] ? 1u << f : 0;
-	for (int p = 0; p < PROXIES; p++)
-		if (fleet_proxy_family(&run->fleet, (enum proxy)p) == -EAGAIN)
-			run->unresolved |= 1u << p;
+	for (unsigned p = 0; p < proxies; p++)
+		run->unresolved += is_named(run, p);
 	if (run->unresolved == 0)
 		return EXIT_DONE;
 	run->resolver = resolver_open(run->loop, run->options->dns, &events, reason);
@@ -77,9 +99,9 @@ int run_resolve_names(struct run *run)
 			reason);
 		return EXIT_HOST;
 	}
-	for (unsigned p = 0; p < PROXIES; p++)
-		if (run->unresolved & 1u << p)
-			resolver_watch(run->resolver, p, run->fleet.proxy[p].host, families);
+	for (unsigned p = 0; p < proxies; p++)
+		if (is_named(run, p))
+			watch_name(run, p);
 	ev_timer timeout;
 	ev_timer_init(&timeout, on_resolve_timeout, RESOLVE_MS / 1e3, 0);
 	ev_timer_start(run->loop, &timeout);
@@ -141,12 +163,24 @@ static void follow_share(struct run *run)
 	run->here_told = phones;
 }
 
+/* Phones of each herd as they are before they are stopped. */
+static void keep_herds(struct run *run)
+{
+	for (uint32_t h = 0; h < run->fleet.herds; h++) {
+		struct wire_herd_snapshot now;
+		wire_herd_snapshot(run->wire, h, &now);
+		herds_only_ours(&run->share, fleet_herd(&run->fleet, h), &now.population);
+		run->herds_at_stop[h] = now.population;
+	}
+}
+
 void run_begin_stop(struct run *run)
 {
 	if (run->stop_us != 0)
 		return;
 	run_abort_drill(run);
 	run->at_stop = run->now;
+	keep_herds(run);
 	run->stop_us = run->now.now_us;
 	if (run->demo && share_socket(&run->share) != NULL)
 		peek_phone(share_socket(&run->share), run->fleet.name, DEMO_PHONE, run->shown);
@@ -382,6 +416,7 @@ void run_close(struct run *run)
 	share_close(&run->share);
 	resolver_close(run->resolver);
 	tally_free(&run->tally);
+	free(run->herds);
 	fleet_free(&run->fleet);
 	ev_loop_destroy(run->loop);
 	free(run);

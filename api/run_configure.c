@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,41 @@ void run_take_common(struct run *run)
 	c->herd.seed = o->seed != OPTIONS_NOT_GIVEN ? o->seed : random_word() >> 32;
 }
 
+static void configure_proxies(const struct fleet *f, const struct herd_config *herd,
+	struct wire_proxy proxy[PROXIES], struct registrar_config registrar[PROXIES])
+{
+	for (int p = 0; p < PROXIES; p++) {
+		proxy[p] = (struct wire_proxy){.address = herd->proxy[p].address,
+			.port = f->proxy[p].port,
+			.known = fleet_proxy_family(f, (enum proxy)p) >= 0};
+		struct registrar_config *r = &registrar[p];
+		run_configure_registrar(
+			r, f->realm, f->digest, f->identities, f->phones + f->phones / 8 + 64);
+		if (f->registrar_max_expires_s > 0)
+			r->expires_max_s = f->registrar_max_expires_s;
+		r->expires_min_s = f->registrar_min_expires_s;
+	}
+}
+
+/* Nothing where the fleet is one herd. */
+static int configure_herds(struct run *run)
+{
+	const struct fleet *f = &run->fleet;
+	if (f->herds == 0)
+		return 0;
+	run->herds = calloc(f->herds, sizeof(*run->herds));
+	if (run->herds == NULL)
+		return -ENOMEM;
+	for (uint32_t h = 0; h < f->herds; h++) {
+		struct wire_herd *herd = &run->herds[h];
+		fleet_herd_config(&f->herd[h], &herd->config);
+		configure_proxies(&f->herd[h], &herd->config, herd->proxy, herd->registrar);
+	}
+	run->config.herds = run->herds;
+	run->config.herd_count = f->herds;
+	return 0;
+}
+
 int run_configure_fleet(struct run *run)
 {
 	const struct fleet *f = &run->fleet;
@@ -100,16 +136,10 @@ int run_configure_fleet(struct run *run)
 	for (int i = 0; i < ADDRESS_FAMILIES; i++)
 		c->has_gateway[i] = f->gateway[i][0] != '\0' &&
 				    address_parse(f->gateway[i], &c->gateway[i]) == 0;
-	for (int p = 0; p < PROXIES; p++) {
-		c->proxy[p] = (struct wire_proxy){.address = c->herd.proxy[p].address,
-			.port = f->proxy[p].port,
-			.known = fleet_proxy_family(f, (enum proxy)p) >= 0};
-		struct registrar_config *r = &c->registrar[p];
-		run_configure_registrar(
-			r, f->realm, f->digest, f->identities, f->phones + f->phones / 8 + 64);
-		if (f->registrar_max_expires_s > 0)
-			r->expires_max_s = f->registrar_max_expires_s;
-		r->expires_min_s = f->registrar_min_expires_s;
+	configure_proxies(fleet_largest(f), &c->herd, c->proxy, c->registrar);
+	if (configure_herds(run) != 0) {
+		fprintf(stderr, "sipherd: out of memory\n");
+		return EXIT_HOST;
 	}
 	return run_take_schedule(run, f->phones);
 }

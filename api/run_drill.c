@@ -153,8 +153,8 @@ static void show_progress(struct run *run, const struct drill *drill)
 static uint32_t phones_there(const struct run *run)
 {
 	const uint32_t *registered = run->now.population.phones[PHONE_REGISTERED];
-	const bool home = run->fleet.redundancy_enabled &&
-			  run->fleet.redundancy_mode == MODE_ASYMMETRIC;
+	const struct fleet *fleet = fleet_largest(&run->fleet);
+	const bool home = fleet->redundancy_enabled && fleet->redundancy_mode == MODE_ASYMMETRIC;
 	return registered[PROXY_PRIMARY] + (home ? 0 : registered[PROXY_REDUNDANT]);
 }
 
@@ -184,8 +184,10 @@ static void begin(struct run *run)
 /* The ramp, a walk to the wrong proxy and back, a refusal and its retry. */
 static uint64_t give_up_us(const struct run *run)
 {
-	const struct fleet *f = &run->fleet;
-	const uint64_t ramp_ms = f->ramp_per_s > 0 ? (uint64_t)f->phones * 1000 / f->ramp_per_s : 0;
+	const struct fleet *f = fleet_largest(&run->fleet);
+	const uint64_t ramp_ms = f->ramp_per_s > 0
+					 ? (uint64_t)run->fleet.phones * 1000 / f->ramp_per_s
+					 : 0;
 	return run->start_us + PATIENCE_US +
 	       1000 * (ramp_ms + 2ull * f->no_response_ms + 2ull * f->switch_delay_ms +
 			      f->retry_ms +
@@ -294,9 +296,9 @@ static int refused(const char *what, const char *reason)
 /* Keep-alives that begin with the ramp are as dense as it was, and so is all that follows from them. */
 static void warn_of_ramp(const struct fleet *fleet, FILE *out)
 {
+	const struct fleet *herd = fleet_largest(fleet);
 	const double ramp_ms = fleet->ramp_per_s > 0 ? fleet->phones * 1e3 / fleet->ramp_per_s : 0;
-	if (ramp_ms >= fleet->keepalive_period_ms ||
-		fleet->keepalive_first == KEEPALIVE_FIRST_SPREAD)
+	if (ramp_ms >= herd->keepalive_period_ms || herd->keepalive_first == KEEPALIVE_FIRST_SPREAD)
 		return;
 	fprintf(out,
 		"note        the ramp is shorter than the keep-alive period, so that keep-alives "

@@ -23,6 +23,8 @@ static struct summary summary_of(const struct run *run, const char *command, tim
 		.duration_s = (double)(run->stop_us - run->start_us) / 1e6,
 		.roles = run->config.roles,
 		.at_stop = &run->at_stop,
+		.wire = run->wire,
+		.herds_at_stop = run->herds_at_stop,
 		.end = &run->now,
 		.tally = &run->tally,
 		.share = &run->share,

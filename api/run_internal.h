@@ -63,6 +63,7 @@ struct run {
 	const struct options *options;
 	struct fleet fleet;
 	struct wire_config config;
+	struct wire_herd *herds; /* of config; NULL: one */
 	struct wire *wire;
 	struct ev_loop *loop;
 	struct resolver *resolver;
@@ -77,6 +78,7 @@ struct run {
 	struct pulse pulse;
 	struct tally tally;
 	struct wire_snapshot now, at_stop;
+	struct herd_population herds_at_stop[FLEET_HERDS_MAX];
 	uint64_t start_us, stop_us;   /* of the ramp; of HERD_STOP, 0 while running */
 	uint64_t leave_us;            /* of share_leave, 0 before */
 	uint64_t end_us;              /* of --for; UINT64_MAX without */
@@ -87,7 +89,7 @@ struct run {
 	struct story story;   /* demo */
 	uint32_t next_second;
 	unsigned signals;
-	unsigned unresolved; /* bit per proxy whose name has no address yet */
+	unsigned unresolved; /* proxies whose names have no address yet */
 	char unresolved_reason[160];
 	bool began[SCHEDULE_FAULTS_MAX], ended[SCHEDULE_FAULTS_MAX], rebooted[SCHEDULE_REBOOTS_MAX];
 	ev_timer tick, drain; /* drain: of transitions, while a drill is measured */

@@ -195,7 +195,7 @@ int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bo
 		.version = SIPHERD_VERSION,
 		.mirror = share->mirror,
 		.image = &share->image,
-		.mode = share->fleet->redundancy_mode,
+		.mode = fleet_largest(share->fleet)->redundancy_mode,
 		.ttl_ms = share->fleet->lease_ttl_ms,
 		.strict = share->fleet->fence_strict,
 		.now_us = herd_clock,

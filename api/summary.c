@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "herds.h"
+#include "summary_json.h"
 #include "view.h"
 
 static const double quantiles[] = {0.5, 0.9, 0.99, 0.999, 1};
@@ -113,7 +115,7 @@ static void print_herd(const struct summary *summary, FILE *out)
 {
 	const struct wire_snapshot *end = summary->end;
 	const struct herd_counters *c = &end->herd;
-	const struct fleet *fleet = summary->fleet;
+	const struct fleet *fleet = fleet_largest(summary->fleet);
 	fprintf(out, "rules   keep-alive %g s, silence after %g s, switch delay 0-%g s, %s\n",
 		fleet->keepalive_period_ms / 1e3, fleet->no_response_ms / 1e3,
 		fleet->switch_delay_ms / 1e3,
@@ -121,6 +123,7 @@ static void print_herd(const struct summary *summary, FILE *out)
 		: fleet->redundancy_mode == MODE_SYMMETRIC ? "symmetric"
 							   : "asymmetric");
 	print_phones(summary, out);
+	herds_print(summary, out);
 	fprintf(out, "traffic\n");
 	print_count(out, "planned datagrams", tally_planned(end), "");
 	print_count(out, "sent", tally_planned(end) - tally_not_sent(end), "");
@@ -198,7 +201,7 @@ static json_t *count(uint64_t value)
 	return json_integer((json_int_t)value);
 }
 
-static json_t *json_counters(const void *values, const struct counter_description *names, int n)
+json_t *summary_json_counters(const void *values, const struct counter_description *names, int n)
 {
 	json_t *object = json_object();
 	for (int i = 0; i < n; i++)
@@ -206,7 +209,7 @@ static json_t *json_counters(const void *values, const struct counter_descriptio
 	return object;
 }
 
-static json_t *json_histogram(const struct histogram *h)
+json_t *summary_json_histogram(const struct histogram *h)
 {
 	json_t *object = json_object(), *q = json_object(), *cells = json_array();
 	json_object_set_new(object, "count", count(h->count));
@@ -227,14 +230,14 @@ static json_t *json_histogram(const struct histogram *h)
 	return object;
 }
 
-static json_t *json_histograms(const struct histogram by_proxy[PROXIES])
+json_t *summary_json_histograms(const struct histogram by_proxy[PROXIES])
 {
 	struct histogram both;
 	histogram_sum(&both, by_proxy, PROXIES);
-	return json_histogram(&both);
+	return summary_json_histogram(&both);
 }
 
-static json_t *json_phones(const struct herd_population *p)
+json_t *summary_json_phones(const struct herd_population *p)
 {
 	json_t *object = json_object();
 	for (int s = 0; s < PHONE_STATES; s++)
@@ -245,7 +248,7 @@ static json_t *json_phones(const struct herd_population *p)
 	return object;
 }
 
-static json_t *json_switches(const struct herd_counters *c)
+json_t *summary_json_switches(const struct herd_counters *c)
 {
 	return json_pack("{s: {s: I, s: I, s: I, s: I}, s: {s: I, s: I, s: I, s: I, s: I}}",
 		"to_redundant", "keepalive_silence", (json_int_t)c->failover_keepalive_silence,
@@ -255,6 +258,12 @@ static json_t *json_switches(const struct herd_counters *c)
 		"keepalive_silence", (json_int_t)c->failback_keepalive_silence, "register_silence",
 		(json_int_t)c->failback_register_silence, "refresh_silence",
 		(json_int_t)c->failback_refresh_silence, "code", (json_int_t)c->failback_code);
+}
+
+json_t *summary_json_losses(const struct herd_counters *c)
+{
+	return json_pack("{s: I, s: I, s: I}", "not_sent", (json_int_t)c->not_sent, "no_answer",
+		(json_int_t)tally_silent(c), "bad_answer", (json_int_t)tally_bad_answers(c));
 }
 
 static json_t *json_timeline(const struct tally *tally)
@@ -309,7 +318,7 @@ static void add_herd(json_t *root, const struct summary *summary)
 	const struct wire_snapshot *end = summary->end;
 	const struct herd_histograms *h = &end->histograms;
 	json_object_set_new(root, "verdict", json_verdict(summary));
-	json_object_set_new(root, "phones", json_phones(&summary->at_stop->population));
+	json_object_set_new(root, "phones", summary_json_phones(&summary->at_stop->population));
 	json_object_set_new(root, "datagrams",
 		json_pack("{s: I, s: I}", "planned", (json_int_t)tally_planned(end), "sent",
 			(json_int_t)(tally_planned(end) - tally_not_sent(end))));
@@ -317,15 +326,17 @@ static void add_herd(json_t *root, const struct summary *summary)
 		json_pack("{s: I, s: I, s: I}", "not_sent", (json_int_t)tally_not_sent(end),
 			"no_answer", (json_int_t)tally_silent(&end->herd), "bad_answer",
 			(json_int_t)tally_bad_answers(&end->herd)));
-	json_object_set_new(root, "switches", json_switches(&end->herd));
+	json_object_set_new(root, "switches", summary_json_switches(&end->herd));
 	json_object_set_new(root, "counters",
-		json_counters(&end->herd, herd_counters_descriptions, herd_counters_count));
+		summary_json_counters(&end->herd, herd_counters_descriptions, herd_counters_count));
 	json_object_set_new(root, "histograms",
 		json_pack("{s: o, s: o, s: o, s: o}", "options_rtt",
-			json_histograms(h->options_rtt_us), "register_rtt",
-			json_histograms(h->register_rtt_us), "registration",
-			json_histogram(&h->registration_us), "lateness",
-			json_histogram(&h->lateness_us)));
+			summary_json_histograms(h->options_rtt_us), "register_rtt",
+			summary_json_histograms(h->register_rtt_us), "registration",
+			summary_json_histogram(&h->registration_us), "lateness",
+			summary_json_histogram(&h->lateness_us)));
+	if (summary->fleet->herds > 0)
+		json_object_set_new(root, "herds", herds_json(summary));
 	json_object_set_new(root, "timeline", json_timeline(summary->tally));
 	json_object_set_new(root, "memory_bytes", count(herd_memory_of(summary)));
 	json_object_set_new(root, "store", share_json(summary->share));
@@ -338,8 +349,8 @@ static void add_registrars(json_t *root, const struct summary *summary)
 	for (int p = 0; p < PROXIES; p++) {
 		if (!summary->proxy[p].known)
 			continue;
-		json_t *one = json_counters(&end->registrar[p], registrar_counters_descriptions,
-			registrar_counters_count);
+		json_t *one = summary_json_counters(&end->registrar[p],
+			registrar_counters_descriptions, registrar_counters_count);
 		json_object_set_new(one, "bound", count(end->registered_at[p]));
 		json_object_set_new(object, proxy_name((enum proxy)p), one);
 	}
@@ -386,7 +397,7 @@ json_t *summary_json(const struct summary *summary)
 	if (summary->roles & WIRE_REGISTRARS)
 		add_registrars(root, summary);
 	json_object_set_new(root, "wire",
-		json_counters(
+		summary_json_counters(
 			&summary->end->wire, wire_counters_descriptions, wire_counters_count));
 	json_object_set_new(root, "workers", json_workers(summary->end));
 	return root;

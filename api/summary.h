@@ -33,6 +33,8 @@ struct summary {
 	const struct wire_snapshot *end;     /* counters when all was over */
 	const struct tally *tally;
 	const struct share *share; /* NULL for registrar */
+	const struct wire *wire;
+	const struct herd_population *herds_at_stop; /* of each herd */
 	bool baseline_limited; /* this host was the limit of a drill against the built-in registrars */
 };
 

@@ -62,16 +62,21 @@ static uint32_t next_shard(uint32_t phone, uint32_t end)
 	return end - phone > left ? phone + left : end;
 }
 
-/* The next address of the range in this family; phones that share one with the phone before them, and
- * those that are not here any more, are passed over. */
-static bool next_address(struct announce_range *range, const struct neighbours *neighbours,
-	const struct address_plan *plan, struct address *out)
+/* The next address of the range in its family; phones that share one with the phone before them, those
+ * that are not here any more, and herds without an address of the family are passed over. */
+static bool next_address(
+	struct announce_range *range, const struct neighbours *neighbours, struct address *out)
 {
+	const struct roster *roster = neighbours->roster;
 	while (range->next < range->end) {
-		const uint32_t phone = range->next, left = range->end - phone;
+		const uint32_t phone = range->next;
+		const struct roster_herd *herd = &roster->herd[roster_herd_of(roster, phone)];
+		const struct address_plan *plan = herd->plan[range->family];
+		const uint32_t end = herd->end < range->end ? herd->end : range->end;
+		const uint32_t left = end - phone;
 		uint16_t port;
-		if (!neighbours_here(neighbours, phone)) {
-			range->next = next_shard(phone, range->end);
+		if (!plan || !neighbours_here(neighbours, phone)) {
+			range->next = plan ? next_shard(phone, end) : end;
 			continue;
 		}
 		address_plan_at(plan, phone, out, &port);
@@ -87,11 +92,9 @@ static bool next_address(struct announce_range *range, const struct neighbours *
 static bool next_of_range(
 	struct announce_range *range, const struct neighbours *neighbours, struct address *out)
 {
-	for (; range->family < ADDRESS_FAMILIES; range->family++, range->next = range->first) {
-		const struct address_plan *plan = neighbours->plan[range->family];
-		if (plan && next_address(range, neighbours, plan, out))
+	for (; range->family < ADDRESS_FAMILIES; range->family++, range->next = range->first)
+		if (next_address(range, neighbours, out))
 			return true;
-	}
 	return false;
 }
 

@@ -5,41 +5,57 @@ static const uint8_t broadcast[FRAME_MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 static const struct address all_nodes = {.bytes = {0xff, 2, [15] = 1}, .family = ADDRESS_IPV6};
 static const uint8_t all_nodes_mac[FRAME_MAC] = {0x33, 0x33, 0, 0, 0, 1};
 
-void neighbours_set_proxy(struct neighbours *neighbours, enum proxy proxy,
+void neighbours_set_proxy(struct neighbours *neighbours, unsigned place,
 	const struct address *address, uint64_t now_us)
 {
-	neighbours->proxy[proxy] = *address;
-	neighbours->has_proxy[proxy] = true;
-	if (neighbours->owns_proxies)
+	neighbours->proxy[place] = *address;
+	neighbours->has_proxy[place] = true;
+	if (place >= neighbours->proxies)
+		neighbours->proxies = place + 1;
+	if (!neighbours->roster)
 		return;
-	struct next_hop *hop = &neighbours->hop[proxy];
+	struct next_hop *hop = &neighbours->hop[place];
 	const struct address *way = neighbours->has_gateway[address->family]
 					    ? &neighbours->gateway[address->family]
 					    : address;
 	if (hop->wanted && frame_address_equal(&hop->address, way))
 		return;
 	*hop = (struct next_hop){.address = *way, .ask_us = now_us, .wanted = true};
-	/* Both proxies behind one gateway: what is known of it holds for the second one too. */
-	const struct next_hop *other = &neighbours->hop[!proxy];
-	if (other->known && frame_address_equal(&other->address, way))
-		*hop = *other;
+	/* Several proxies behind one gateway: what is known of it holds for this one too. */
+	for (unsigned p = 0; p < neighbours->proxies; p++) {
+		const struct next_hop *other = &neighbours->hop[p];
+		if (other->known && frame_address_equal(&other->address, way))
+			*hop = *other;
+	}
+}
+
+static bool own_proxy(const struct neighbours *neighbours, const struct address *address)
+{
+	for (unsigned p = 0; p < neighbours->proxies; p++)
+		if (neighbours->has_proxy[p] && frame_address_equal(&neighbours->proxy[p], address))
+			return true;
+	return false;
 }
 
 bool neighbours_own(const struct neighbours *neighbours, const struct address *address)
 {
-	if (neighbours->owns_proxies) {
-		for (int p = 0; p < PROXIES; p++)
-			if (neighbours->has_proxy[p] &&
-				frame_address_equal(&neighbours->proxy[p], address))
-				return true;
-		return false;
+	const struct roster *roster = neighbours->roster;
+	if (!roster)
+		return own_proxy(neighbours, address);
+	for (unsigned h = 0; h < roster->herds; h++) {
+		const struct address_plan *plan = roster->herd[h].plan[address->family];
+		uint32_t first;
+		if (!plan)
+			continue;
+		if (!neighbours->here && address_plan_contains(plan, address))
+			return true;
+		if (neighbours->here &&
+			address_plan_find(plan, address, plan->port_first, &first) &&
+			first >= roster->herd[h].begin && first < roster->herd[h].end &&
+			neighbours_here(neighbours, first))
+			return true;
 	}
-	const struct address_plan *plan = neighbours->plan[address->family];
-	if (!neighbours->here)
-		return plan && address_plan_contains(plan, address);
-	uint32_t first;
-	return plan && address_plan_find(plan, address, plan->port_first, &first) &&
-	       first < neighbours->phones && neighbours_here(neighbours, first);
+	return false;
 }
 
 static struct frame_link link_to(const struct neighbours *neighbours, const uint8_t *mac)
@@ -135,7 +151,7 @@ static const struct address *spoken_of(const struct frame *frame)
 bool neighbours_concern(const struct neighbours *neighbours, const struct frame *frame)
 {
 	const struct address *subject = spoken_of(frame);
-	for (int p = 0; p < PROXIES && subject; p++)
+	for (unsigned p = 0; p < neighbours->proxies && subject; p++)
 		if (neighbours->hop[p].wanted &&
 			frame_address_equal(&neighbours->hop[p].address, subject))
 			return true;
@@ -148,7 +164,7 @@ bool neighbours_learn(struct neighbours *neighbours, const struct frame *frame, 
 	bool changed = false;
 	if (!subject)
 		return false;
-	for (int p = 0; p < PROXIES; p++) {
+	for (unsigned p = 0; p < neighbours->proxies; p++) {
 		struct next_hop *hop = &neighbours->hop[p];
 		if (!hop->wanted || !frame_address_equal(&hop->address, subject))
 			continue;
@@ -194,33 +210,34 @@ static struct address nobody(const struct neighbours *neighbours, uint8_t family
 	return source;
 }
 
-/* In whose name to ask: of the first phone of a shard that is here. */
-static struct address ask_source(
-	const struct neighbours *neighbours, const struct address_plan *plan)
+/* In whose name to ask: of the herd's first phone of a shard that is here. */
+static struct address ask_source(const struct neighbours *neighbours,
+	const struct roster_herd *herd, const struct address_plan *plan)
 {
 	struct address source;
 	uint16_t port;
-	address_plan_at(plan, 0, &source, &port);
+	address_plan_at(plan, herd->begin, &source, &port);
 	if (!neighbours->here || neighbours_own(neighbours, &source))
 		return source;
-	for (uint32_t phone = 0; phone < neighbours->phones;) {
+	for (uint32_t phone = herd->begin; phone < herd->end;) {
 		address_plan_at(plan, phone, &source, &port);
 		if (neighbours_here(neighbours, phone) && neighbours_own(neighbours, &source))
 			return source;
-		if (neighbours->phones - phone <= SHARD_PHONES)
-			break;
-		phone += SHARD_PHONES;
+		phone = (phone / SHARD_PHONES + 1) * SHARD_PHONES;
 	}
 	return nobody(neighbours, plan->family);
 }
 
-static size_t ask_one(const struct neighbours *neighbours, const struct next_hop *hop, uint8_t *out)
+/* A proxy is asked for in the name of a phone that sends to it. */
+static size_t ask_one(const struct neighbours *neighbours, unsigned place, uint8_t *out)
 {
-	const struct address_plan *plan = neighbours->plan[hop->address.family];
+	const struct next_hop *hop = &neighbours->hop[place];
+	const struct roster_herd *herd = &neighbours->roster->herd[place / PROXIES];
+	const struct address_plan *plan = herd->plan[hop->address.family];
 	const bool unicast = hop->known && hop->tries < NEIGHBOUR_UNICAST_TRIES;
 	if (!plan)
 		return 0;
-	const struct address source = ask_source(neighbours, plan);
+	const struct address source = ask_source(neighbours, herd, plan);
 	if (hop->address.family == ADDRESS_IPV6)
 		return ask_ipv6(neighbours, hop, &source, unicast, out);
 	const struct frame_link link = link_to(neighbours, unicast ? hop->mac : broadcast);
@@ -228,23 +245,30 @@ static size_t ask_one(const struct neighbours *neighbours, const struct next_hop
 	return frame_arp(out, &link, &arp);
 }
 
+/* Asking once is enough for a gateway that leads to several proxies. */
+static void asked_for_all(struct neighbours *neighbours, const struct next_hop *asked)
+{
+	for (unsigned p = 0; p < neighbours->proxies; p++) {
+		struct next_hop *hop = &neighbours->hop[p];
+		if (!hop->wanted || !frame_address_equal(&hop->address, &asked->address))
+			continue;
+		hop->ask_us = asked->ask_us;
+		hop->tries = asked->tries;
+	}
+}
+
 size_t neighbours_ask(
 	struct neighbours *neighbours, uint64_t now_us, uint8_t out[FRAME_REQUEST_MAX])
 {
-	for (int p = 0; p < PROXIES; p++) {
+	for (unsigned p = 0; p < neighbours->proxies; p++) {
 		struct next_hop *hop = &neighbours->hop[p];
 		if (!hop->wanted || hop->ask_us > now_us)
 			continue;
-		const size_t length = ask_one(neighbours, hop, out);
+		const size_t length = ask_one(neighbours, p, out);
 		hop->ask_us = now_us + NEIGHBOUR_RETRY_US;
 		if (hop->tries < UINT8_MAX)
 			hop->tries++;
-		/* Asking once is enough for a gateway that leads to both. */
-		struct next_hop *other = &neighbours->hop[!p];
-		if (other->wanted && frame_address_equal(&other->address, &hop->address)) {
-			other->ask_us = hop->ask_us;
-			other->tries = hop->tries;
-		}
+		asked_for_all(neighbours, hop);
 		return length;
 	}
 	return 0;
@@ -253,7 +277,7 @@ size_t neighbours_ask(
 uint64_t neighbours_next_us(const struct neighbours *neighbours)
 {
 	uint64_t next = UINT64_MAX;
-	for (int p = 0; p < PROXIES; p++)
+	for (unsigned p = 0; p < neighbours->proxies; p++)
 		if (neighbours->hop[p].wanted && neighbours->hop[p].ask_us < next)
 			next = neighbours->hop[p].ask_us;
 	return next;

@@ -17,10 +17,12 @@
 #include "frame.h"
 #include "phone.h"
 #include "record.h"
+#include "roster.h"
 
 #define NEIGHBOUR_RETRY_US 1000000
 #define NEIGHBOUR_REFRESH_US 30000000
 #define NEIGHBOUR_UNICAST_TRIES 3
+#define NEIGHBOUR_PROXIES_MAX (ROSTER_HERDS_MAX * PROXIES)
 
 /* The way to one proxy. */
 struct next_hop {
@@ -35,21 +37,26 @@ struct next_hop {
 struct neighbours {
 	uint8_t mac[FRAME_MAC]; /* ours */
 	uint16_t vlan;
-	/* Ours are the addresses of these plans (NULL: none of the family), or else of the proxies.
-	 */
-	const struct address_plan *plan[ADDRESS_FAMILIES];
-	uint32_t phones;             /* of the fleet */
+	/* Ours are the addresses of these phones, or else (NULL) of the proxies. */
+	const struct roster *roster;
 	const _Atomic uint8_t *here; /* by shard: see mirror.h. NULL: all phones are here */
-	bool owns_proxies;
-	struct address proxy[PROXIES]; /* valid where has_proxy says so */
-	bool has_proxy[PROXIES];
+	/* Proxies of all herds, one herd's behind the other's; none is there before it is set. */
+	unsigned proxies;
+	struct address proxy[NEIGHBOUR_PROXIES_MAX]; /* valid where has_proxy says so */
+	bool has_proxy[NEIGHBOUR_PROXIES_MAX];
 	bool has_gateway[ADDRESS_FAMILIES];
 	struct address gateway[ADDRESS_FAMILIES];
-	struct next_hop hop[PROXIES]; /* not used where owns_proxies */
+	struct next_hop hop[NEIGHBOUR_PROXIES_MAX]; /* not used without a roster */
 };
 
-/* A proxy got an address, its first or another one. */
-void neighbours_set_proxy(struct neighbours *neighbours, enum proxy proxy,
+/* Where a herd's proxy stands among all proxies. */
+static inline unsigned neighbours_place(unsigned herd, unsigned proxy)
+{
+	return herd * PROXIES + proxy;
+}
+
+/* A proxy got an address, its first or another one. `place` is of neighbours_place. */
+void neighbours_set_proxy(struct neighbours *neighbours, unsigned place,
 	const struct address *address, uint64_t now_us);
 
 /* Is this phone's shard here? The phone must be one of the fleet. */

@@ -177,13 +177,15 @@ static uint8_t *open_datagram(struct worker *worker, struct station *station,
 
 uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
 {
-	struct worker *worker = context;
+	const struct slice *slice = context;
+	struct worker *worker = slice->worker;
 	struct station *station = worker->herd_station;
-	const struct next_hop *hop = &station->neighbours.hop[proxy];
+	const struct next_hop *hop = &station->neighbours
+					      .hop[neighbours_place(slice->index, proxy)];
 	close_datagram(worker, station);
 	/* A phone that has sent into the void has sent all the same: its timers decide what next.
 	 */
-	if (!worker->proxy[proxy].known) {
+	if (!slice->proxy[proxy].known) {
 		worker->counters.not_sent_unresolved++;
 		return worker->discard;
 	}
@@ -196,27 +198,27 @@ uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, ui
 	memcpy(link.destination, hop->mac, FRAME_MAC);
 	struct address source;
 	struct frame_ends ends = {.source = &source,
-		.destination = &worker->proxy[proxy].address,
-		.destination_port = worker->proxy[proxy].port};
-	address_plan_at(worker->config->herd.plan[ends.destination->family], phone, &source,
-		&ends.source_port);
+		.destination = &slice->proxy[proxy].address,
+		.destination_port = slice->proxy[proxy].port};
+	address_plan_at(slice->plan[ends.destination->family], phone, &source, &ends.source_port);
 	station->open_phone = phone;
 	station->open_proxy = (uint8_t)proxy;
 	return open_datagram(worker, station, &link, &ends, n);
 }
 
 static uint8_t *registrar_buffer(
-	struct worker *worker, enum proxy proxy, const struct endpoint *to, uint16_t n)
+	const struct slice *slice, enum proxy proxy, const struct endpoint *to, uint16_t n)
 {
+	struct worker *worker = slice->worker;
 	struct station *station = worker->registrar_station;
 	close_datagram(worker, station);
 	station->open_phone = UINT32_MAX; /* the registrars' side does not know phones by index */
 	struct frame_link link = {.vlan = station->neighbours.vlan};
 	memcpy(link.source, station->neighbours.mac, FRAME_MAC);
 	memcpy(link.destination, to->neighbour, FRAME_MAC);
-	const struct frame_ends ends = {.source = &worker->proxy[proxy].address,
+	const struct frame_ends ends = {.source = &slice->proxy[proxy].address,
 		.destination = &to->address,
-		.source_port = worker->proxy[proxy].port,
+		.source_port = slice->proxy[proxy].port,
 		.destination_port = to->port};
 	return open_datagram(worker, station, &link, &ends, n);
 }
@@ -359,25 +361,27 @@ static bool take_neighbour(struct worker *worker, struct station *station, struc
 	return false;
 }
 
-/* Which proxy has this address and port; PROXIES: none. */
+/* Which proxy of the herd has this address and port; PROXIES: none. */
 static inline enum proxy proxy_at(
-	const struct worker *worker, const struct address *address, uint16_t port)
+	const struct slice *slice, const struct address *address, uint16_t port)
 {
 	for (unsigned p = 0; p < PROXIES; p++)
-		if (worker->proxy[p].known && worker->proxy[p].port == port &&
-			frame_address_equal(&worker->proxy[p].address, address))
+		if (slice->proxy[p].known && slice->proxy[p].port == port &&
+			frame_address_equal(&slice->proxy[p].address, address))
 			return (enum proxy)p;
 	return PROXIES;
 }
 
-/* The phone at this address and port, fleet-wide, if its shard is here. */
-static inline bool phone_at(
+/* The herd of the phone at this address and port, which is numbered through the fleet; NULL: there is
+ * none, or its shard is not here. */
+static inline const struct slice *phone_at(
 	const struct worker *worker, const struct address *address, uint16_t port, uint32_t *index)
 {
-	const struct address_plan *plan = worker->config->herd.plan[address->family];
-	return plan && address_plan_find(plan, address, port, index) &&
-	       *index < worker->config->herd.fleet_phones &&
-	       neighbours_here(&worker->herd_station->neighbours, *index);
+	unsigned herd;
+	if (!roster_find(worker->roster, address, port, &herd, index) ||
+		!neighbours_here(&worker->herd_station->neighbours, *index))
+		return NULL;
+	return &worker->slice[herd];
 }
 
 static inline void capture_phone(
@@ -392,11 +396,12 @@ static bool take_datagram(
 	struct worker *worker, struct rte_mbuf *m, const struct frame *f, uint64_t now_us)
 {
 	uint32_t phone;
-	if (!phone_at(worker, &f->destination, f->destination_port, &phone)) {
+	const struct slice *slice = phone_at(worker, &f->destination, f->destination_port, &phone);
+	if (!slice) {
 		worker->counters.foreign_address++;
 		return false;
 	}
-	const enum proxy proxy = proxy_at(worker, &f->source, f->source_port);
+	const enum proxy proxy = proxy_at(slice, &f->source, f->source_port);
 	if (proxy == PROXIES) {
 		worker->counters.foreign_sender++;
 		return false;
@@ -407,7 +412,7 @@ static bool take_datagram(
 	capture_phone(worker, worker->herd_station, m, phone);
 	if (unlikely(trace_may_want(&worker->herd_station->tap, phone)))
 		trace_received(worker, m, f, phone, proxy);
-	herd_datagram(worker->herd, phone, proxy, f->payload, f->payload_length, now_us);
+	herd_datagram(slice->herd, phone, proxy, f->payload, f->payload_length, now_us);
 	return false;
 }
 
@@ -416,8 +421,10 @@ static bool take_icmp_error(
 	struct worker *worker, struct rte_mbuf *m, const struct frame *f, uint64_t now_us)
 {
 	uint32_t phone;
-	const enum proxy proxy = proxy_at(worker, &f->destination, f->destination_port);
-	if (proxy == PROXIES || !phone_at(worker, &f->source, f->source_port, &phone)) {
+	const struct slice *slice = phone_at(worker, &f->source, f->source_port, &phone);
+	const enum proxy proxy = slice ? proxy_at(slice, &f->destination, f->destination_port)
+				       : PROXIES;
+	if (proxy == PROXIES) {
 		worker->counters.foreign_address++;
 		return false;
 	}
@@ -426,20 +433,27 @@ static bool take_icmp_error(
 		return redirect(worker, owner, m);
 	worker->counters.icmp_received++;
 	capture_phone(worker, worker->herd_station, m, phone);
-	herd_unreachable(worker->herd, phone, proxy, now_us);
+	herd_unreachable(slice->herd, phone, proxy, now_us);
 	return false;
 }
 
+/* Each herd has registrars of its own, also where two herds' proxies share an address: who asks decides. */
 static void take_request(struct worker *worker, const struct frame *f, uint64_t now_us)
 {
-	const enum proxy proxy = proxy_at(worker, &f->destination, f->destination_port);
+	unsigned herd = 0;
+	uint32_t phone;
+	const bool found = worker->herds == 1 ||
+			   roster_find(worker->roster, &f->source, f->source_port, &herd, &phone);
+	const struct slice *slice = &worker->slice[herd];
+	const enum proxy proxy = found ? proxy_at(slice, &f->destination, f->destination_port)
+				       : PROXIES;
 	if (proxy == PROXIES) {
 		worker->counters.foreign_address++;
 		return;
 	}
 	struct endpoint from = {.address = f->source, .port = f->source_port};
 	memcpy(from.neighbour, f->link_source, FRAME_MAC);
-	registrar_datagram(worker->registrar[proxy], &from, f->payload, f->payload_length, now_us);
+	registrar_datagram(slice->registrar[proxy], &from, f->payload, f->payload_length, now_us);
 }
 
 /* Frames for other machines, which a promiscuous port sees, and our own that come back. */

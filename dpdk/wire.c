@@ -14,6 +14,8 @@
 #include "telemetry.h"
 #include "wire_internal.h"
 
+#define TIMERS_PER_ROUND 64 /* of all herds together, so that receiving never waits long */
+#define TIMERS_PER_HERD 8   /* but of each at least */
 #define FRAMES_PER_WORKER 8191
 #define FRAMES_PER_WORKER_MEMORY 16383 /* both ends' rings may be full at once */
 #define FRAME_CACHE 256
@@ -21,20 +23,21 @@
 
 /* --- Opening --- */
 
-static int check_proxy(const struct wire_config *config, enum proxy p, struct wire_error *error)
+static int check_proxy(const struct wire_config *config, const struct wire_herd *herd, enum proxy p,
+	struct wire_error *error)
 {
-	const struct wire_proxy *proxy = &config->proxy[p];
+	const struct wire_proxy *proxy = &herd->proxy[p];
 	/* A pair may lack its redundant half: redundancy is off, or one registrar is enough. */
 	if (has_registrars(config) && !proxy->known && p == PROXY_PRIMARY)
 		return failure(error, -EINVAL,
 			"%s proxy: a built-in registrar needs a numeric address", proxy_name(p));
 	if (!has_herd(config) || !proxy->known)
 		return 0;
-	if (proxy->address.family != config->herd.proxy[p].address.family)
+	if (proxy->address.family != herd->config.proxy[p].address.family)
 		return failure(error, -EAFNOSUPPORT,
 			"%s proxy: its address is not of the family that the herd was set up with",
 			proxy_name(p));
-	if (!config->herd.plan[proxy->address.family])
+	if (!herd->config.plan[proxy->address.family])
 		return failure(error, -EAFNOSUPPORT,
 			"%s proxy: its address is %s, but no phone has such an address. Add a "
 			"source: range "
@@ -43,8 +46,9 @@ static int check_proxy(const struct wire_config *config, enum proxy p, struct wi
 	return 0;
 }
 
-static int check_config(const struct wire_config *config, struct wire_error *error)
+static int check_config(const struct wire *wire, struct wire_error *error)
 {
+	const struct wire_config *config = &wire->config;
 	const bool memory = config->link.kind == WIRE_MEMORY;
 	if (!config->workers || config->workers > WIRE_WORKERS_MAX)
 		return failure(error, -EINVAL, "workers %u: out of range. Use 1 to %d",
@@ -68,9 +72,45 @@ static int check_config(const struct wire_config *config, struct wire_error *err
 		return failure(error, -EINVAL, "vlan %u: out of range. Use 1 to 4094, 0 for none",
 			config->vlan);
 	int result = 0;
-	for (unsigned p = 0; p < PROXIES && !result; p++)
-		result = check_proxy(config, (enum proxy)p, error);
+	for (unsigned i = 0; i < wire->herds * PROXIES && !result; i++)
+		result = check_proxy(
+			config, &wire->herd[i / PROXIES], (enum proxy)(i % PROXIES), error);
 	return result;
+}
+
+/* The one herd of a config that lists none. */
+static struct wire_herd only_herd(const struct wire_config *config)
+{
+	struct wire_herd herd = {.config = config->herd};
+	memcpy(herd.proxy, config->proxy, sizeof(herd.proxy));
+	memcpy(herd.registrar, config->registrar, sizeof(herd.registrar));
+	return herd;
+}
+
+static int take_herds(struct wire *wire, struct wire_error *error)
+{
+	const struct wire_config *config = &wire->config;
+	if (config->herd_count > WIRE_HERDS_MAX)
+		return failure(error, -EINVAL, "herds: %u are too many. Use %d at most",
+			config->herd_count, WIRE_HERDS_MAX);
+	wire->herds = config->herds ? config->herd_count : 1;
+	wire->herd = calloc(wire->herds, sizeof(*wire->herd));
+	if (!wire->herd)
+		return failure(error, -ENOMEM, "wire: out of memory");
+	for (unsigned h = 0; h < wire->herds; h++) {
+		struct wire_herd *herd = &wire->herd[h];
+		*herd = config->herds ? config->herds[h] : only_herd(config);
+		herd->config.fleet_phones = config->herd.fleet_phones;
+		herd->config.end = herd_config_end(&herd->config);
+		herd->config.seed = config->herd.seed;
+		herd->config.secret = config->herd.secret;
+		herd->config.mirror = config->herd.mirror;
+		struct roster_herd entry = {herd->config.begin, herd->config.end, {NULL}};
+		memcpy(entry.plan, herd->config.plan, sizeof(entry.plan));
+		roster_add(&wire->roster, &entry);
+	}
+	wire->config.herds = NULL; /* they are the caller's */
+	return 0;
 }
 
 static struct pool_shape pool_shape(const struct wire *wire)
@@ -153,32 +193,34 @@ static void set_up_station(struct wire *wire, struct worker *worker, unsigned en
 		.vlan = config->vlan, .partial_allowed = port->partial_allowed};
 	memcpy(neighbours->mac, port->mac, FRAME_MAC);
 	neighbours->vlan = config->vlan;
-	neighbours->phones = config->herd.fleet_phones;
 	neighbours->here = role == WIRE_HERD && config->herd.mirror ? config->herd.mirror->here
 								    : NULL;
-	neighbours->owns_proxies = role == WIRE_REGISTRARS;
+	neighbours->roster = role == WIRE_HERD ? &wire->roster : NULL;
 	for (int f = 0; f < ADDRESS_FAMILIES; f++) {
-		neighbours->plan[f] = role == WIRE_HERD ? config->herd.plan[f] : NULL;
 		neighbours->has_gateway[f] = config->has_gateway[f];
 		neighbours->gateway[f] = config->gateway[f];
 	}
-	for (unsigned p = 0; p < PROXIES; p++)
-		if (config->proxy[p].known)
-			neighbours_set_proxy(
-				neighbours, (enum proxy)p, &config->proxy[p].address, 0);
+	for (unsigned p = 0; p < wire->herds * PROXIES; p++) {
+		const struct wire_proxy *proxy = &wire->herd[p / PROXIES].proxy[p % PROXIES];
+		if (proxy->known)
+			neighbours_set_proxy(neighbours, p, &proxy->address, 0);
+	}
 }
 
-static int open_herd(struct wire *wire, struct worker *worker, struct wire_error *error)
+static int open_herd(struct wire *wire, struct slice *slice, struct wire_error *error)
 {
-	struct herd_config config = wire->config.herd;
-	config.first = worker->index;
+	const struct worker *worker = slice->worker;
+	struct herd_config config = wire->herd[slice->index].config;
+	/* The herd's first phone that the worker owns. */
+	const unsigned passed = config.begin % worker->workers;
+	config.first = config.begin + (worker->index + worker->workers - passed) % worker->workers;
 	config.stride = worker->workers;
 	config.worker = worker->index;
-	const struct herd_output output = {.context = worker, .buffer = station_herd_buffer};
-	const int result = herd_create(&worker->herd, &config, &output);
+	const struct herd_output output = {.context = slice, .buffer = station_herd_buffer};
+	const int result = herd_create(&slice->herd, &config, &output);
 	if (!result)
 		return 0;
-	worker->herd = NULL;
+	slice->herd = NULL;
 	if (result == -ENOMEM)
 		return failure(error, result, "herd: out of memory for %u phones. Use fewer phones",
 			config.fleet_phones);
@@ -187,17 +229,18 @@ static int open_herd(struct wire *wire, struct worker *worker, struct wire_error
 		"user agent");
 }
 
-static int open_registrars(struct wire *wire, struct worker *worker, struct wire_error *error)
+static int open_registrars(struct wire *wire, struct slice *slice, struct wire_error *error)
 {
+	const struct worker *worker = slice->worker;
 	static uint8_t *(*const buffer[PROXIES])(void *, const struct endpoint *, uint16_t) = {
 		station_primary_buffer, station_redundant_buffer};
 	for (unsigned p = 0; p < PROXIES; p++) {
-		struct registrar_config config = wire->config.registrar[p];
+		struct registrar_config config = wire->herd[slice->index].registrar[p];
 		config.capacity = (config.capacity + worker->workers - 1) / worker->workers;
 		config.seed += worker->index;
-		const struct registrar_output output = {.context = worker, .buffer = buffer[p]};
-		worker->registrar[p] = registrar_create(&config, &output);
-		if (!worker->registrar[p])
+		const struct registrar_output output = {.context = slice, .buffer = buffer[p]};
+		slice->registrar[p] = registrar_create(&config, &output);
+		if (!slice->registrar[p])
 			return failure(error, -ENOMEM, "registrar: out of memory for %u bindings",
 				config.capacity);
 	}
@@ -230,18 +273,53 @@ static int open_mailbox(struct wire *wire, struct worker *worker, struct wire_er
 	return 0;
 }
 
+/* What a worker drives and what serves it, and room to report it. */
+static int open_slices(
+	struct wire *wire, struct worker *worker, unsigned index, struct wire_error *error)
+{
+	int result = 0;
+	worker->report.slice = calloc(wire->herds, sizeof(struct slice_report));
+	wire->last[index].slice = calloc(wire->herds, sizeof(struct slice_report));
+	if (!worker->report.slice || !wire->last[index].slice)
+		return failure(error, -ENOMEM, "worker %u: out of memory", index);
+	worker->herds = wire->herds;
+	for (unsigned h = 0; h < wire->herds && !result; h++) {
+		struct slice *slice = &worker->slice[h];
+		herd_histograms_reset(&worker->report.slice[h].histograms);
+		slice->worker = worker;
+		slice->index = h;
+		memcpy(slice->plan, wire->herd[h].config.plan, sizeof(slice->plan));
+		memcpy(slice->proxy, wire->herd[h].proxy, sizeof(slice->proxy));
+		if (worker->herd_station)
+			result = open_herd(wire, slice, error);
+		if (!result && worker->registrar_station)
+			result = open_registrars(wire, slice, error);
+	}
+	return result;
+}
+
+static void open_stations(struct wire *wire, struct worker *worker, unsigned index)
+{
+	const struct wire_config *config = &wire->config;
+	if (has_herd(config) && index < config->workers) {
+		worker->herd_station = &worker->station[LINK_NEAR];
+		set_up_station(wire, worker, LINK_NEAR, WIRE_HERD);
+	}
+	if (has_registrars(config) && (!config->apart || index >= config->workers)) {
+		const unsigned end = has_herd(config) ? LINK_FAR : LINK_NEAR;
+		worker->registrar_station = &worker->station[end];
+		set_up_station(wire, worker, end, WIRE_REGISTRARS);
+	}
+}
+
 static int open_worker(struct wire *wire, unsigned index, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
-	const bool herd = has_herd(config) && index < config->workers,
-		   registrars = has_registrars(config) &&
-				(!config->apart || index >= config->workers);
 	struct worker *worker = aligned_alloc(
 		RTE_CACHE_LINE_SIZE, RTE_ALIGN(sizeof(*worker), RTE_CACHE_LINE_SIZE));
 	if (!worker)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	memset(worker, 0, sizeof(*worker));
-	herd_histograms_reset(&worker->report.histograms);
 	wire->worker[index] = worker;
 	worker->index = index % config->workers;
 	worker->pool = wire->pool[index];
@@ -249,29 +327,21 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->owner_factor = worker_owner_factor(config->workers);
 	worker->lcore = wire->eal.lcore[index];
 	worker->clock = &wire->clock;
-	worker->config = config;
 	worker->board = &wire->board;
 	worker->stop = &wire->stop;
 	worker->rests_shortly = config->link.kind == WIRE_PCI || config->apart;
 	worker->alone = config->link.kind == WIRE_MEMORY && !config->apart;
 	worker->crowded = wire->eal.crowded;
-	memcpy(worker->proxy, config->proxy, sizeof(worker->proxy));
+	worker->roster = &wire->roster;
+	worker->budget = RTE_MAX(TIMERS_PER_ROUND / wire->herds, (unsigned)TIMERS_PER_HERD);
 	worker->discard = malloc(UINT16_MAX);
 	if (!worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
-	int result = open_mailbox(wire, worker, error);
-	if (!result && herd) {
-		worker->herd_station = &worker->station[LINK_NEAR];
-		set_up_station(wire, worker, LINK_NEAR, WIRE_HERD);
-		result = open_herd(wire, worker, error);
-	}
-	if (!result && registrars) {
-		const unsigned end = has_herd(config) ? LINK_FAR : LINK_NEAR;
-		worker->registrar_station = &worker->station[end];
-		set_up_station(wire, worker, end, WIRE_REGISTRARS);
-		result = open_registrars(wire, worker, error);
-	}
-	return result;
+	const int result = open_mailbox(wire, worker, error);
+	if (result)
+		return result;
+	open_stations(wire, worker, index);
+	return open_slices(wire, worker, index, error);
 }
 
 static struct rte_ring *open_path(const char *kind, unsigned from, unsigned to)
@@ -329,7 +399,9 @@ static void describe(struct wire *wire)
 static int open_all(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
-	int result = check_config(config, error);
+	int result = take_herds(wire, error);
+	if (!result)
+		result = check_config(wire, error);
 	if (!result)
 		result = link_check(&wire->link, config, error);
 	if (!result)
@@ -416,15 +488,16 @@ int wire_start(struct wire *wire, struct wire_error *error)
 
 /* --- While it runs --- */
 
-static bool hop_known(const struct wire *wire, unsigned proxy)
+static bool hop_known(const struct wire *wire, unsigned place)
 {
-	const uint64_t word = atomic_load_explicit(&wire->board.hop[proxy], memory_order_relaxed);
-	return word >> 63 && ((word >> 48) & 0x7fff) == (wire->generation[proxy] & 0x7fff);
+	const uint64_t word = atomic_load_explicit(&wire->board.hop[place], memory_order_relaxed);
+	return word >> 63 && ((word >> 48) & 0x7fff) == (wire->generation[place] & 0x7fff);
 }
 
-static int say_missing(const struct wire *wire, unsigned p, struct wire_error *error)
+static int say_missing(const struct wire *wire, unsigned place, struct wire_error *error)
 {
-	const struct address *proxy = &wire->config.proxy[p].address;
+	const unsigned p = place % PROXIES;
+	const struct address *proxy = &wire->herd[place / PROXIES].proxy[p].address;
 	const bool gateway = wire->config.has_gateway[proxy->family];
 	const struct address *hop = gateway ? &wire->config.gateway[proxy->family] : proxy;
 	char text[ADDRESS_TEXT_MAX];
@@ -439,8 +512,8 @@ static int say_missing(const struct wire *wire, unsigned p, struct wire_error *e
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error)
 {
 	const uint64_t end_us = clock_us(&wire->clock) + (uint64_t)timeout_ms * 1000;
-	for (unsigned p = 0; p < PROXIES && has_herd(&wire->config); p++)
-		while (wire->config.proxy[p].known && !hop_known(wire, p)) {
+	for (unsigned p = 0; p < wire->herds * PROXIES && has_herd(&wire->config); p++)
+		while (wire->herd[p / PROXIES].proxy[p % PROXIES].known && !hop_known(wire, p)) {
 			if (clock_us(&wire->clock) >= end_us)
 				return say_missing(wire, p, error);
 			wire_pause();
@@ -487,19 +560,22 @@ void wire_forget(struct wire *wire, enum proxy registrar)
 	post_all(wire, &order);
 }
 
-int wire_set_proxy(
-	struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port)
+int wire_set_proxy(struct wire *wire, unsigned herd, enum proxy proxy,
+	const struct address *address, uint16_t port)
 {
-	struct wire_config *config = &wire->config;
-	if (has_herd(config) && (address->family != config->herd.proxy[proxy].address.family ||
-					!config->herd.plan[address->family]))
+	struct wire_herd *of = &wire->herd[herd];
+	if (has_herd(&wire->config) && (address->family != of->config.proxy[proxy].address.family ||
+					       !of->config.plan[address->family]))
 		return -EAFNOSUPPORT;
-	const struct order order = {
-		.kind = ORDER_PROXY, .proxy = (uint8_t)proxy, .port = port, .address = *address};
+	const struct order order = {.kind = ORDER_PROXY,
+		.proxy = (uint8_t)proxy,
+		.herd = (uint8_t)herd,
+		.port = port,
+		.address = *address};
 	post_all(wire, &order);
 	/* Workers keep copies of their own; this one is the control thread's. */
-	config->proxy[proxy] = (struct wire_proxy){*address, port, true};
-	wire->generation[proxy]++;
+	of->proxy[proxy] = (struct wire_proxy){*address, port, true};
+	wire->generation[neighbours_place(herd, proxy)]++;
 	return 0;
 }
 
@@ -527,9 +603,12 @@ static void close_worker(struct worker *worker)
 {
 	if (!worker)
 		return;
-	herd_free(worker->herd);
-	for (unsigned p = 0; p < PROXIES; p++)
-		registrar_free(worker->registrar[p]);
+	for (unsigned h = 0; h < worker->herds; h++) {
+		herd_free(worker->slice[h].herd);
+		for (unsigned p = 0; p < PROXIES; p++)
+			registrar_free(worker->slice[h].registrar[p]);
+	}
+	free(worker->report.slice);
 	for (unsigned end = 0; end < LINK_ENDS; end++)
 		free(atomic_load_explicit(&worker->station[end].tap.ring, memory_order_relaxed));
 	for (unsigned to = 0; to < WIRE_WORKERS_MAX; to++)
@@ -559,6 +638,9 @@ void wire_close(struct wire *wire)
 	if (wire->eal_is_open)
 		eal_close();
 	trace_book_close(&wire->traces);
+	for (unsigned w = 0; w < all_workers(&wire->config) && wire->last; w++)
+		free(wire->last[w].slice);
 	free(wire->last);
+	free(wire->herd);
 	free(wire);
 }

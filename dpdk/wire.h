@@ -19,6 +19,7 @@
 #include "registrar.h"
 
 #define WIRE_WORKERS_MAX 16
+#define WIRE_HERDS_MAX 64
 #define WIRE_DEVICE_MAX 64
 
 enum wire_link_kind {
@@ -58,6 +59,14 @@ struct wire_capture {
 	uint64_t limit_bytes; /* stop writing after so much; 0: 1 GiB */
 };
 
+/* One of several herds. Its phones are config.begin..config.end-1 of the fleet, right behind those of
+ * the herd before; plans and identities begin there too, and no two herds share an address and port. */
+struct wire_herd {
+	struct herd_config config;
+	struct wire_proxy proxy[PROXIES];
+	struct registrar_config registrar[PROXIES]; /* of the memory link: serve this herd alone */
+};
+
 struct wire_config {
 	struct wire_link link;
 	unsigned roles;   /* enum wire_role bits */
@@ -75,6 +84,10 @@ struct wire_config {
 	 * carries several phones (many ports) is here when its first phone's shard is. */
 	struct herd_config herd;
 	struct registrar_config registrar[PROXIES];
+	/* More herds than one, else NULL: in place of proxy, herd and registrar. Of `herd` only
+	 * fleet_phones, seed, secret and mirror count then, which are the same for all. */
+	const struct wire_herd *herds;
+	unsigned herd_count;
 	struct wire_capture capture;
 	int eal_argc; /* the user's own EAL arguments, without program name; 0: we choose */
 	char **eal_argv;
@@ -118,6 +131,16 @@ struct wire_worker_state {
 	uint64_t rounds;
 };
 
+/* What one herd counts, of all workers together. */
+struct wire_herd_snapshot {
+	struct herd_counters herd;
+	struct herd_population population;
+	struct herd_histograms histograms;
+	struct proxy_counters proxy[PROXIES];
+	struct registrar_counters registrar[PROXIES];
+	uint32_t registered_at[PROXIES];
+};
+
 /* A consistent enough picture: each worker's part is a copy of one moment, all within a few ms. */
 struct wire_snapshot {
 	uint64_t now_us; /* the herd's clock */
@@ -153,10 +176,10 @@ void wire_command(struct wire *wire, const struct herd_command *command);
 void wire_set_faults(
 	struct wire *wire, enum proxy registrar, const struct registrar_faults *faults);
 void wire_forget(struct wire *wire, enum proxy registrar);
-/* A name was resolved (again). -EAFNOSUPPORT: another family than the herd was set up with; the
- * address in use stays. */
-int wire_set_proxy(
-	struct wire *wire, enum proxy proxy, const struct address *address, uint16_t port);
+/* A name was resolved (again), of this herd's proxy. -EAFNOSUPPORT: another family than the herd was set
+ * up with; the address in use stays. */
+int wire_set_proxy(struct wire *wire, unsigned herd, enum proxy proxy,
+	const struct address *address, uint16_t port);
 
 /* Tell the link that these phones' addresses are here now: gratuitous ARP, unsolicited neighbour
  * advertisements, each address twice, about a second apart and at most 20,000 frames a second; those
@@ -168,6 +191,8 @@ void wire_announce(struct wire *wire, uint32_t first, uint32_t count);
 uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
+/* One herd's part of the last snapshot. */
+void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd_snapshot *out);
 
 /* One phone, as its worker knows it. Waits for the worker for 20 ms at most; one that did not answer in
  * time is not waited for again before it has. False: no herd here, no such phone, or no answer in time. */

@@ -32,6 +32,25 @@ static bool wait_answered(const struct wire *wire, const struct question *questi
 
 /* --- Snapshots --- */
 
+static void keep_report(struct wire *wire, unsigned w)
+{
+	const struct report *from = &wire->worker[w]->report;
+	struct report *to = &wire->last[w];
+	struct slice_report *slice = to->slice;
+	*to = *from;
+	to->slice = slice;
+	for (unsigned h = 0; h < wire->herds; h++) {
+		const struct slice_report *now = &from->slice[h];
+		slice[h].herd = now->herd;
+		slice[h].population = now->population;
+		herd_histograms_copy(&slice[h].histograms, &now->histograms);
+		memcpy(slice[h].proxy, now->proxy, sizeof(now->proxy));
+		series_copy(&slice[h].series, &now->series);
+		memcpy(slice[h].registrar, now->registrar, sizeof(now->registrar));
+		memcpy(slice[h].registered_at, now->registered_at, sizeof(now->registered_at));
+	}
+}
+
 /* Ask every worker, then collect what they answer; one that does not answer in time is represented
  * by what it said last. */
 static void collect_reports(struct wire *wire)
@@ -43,13 +62,12 @@ static void collect_reports(struct wire *wire)
 	const uint64_t end_us = clock_us(&wire->clock) + ANSWER_WAIT_US;
 	for (unsigned w = 0; w < workers; w++)
 		if (wait_answered(wire, &wire->worker[w]->report_question, end_us))
-			wire->last[w] = wire->worker[w]->report;
+			keep_report(wire, w);
 }
 
-static void merge_report(struct wire_snapshot *out, const struct report *report)
+static void merge_slice(struct wire_snapshot *out, const struct slice_report *report)
 {
 	counters_add(&out->herd, &report->herd, herd_counters_count);
-	counters_add(&out->wire, &report->wire, wire_counters_count);
 	for (unsigned p = 0; p < PROXIES; p++) {
 		counters_add(&out->proxy[p], &report->proxy[p], proxy_counters_count);
 		counters_add(&out->registrar[p], &report->registrar[p], registrar_counters_count);
@@ -58,6 +76,13 @@ static void merge_report(struct wire_snapshot *out, const struct report *report)
 			out->population.phones[s][p] += report->population.phones[s][p];
 	}
 	herd_histograms_merge(&out->histograms, &report->histograms);
+}
+
+static void merge_report(struct wire_snapshot *out, const struct report *report, unsigned herds)
+{
+	for (unsigned h = 0; h < herds; h++)
+		merge_slice(out, &report->slice[h]);
+	counters_add(&out->wire, &report->wire, wire_counters_count);
 	out->quiet = out->quiet && report->quiet;
 	if (report->now_us > out->now_us)
 		out->now_us = report->now_us;
@@ -67,10 +92,12 @@ static void merge_report(struct wire_snapshot *out, const struct report *report)
  * make those that everybody has closed go away. */
 static void merge_series(struct wire *wire, struct series *out)
 {
-	const struct series *of[WIRE_WORKERS_MAX];
+	const struct series *of[WIRE_WORKERS_MAX * WIRE_HERDS_MAX];
+	unsigned n = 0;
 	for (unsigned w = 0; w < wire->config.workers; w++)
-		of[w] = &wire->last[w].series;
-	series_merge(&wire->series, of, wire->config.workers);
+		for (unsigned h = 0; h < wire->herds; h++)
+			of[n++] = &wire->last[w].slice[h].series;
+	series_merge(&wire->series, of, n);
 	*out = wire->series;
 }
 
@@ -85,19 +112,38 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 	} else {
 		for (unsigned w = 0; w < out->workers; w++) {
 			worker_report(wire->worker[w], 0);
-			wire->last[w] = wire->worker[w]->report;
+			keep_report(wire, w);
 		}
 	}
 	for (unsigned w = 0; w < out->workers; w++) {
-		merge_report(out, &wire->last[w]);
+		merge_report(out, &wire->last[w], wire->herds);
 		out->worker[w] = wire->last[w].state;
-		if (wire->worker[w]->herd)
-			out->herd_memory += herd_memory(wire->worker[w]->herd);
+		for (unsigned h = 0; h < wire->herds && wire->worker[w]->herd_station; h++)
+			out->herd_memory += herd_memory(wire->worker[w]->slice[h].herd);
 	}
 	merge_series(wire, &out->series);
 	if (wire->capture)
 		out->wire.captured = capture_written(wire->capture);
 	telemetry_publish(out);
+}
+
+void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd_snapshot *out)
+{
+	memset(out, 0, sizeof(*out));
+	herd_histograms_reset(&out->histograms);
+	for (unsigned w = 0; w < all_workers(&wire->config); w++) {
+		const struct slice_report *report = &wire->last[w].slice[herd];
+		counters_add(&out->herd, &report->herd, herd_counters_count);
+		herd_histograms_merge(&out->histograms, &report->histograms);
+		for (unsigned p = 0; p < PROXIES; p++) {
+			counters_add(&out->proxy[p], &report->proxy[p], proxy_counters_count);
+			counters_add(&out->registrar[p], &report->registrar[p],
+				registrar_counters_count);
+			out->registered_at[p] += report->registered_at[p];
+			for (unsigned s = 0; s < PHONE_STATES; s++)
+				out->population.phones[s][p] += report->population.phones[s][p];
+		}
+	}
 }
 
 /* --- Looks --- */
@@ -108,7 +154,8 @@ bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out)
 		return false;
 	struct worker *worker = wire->worker[worker_owner(wire->worker[0], phone)];
 	if (!wire->started)
-		return herd_look(worker->herd, phone, 0, out);
+		return herd_look(
+			worker->slice[roster_herd_of(&wire->roster, phone)].herd, phone, 0, out);
 	struct look *look = &worker->look;
 	/* Who did not answer in time is not waited for again before he has. */
 	if (!question_is_answered(&look->question))

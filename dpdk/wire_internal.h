@@ -14,6 +14,10 @@
 
 struct wire {
 	struct wire_config config;
+	/* What belongs to each herd; of config these are not read any more. */
+	struct wire_herd *herd;
+	unsigned herds;
+	struct roster roster; /* workers read */
 	struct eal eal;
 	bool eal_is_open, started;
 	struct link link;
@@ -24,10 +28,11 @@ struct wire {
 	struct rte_mempool *pool[WIRE_WORKERS_MAX];
 	struct worker *worker[WIRE_WORKERS_MAX];
 	struct trace_book traces;
-	uint64_t unix_start_us;       /* the wall clock at the herd's time 0 */
-	struct report *last;          /* of each worker: what it reported last */
-	struct series series;         /* of all workers together */
-	uint16_t generation[PROXIES]; /* the control thread's count of address changes */
+	uint64_t unix_start_us; /* the wall clock at the herd's time 0 */
+	struct report *last;    /* of each worker: what it reported last */
+	struct series series;   /* of all workers together */
+	/* The control thread's counts of address changes. */
+	uint16_t generation[NEIGHBOUR_PROXIES_MAX];
 	char description[256];
 };
 

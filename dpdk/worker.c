@@ -10,7 +10,6 @@
 #include "registrar.h"
 #include "worker.h"
 
-#define HERD_BUDGET 64   /* timers per round, so that receiving never waits long */
 #define ROUNDS_BUSY 256  /* between two visits of the housekeeper */
 #define ROUNDS_RESTING 4 /* while there is next to nothing to do */
 /* How a worker without work gives way: it spins, then yields, then sleeps. */
@@ -24,31 +23,33 @@
 #define ATTENTIVE_US 20000  /* after a look: who looks at one phone often looks at more */
 #define WAKE_UP_US 20       /* a sleeper is late by about so much */
 
-static void publish_hop(struct worker *worker, unsigned proxy)
+static void publish_hop(struct worker *worker, unsigned place)
 {
-	const struct next_hop *hop = &worker->herd_station->neighbours.hop[proxy];
-	uint64_t word = (uint64_t)(worker->generation[proxy] & 0x7fff) << 48;
+	const struct next_hop *hop = &worker->herd_station->neighbours.hop[place];
+	const struct slice *slice = &worker->slice[place / PROXIES];
+	uint64_t word = (uint64_t)(slice->generation[place % PROXIES] & 0x7fff) << 48;
 	for (int i = 0; i < FRAME_MAC; i++)
 		word |= (uint64_t)hop->mac[i] << (8 * i);
 	if (hop->known)
 		word |= 1ull << 63;
-	atomic_store_explicit(&worker->board->hop[proxy], word, memory_order_relaxed);
+	atomic_store_explicit(&worker->board->hop[place], word, memory_order_relaxed);
 }
 
 void worker_publish_hops(struct worker *worker)
 {
-	for (unsigned p = 0; p < PROXIES; p++)
+	for (unsigned p = 0; p < worker->herds * PROXIES; p++)
 		publish_hop(worker, p);
 }
 
 /* Worker 0 writes the board, the others copy from it what is meant for the address they know. */
 static void read_hops(struct worker *worker)
 {
-	for (unsigned p = 0; p < PROXIES; p++) {
+	for (unsigned p = 0; p < worker->herds * PROXIES; p++) {
+		const uint16_t generation = worker->slice[p / PROXIES].generation[p % PROXIES];
 		const uint64_t word = atomic_load_explicit(
 			&worker->board->hop[p], memory_order_relaxed);
 		struct next_hop *hop = &worker->herd_station->neighbours.hop[p];
-		if (!(word >> 63) || ((word >> 48) & 0x7fff) != (worker->generation[p] & 0x7fff))
+		if (!(word >> 63) || ((word >> 48) & 0x7fff) != (generation & 0x7fff))
 			continue;
 		for (int i = 0; i < FRAME_MAC; i++)
 			hop->mac[i] = (uint8_t)(word >> (8 * i));
@@ -58,38 +59,57 @@ static void read_hops(struct worker *worker)
 
 static bool move_proxy(struct worker *worker, const struct order *order, uint64_t now_us)
 {
-	const enum proxy proxy = (enum proxy)order->proxy;
+	struct slice *slice = &worker->slice[order->herd];
+	const unsigned place = neighbours_place(order->herd, order->proxy);
 	const struct herd_command command = {
 		.kind = HERD_SET_PROXY, .proxy = order->proxy, .address = order->address};
-	if (worker->herd && !herd_command(worker->herd, &command, now_us))
+	if (slice->herd && !herd_command(slice->herd, &command, now_us))
 		return false;
-	worker->proxy[proxy] = (struct wire_proxy){order->address, order->port, true};
-	worker->generation[proxy]++;
+	slice->proxy[order->proxy] = (struct wire_proxy){order->address, order->port, true};
+	slice->generation[order->proxy]++;
 	if (worker->registrar_station)
 		neighbours_set_proxy(
-			&worker->registrar_station->neighbours, proxy, &order->address, now_us);
+			&worker->registrar_station->neighbours, place, &order->address, now_us);
 	if (!worker->herd_station)
 		return true;
-	neighbours_set_proxy(&worker->herd_station->neighbours, proxy, &order->address, now_us);
+	neighbours_set_proxy(&worker->herd_station->neighbours, place, &order->address, now_us);
 	if (!worker->index)
 		worker_publish_hops(worker);
 	return true;
 }
 
-/* False: the herd has too much to do already, ask again. */
+/* Each herd takes the command once, also where one of them has to be asked again. */
+static bool command_all(struct worker *worker, const struct herd_command *command, uint64_t now_us)
+{
+	if (!worker->slice[0].herd)
+		return true;
+	for (; worker->told < worker->herds; worker->told++)
+		if (!herd_command(worker->slice[worker->told].herd, command, now_us))
+			return false;
+	worker->told = 0;
+	return true;
+}
+
+static void fault_all(struct worker *worker, const struct order *order)
+{
+	for (unsigned h = 0; h < worker->herds && worker->registrar_station; h++) {
+		struct registrar *registrar = worker->slice[h].registrar[order->proxy];
+		if (order->kind == ORDER_FAULTS)
+			registrar_set_faults(registrar, &order->faults);
+		else
+			registrar_forget(registrar);
+	}
+}
+
+/* False: a herd has too much to do already, ask again. */
 static bool obey(struct worker *worker, const struct order *order, uint64_t now_us)
 {
-	struct registrar *registrar = worker->registrar[order->proxy];
 	switch ((enum order_kind)order->kind) {
 	case ORDER_COMMAND:
-		return !worker->herd || herd_command(worker->herd, &order->command, now_us);
+		return command_all(worker, &order->command, now_us);
 	case ORDER_FAULTS:
-		if (registrar)
-			registrar_set_faults(registrar, &order->faults);
-		return true;
 	case ORDER_FORGET:
-		if (registrar)
-			registrar_forget(registrar);
+		fault_all(worker, order);
 		return true;
 	case ORDER_PROXY:
 		return move_proxy(worker, order, now_us);
@@ -112,6 +132,21 @@ static void take_orders(struct worker *worker, uint64_t now_us)
 	atomic_store_explicit(&mailbox->taken, taken, memory_order_release);
 }
 
+static void report_slice(const struct slice *slice, struct slice_report *report)
+{
+	if (slice->herd) {
+		report->herd = *herd_counters(slice->herd);
+		report->population = *herd_population(slice->herd);
+		herd_histograms_copy(&report->histograms, herd_histograms(slice->herd));
+		memcpy(report->proxy, herd_proxy_counters(slice->herd), sizeof(report->proxy));
+		series_copy(&report->series, herd_series(slice->herd));
+	}
+	for (unsigned p = 0; p < PROXIES && slice->registrar[p]; p++) {
+		report->registrar[p] = *registrar_counters(slice->registrar[p]);
+		report->registered_at[p] = registrar_registered(slice->registrar[p]);
+	}
+}
+
 void worker_report(struct worker *worker, uint64_t now_us)
 {
 	struct report *report = &worker->report;
@@ -121,19 +156,11 @@ void worker_report(struct worker *worker, uint64_t now_us)
 		.busy_ratio = worker->busy_ratio,
 		.rounds = worker->rounds};
 	report->quiet = true;
-	if (worker->herd) {
-		report->herd = *herd_counters(worker->herd);
-		report->population = *herd_population(worker->herd);
-		herd_histograms_copy(&report->histograms, herd_histograms(worker->herd));
-		memcpy(report->proxy, herd_proxy_counters(worker->herd), sizeof(report->proxy));
-		series_copy(&report->series, herd_series(worker->herd));
-		report->quiet = herd_is_quiet(worker->herd);
-	}
-	for (unsigned p = 0; p < PROXIES; p++) {
-		if (!worker->registrar[p])
-			continue;
-		report->registrar[p] = *registrar_counters(worker->registrar[p]);
-		report->registered_at[p] = registrar_registered(worker->registrar[p]);
+	for (unsigned h = 0; h < worker->herds; h++) {
+		const struct slice *slice = &worker->slice[h];
+		report_slice(slice, &report->slice[h]);
+		if (slice->herd && !herd_is_quiet(slice->herd))
+			report->quiet = false;
 	}
 }
 
@@ -159,7 +186,8 @@ static void answer_look(struct worker *worker, uint64_t now_us)
 	struct look *look = &worker->look;
 	if (!is_asked(&look->question, &asked))
 		return;
-	look->found = herd_look(worker->herd, look->phone, now_us, &look->answer);
+	const struct slice *slice = &worker->slice[roster_herd_of(worker->roster, look->phone)];
+	look->found = herd_look(slice->herd, look->phone, now_us, &look->answer);
 	atomic_store_explicit(&look->question.answered, asked, memory_order_release);
 	worker->attentive_until_us = now_us + ATTENTIVE_US;
 }
@@ -168,8 +196,8 @@ static void answer_look(struct worker *worker, uint64_t now_us)
 static uint64_t next_due_us(const struct worker *worker, uint64_t limit_us)
 {
 	uint64_t next = limit_us;
-	if (worker->herd)
-		next = herd_next_us(worker->herd, limit_us);
+	for (unsigned h = 0; h < worker->herds && worker->herd_station; h++)
+		next = herd_next_us(worker->slice[h].herd, next);
 	if (worker->registrar_station && worker->registrar_next_us < next)
 		next = worker->registrar_next_us;
 	return next;
@@ -218,6 +246,24 @@ static void measure_busy(struct worker *worker, uint64_t tsc)
 	worker->window_tsc = tsc;
 }
 
+/* When it wants to be called again. */
+static uint64_t advance_registrars(struct worker *worker, uint64_t now_us)
+{
+	uint64_t next_us = UINT64_MAX;
+	for (unsigned h = 0; h < worker->herds; h++)
+		for (unsigned p = 0; p < PROXIES; p++)
+			next_us = RTE_MIN(
+				next_us, registrar_advance(worker->slice[h].registrar[p], now_us));
+	return next_us;
+}
+
+static void advance_herds(struct worker *worker, uint64_t now_us)
+{
+	for (unsigned h = 0; h < worker->herds; h++)
+		if (!herd_advance(worker->slice[h].herd, now_us, worker->budget))
+			worker->activity++;
+}
+
 /* One round: take what came, do what is due, send. */
 static void go_round(struct worker *worker)
 {
@@ -227,20 +273,15 @@ static void go_round(struct worker *worker)
 	worker->rounds++;
 	if (far) {
 		const bool came = station_receive(worker, far, now_us);
-		if (came || now_us >= worker->registrar_next_us) {
-			worker->registrar_next_us = UINT64_MAX;
-			for (unsigned p = 0; p < PROXIES; p++)
-				worker->registrar_next_us = RTE_MIN(worker->registrar_next_us,
-					registrar_advance(worker->registrar[p], now_us));
-		}
+		if (came || now_us >= worker->registrar_next_us)
+			worker->registrar_next_us = advance_registrars(worker, now_us);
 		station_flush(worker, far);
 	}
 	if (near) {
 		if (worker->workers > 1)
 			station_receive_redirected(worker, now_us);
 		station_receive(worker, near, now_us);
-		if (!herd_advance(worker->herd, now_us, HERD_BUDGET))
-			worker->activity++;
+		advance_herds(worker, now_us);
 		station_flush(worker, near);
 		if (worker->relays)
 			station_relay(worker, near);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A worker: a slice of the herd, its end of the link, and the loop that runs both to completion.
+ * A worker: a slice of each herd, its end of the link, and the loop that runs both to completion.
  *
  * A station is one end of the link as one worker sees it: a queue pair, the datagram being written,
  * the frames waiting to leave, what is known of neighbours. The herd's station is at the near end.
@@ -22,6 +22,7 @@
 #include "frame.h"
 #include "link.h"
 #include "neighbour.h"
+#include "roster.h"
 #include "trace.h"
 #include "wire.h"
 
@@ -60,6 +61,7 @@ enum order_kind { ORDER_COMMAND, ORDER_FAULTS, ORDER_FORGET, ORDER_PROXY, ORDER_
 struct order {
 	uint8_t kind; /* enum order_kind */
 	uint8_t proxy;
+	uint8_t herd; /* PROXY */
 	uint16_t port;
 	struct address address;
 	struct herd_command command; /* ANNOUNCE: first and count */
@@ -81,7 +83,7 @@ struct question {
 };
 
 /* One worker's part of a snapshot; the worker writes it while it is asked. */
-struct report {
+struct slice_report {
 	struct herd_counters herd;
 	struct herd_population population;
 	struct herd_histograms histograms;
@@ -89,6 +91,10 @@ struct report {
 	struct series series;
 	struct registrar_counters registrar[PROXIES];
 	uint32_t registered_at[PROXIES];
+};
+
+struct report {
+	struct slice_report *slice; /* [herds] */
 	struct wire_counters wire;
 	struct wire_worker_state state;
 	uint64_t now_us;
@@ -105,7 +111,19 @@ struct look {
 
 /* The MACs of the next hops, for workers that do not ask themselves. Worker 0 writes. */
 struct hop_board {
-	_Atomic uint64_t hop[PROXIES]; /* MAC | generation << 48 | known << 63 */
+	/* By neighbours_place: MAC | generation << 48 | known << 63 */
+	_Atomic uint64_t hop[NEIGHBOUR_PROXIES_MAX];
+};
+
+/* A worker's part of one herd, and the registrars that serve it. */
+struct slice {
+	struct worker *worker;
+	unsigned index;                       /* of the herd */
+	struct herd *herd;                    /* NULL: no herd here */
+	struct registrar *registrar[PROXIES]; /* NULL: no registrars here */
+	const struct address_plan *plan[ADDRESS_FAMILIES];
+	struct wire_proxy proxy[PROXIES];
+	uint16_t generation[PROXIES]; /* how often the proxy's address has changed */
 };
 
 struct worker {
@@ -113,15 +131,10 @@ struct worker {
 	struct rte_mempool *pool;
 	uint64_t owner_factor; /* to find index % workers without division */
 	const struct clock *clock;
-	const struct wire_config *config;
 	struct hop_board *board;
-	struct herd *herd;                                /* NULL: no herd here */
-	struct registrar *registrar[PROXIES];             /* NULL: no registrars here */
 	struct station *herd_station, *registrar_station; /* into station[], or NULL */
 	struct station station[LINK_ENDS];
 	struct announcer announcer; /* of worker 0, where addresses come and go */
-	struct wire_proxy proxy[PROXIES];
-	uint16_t generation[PROXIES]; /* how often the proxy's address has changed */
 	uint64_t registrar_next_us;
 	struct rte_ring *redirect_to[WIRE_WORKERS_MAX], *redirect_from[WIRE_WORKERS_MAX];
 	struct rte_ring *relay_from[WIRE_WORKERS_MAX]; /* of workers without a queue */
@@ -138,7 +151,12 @@ struct worker {
 	atomic_bool *stop; /* control thread writes */
 	struct question report_question;
 	struct look look;
+	unsigned told;   /* herds that have taken the command at hand */
+	uint32_t budget; /* timers per round and herd */
 	struct report report;
+	const struct roster *roster;
+	unsigned herds;
+	struct slice slice[WIRE_HERDS_MAX];
 };
 
 /* --- station.c --- */
@@ -156,7 +174,7 @@ void station_announce(struct worker *worker, struct station *station, uint64_t n
 /* Frames of workers that have no queue. */
 void station_relay(struct worker *worker, struct station *station);
 
-/* herd_output.buffer and registrar_output.buffer; context is the worker. */
+/* herd_output.buffer and registrar_output.buffer; context is the slice. */
 uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
 uint8_t *station_primary_buffer(void *context, const struct endpoint *to, uint16_t n);
 uint8_t *station_redundant_buffer(void *context, const struct endpoint *to, uint16_t n);

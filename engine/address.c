@@ -315,6 +315,7 @@ uint64_t address_plan_capacity(const struct address_plan *plan)
 void address_plan_at(
 	const struct address_plan *plan, uint32_t index, struct address *address, uint16_t *port)
 {
+	index -= plan->begin;
 	uint64_t rank = (uint64_t)((wide)index * plan->port_reciprocal >> RECIPROCAL_BITS);
 	*port = (uint16_t)(plan->port_first + (index - rank * plan->ports));
 	/* Hole i is stepped over by every rank from hole[i] - i on: comparisons that do not wait
@@ -359,7 +360,7 @@ bool address_plan_find(const struct address_plan *plan, const struct address *ad
 	uint64_t rank;
 	if (port < plan->port_first || port > plan->port_last || !rank_of(plan, address, &rank))
 		return false;
-	uint64_t found = rank * plan->ports + (port - plan->port_first);
+	uint64_t found = plan->begin + rank * plan->ports + (port - plan->port_first);
 	*index = (uint32_t)found;
 	return found < INDEXES;
 }
@@ -368,4 +369,23 @@ bool address_plan_contains(const struct address_plan *plan, const struct address
 {
 	uint64_t rank;
 	return rank_of(plan, address, &rank) && rank * plan->ports < INDEXES;
+}
+
+bool address_plan_same(const struct address_plan *a, const struct address_plan *b)
+{
+	return a->family == b->family && a->first_high == b->first_high &&
+	       a->first_low == b->first_low && a->addresses == b->addresses &&
+	       a->port_first == b->port_first && a->port_last == b->port_last;
+}
+
+bool address_plan_meets(const struct address_plan *a, const struct address_plan *b)
+{
+	const wide a_first = (wide)a->first_high << 64 | a->first_low;
+	const wide b_first = (wide)b->first_high << 64 | b->first_low;
+	if (a->family != b->family || a_first + a->addresses <= b_first ||
+		b_first + b->addresses <= a_first)
+		return false;
+	if (a_first != b_first || a->addresses != b->addresses)
+		return true;
+	return a->port_first <= b->port_last && b->port_first <= a->port_last;
 }

@@ -42,6 +42,7 @@ struct address_plan {
 	uint8_t prefix_length; /* of the range as written, for on-link decisions; 32/128 for a-b
 				  ranges */
 	uint16_t port_first, port_last; /* inclusive; equal: one port per address */
+	uint32_t begin;                 /* index of the first phone: 0 unless somebody sets it */
 	uint64_t first_high, first_low; /* first address; IPv4 in first_low */
 	uint64_t addresses;             /* in the range, holes included; capped at 2^32 */
 	uint64_t hole[ADDRESS_HOLES];   /* offsets from first, ascending */
@@ -74,7 +75,7 @@ int address_plan_exclude(struct address_plan *plan, const struct address *addres
 /* How many phones the plan has room for, at most 2^32: an index has 32 bits. */
 uint64_t address_plan_capacity(const struct address_plan *plan);
 
-/* The address and port of phone `index`; index must be below the capacity. Phones fill the ports of
+/* The address and port of phone `index`; index must be below begin and the capacity together. Phones fill the ports of
  * one address before they take the next, so that a herd occupies as few addresses as it can. */
 void address_plan_at(
 	const struct address_plan *plan, uint32_t index, struct address *address, uint16_t *port);
@@ -82,6 +83,12 @@ void address_plan_at(
 /* The inverse. False when the address or port is not one of the plan's phones. */
 bool address_plan_find(const struct address_plan *plan, const struct address *address,
 	uint16_t port, uint32_t *index);
+
+/* True when the plans differ in nothing but `begin`. */
+bool address_plan_same(const struct address_plan *a, const struct address_plan *b);
+
+/* True when both have an address, but for those of the same addresses whose ports do not meet. */
+bool address_plan_meets(const struct address_plan *a, const struct address_plan *b);
 
 /* True when the address itself belongs to some phone, whatever the port: what ARP, NDP and ping
  * ask. */

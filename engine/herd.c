@@ -19,9 +19,9 @@ void herd_set_time(struct herd *herd, uint64_t now_us)
 
 static uint32_t slice_size(const struct herd_config *config)
 {
-	if (config->first >= config->fleet_phones)
+	if (config->first >= config->end)
 		return 0;
-	return (config->fleet_phones - config->first - 1) / config->stride + 1;
+	return (config->end - config->first - 1) / config->stride + 1;
 }
 
 #define LINE 64 /* bytes of a cache line, and of a record */
@@ -45,20 +45,21 @@ int herd_create(
 	if (herd == NULL)
 		return -ENOMEM;
 	herd->config = *config;
+	herd->config.end = herd_config_end(config);
 	herd->output = *output;
-	herd->phones = slice_size(config);
+	herd->phones = slice_size(&herd->config);
 	herd->stride_inverse = ((1ull << 40) + config->stride - 1) / config->stride;
 	uint32_t n = herd->phones ? herd->phones : 1;
-	herd->shards = config->fleet_phones / SHARD_PHONES + 1;
+	herd->shards = herd->config.end / SHARD_PHONES + 1;
 	herd->shard = calloc(herd->shards, sizeof(*herd->shard));
 	herd_shards_empty(herd);
 	herd->record = config->mirror != NULL ? config->mirror->record : NULL;
 	herd->step_end_us = SERIES_STEP_US;
-	pacer_set(&herd->pacer, config->ramp_per_s);
+	herd_set_pace(herd, config->ramp_per_s);
 	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
 	herd->phone = take_records(n, &herd->phone_block);
 	herd->auth = take_records(n, &herd->auth_block);
-	herd->limit = config->fleet_phones;
+	herd->limit = herd->config.end;
 	herd->limit_local = herd->phones;
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
 	herd->timers = n > UINT32_MAX / 4 ? UINT32_MAX / 2 : 2 * n + HERD_SPARE_TIMERS;
@@ -83,7 +84,7 @@ int herd_create(
 /* HA1 is as good as a password. */
 static void wipe(struct herd *herd)
 {
-	for (uint32_t i = 0; i < herd->shards; i++) {
+	for (uint32_t i = herd->config.begin / SHARD_PHONES; i < herd->shards; i++) {
 		const uint32_t first = herd_first_local(herd, (uint64_t)i * SHARD_PHONES);
 		const uint32_t end = herd_first_local(herd, (i + 1ull) * SHARD_PHONES);
 		if (herd->shard[i].touched)
@@ -363,8 +364,13 @@ const struct phone *herd_phone(const struct herd *herd, uint32_t index)
 uint64_t herd_memory(const struct herd *herd)
 {
 	const struct mirror *mirror = herd->config.mirror;
-	const uint64_t share = mirror != NULL ? mirror_memory(mirror) / mirror->workers : 0;
-	return sizeof(*herd) + share + (uint64_t)herd->shards * sizeof(struct herd_shard) +
+	const uint64_t share = mirror != NULL ? mirror_memory(mirror) / mirror->workers *
+							(herd->config.end - herd->config.begin) /
+							mirror->phones
+					      : 0;
+	/* Of other herds' shards there is nothing but address space. */
+	const uint64_t shards = herd->shards - herd->config.begin / SHARD_PHONES;
+	return sizeof(*herd) + share + shards * sizeof(struct herd_shard) +
 	       (uint64_t)herd->phones * (sizeof(struct phone) + sizeof(struct phone_auth)) +
 	       wheel_memory(herd->wheel) + messages_memory(herd->messages) +
 	       credentials_memory(herd->credentials) + jitter_line_memory() +

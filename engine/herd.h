@@ -41,8 +41,9 @@ struct herd_proxy {
 };
 
 struct herd_config {
-	uint32_t fleet_phones;  /* of the whole fleet */
-	uint32_t first, stride; /* this slice: first, first + stride, ... below fleet_phones */
+	uint32_t fleet_phones; /* of the whole fleet */
+	uint32_t begin, end; /* the herd this is a slice of: begin..end-1; end 0: the whole fleet */
+	uint32_t first, stride; /* this slice: first, first + stride, ... below the herd's end */
 	const struct identity_set *identities; /* must outlive the herd */
 	const struct address_plan
 		*plan[ADDRESS_FAMILIES]; /* NULL: family not in use; must outlive it */
@@ -65,7 +66,8 @@ struct herd_config {
 	bool backoff_rfc5626;
 	uint8_t register_codes;
 	uint16_t register_code[HERD_CODES_MAX]; /* answers that switch */
-	uint32_t ramp_per_s; /* phones started per second over the whole fleet; 0: all at once */
+	/* Phones started per second over the whole fleet, of which each herd has its part; 0: all at once */
+	uint32_t ramp_per_s;
 	uint64_t seed;   /* of every random choice; the same seed and inputs give the same run */
 	uint64_t secret; /* of the branch check; not printed */
 	/* Where phones' records live and who drives which shard; NULL: this herd drives every phone,
@@ -201,6 +203,12 @@ struct herd_look {
 };
 
 struct herd;
+
+/* Behind the herd's last phone. */
+static inline uint32_t herd_config_end(const struct herd_config *config)
+{
+	return config->end ? config->end : config->fleet_phones;
+}
 
 /* 0, -ENOMEM, -EINVAL (a text is too long for a datagram or a template). */
 int herd_create(

@@ -115,7 +115,7 @@ static inline uint32_t herd_first_local(const struct herd *herd, uint64_t index)
 {
 	if (index <= herd->config.first)
 		return 0;
-	if (index >= herd->config.fleet_phones)
+	if (index >= herd->config.end)
 		return herd->phones;
 	const uint32_t local = herd_local(herd, (uint32_t)index - 1) + 1;
 	return local < herd->phones ? local : herd->phones;
@@ -188,6 +188,8 @@ uint32_t herd_advance_muted_jobs(struct herd *herd, uint32_t budget);
 
 /* herd_shard.c */
 void herd_shards_empty(struct herd *herd);
+/* So many phones per second over the whole fleet; what that is for this slice's herd. */
+void herd_set_pace(struct herd *herd, uint32_t per_s);
 void herd_adopt(struct herd *herd, const struct herd_command *command);
 void herd_release(struct herd *herd, const struct herd_command *command);
 /* Whoever has not been started is not any more. */

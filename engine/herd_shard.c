@@ -55,13 +55,24 @@ static void leave_next(struct herd *herd)
 		herd->next_leave = shard_first_local(herd, herd->leaving.head);
 }
 
-static void set_driven(struct herd *herd, uint32_t shard, uint8_t driven)
+/* A shard may have phones of several herds of this worker, which is the only one to write here: it
+ * counts those that drive it. */
+static void count_driven(struct herd *herd, uint32_t shard, int more)
 {
 	struct mirror *mirror = herd->config.mirror;
-	if (mirror != NULL)
-		atomic_store_explicit(
-			&mirror->driven[(size_t)shard * mirror->workers + herd->config.worker],
-			driven, memory_order_release);
+	if (mirror == NULL)
+		return;
+	_Atomic uint8_t
+		*driven = &mirror->driven[(size_t)shard * mirror->workers + herd->config.worker];
+	const int now = atomic_load_explicit(driven, memory_order_relaxed) + more;
+	atomic_store_explicit(driven, (uint8_t)now, memory_order_release);
+}
+
+void herd_set_pace(struct herd *herd, uint32_t per_s)
+{
+	const struct herd_config *config = &herd->config;
+	pacer_set(&herd->pacer, per_s);
+	pacer_share(&herd->pacer, config->end - config->begin, config->fleet_phones);
 }
 
 static void wait_for_ramp(struct herd *herd, uint32_t shard)
@@ -81,7 +92,8 @@ static void adopt_shard(struct herd *herd, uint32_t shard, uint32_t first, uint6
 		return;
 	s->begin_us = begin_us;
 	s->first = first;
-	set_driven(herd, shard, 1);
+	if (s->state == SHARD_AWAY)
+		count_driven(herd, shard, 1);
 	/* Those that are still being left are switched off before they start. */
 	if (s->state == SHARD_LEAVING) {
 		s->again = true;
@@ -114,15 +126,22 @@ static void release_shard(struct herd *herd, uint32_t shard)
 		leave_next(herd);
 }
 
-/* Shards that a command's range touches: from `first` to just before `end`. */
+/* The first phone of this herd in a command's range. */
+static uint32_t first_of(const struct herd *herd, const struct herd_command *command)
+{
+	return command->first > herd->config.begin ? command->first : herd->config.begin;
+}
+
+/* Shards of this herd that a command's range touches: from `first` to just before `end`. */
 static void range_of(
 	const struct herd *herd, const struct herd_command *command, uint32_t *first, uint32_t *end)
 {
+	const uint32_t begin = first_of(herd, command);
 	uint64_t after = (uint64_t)command->first + command->count;
-	if (after > herd->config.fleet_phones)
-		after = herd->config.fleet_phones;
-	*first = command->first / SHARD_PHONES;
-	*end = after > command->first ? (uint32_t)((after - 1) / SHARD_PHONES) + 1 : *first;
+	if (after > herd->config.end)
+		after = herd->config.end;
+	*first = begin / SHARD_PHONES;
+	*end = after > begin ? (uint32_t)((after - 1) / SHARD_PHONES) + 1 : *first;
 }
 
 void herd_adopt(struct herd *herd, const struct herd_command *command)
@@ -132,7 +151,7 @@ void herd_adopt(struct herd *herd, const struct herd_command *command)
 		return;
 	range_of(herd, command, &first, &end);
 	for (uint32_t shard = first; shard < end; shard++)
-		adopt_shard(herd, shard, command->first, command->begin_us);
+		adopt_shard(herd, shard, first_of(herd, command), command->begin_us);
 }
 
 void herd_release(struct herd *herd, const struct herd_command *command)
@@ -249,7 +268,8 @@ uint32_t herd_advance_ramp(struct herd *herd, uint32_t budget)
 static void set_floor(struct herd *herd)
 {
 	const uint64_t turn_us = pacer_after_us(&herd->pacer, herd->config.stride);
-	const uint64_t floor_us = herd->now_us + pacer_after_us(&herd->pacer, herd->config.first);
+	const uint64_t floor_us = herd->now_us + pacer_after_us(&herd->pacer,
+							 herd->config.first - herd->config.begin);
 	if (herd->ramp_began && herd->now_us < herd->ramp_last_us + 2 * turn_us)
 		herd->ramp_floor_us = herd->now_us;
 	else if (herd->ramp_floor_us <= herd->now_us || herd->ramp_floor_us > floor_us)
@@ -272,7 +292,7 @@ static void plan_again(struct herd *herd)
 
 void herd_set_ramp(struct herd *herd, uint32_t per_s)
 {
-	pacer_set(&herd->pacer, per_s);
+	herd_set_pace(herd, per_s);
 	plan_again(herd);
 }
 
@@ -299,12 +319,13 @@ static void start_rest(struct herd *herd, uint32_t shard, uint32_t first)
 void herd_set_limit(struct herd *herd, uint32_t limit)
 {
 	const uint32_t before = herd->limit;
-	herd->limit = limit < herd->config.fleet_phones ? limit : herd->config.fleet_phones;
+	herd->limit = limit < herd->config.end ? limit : herd->config.end;
 	herd->limit_local = herd_first_local(herd, herd->limit);
-	if (herd->stopping || herd->limit <= before)
+	const uint32_t from = before > herd->config.begin ? before : herd->config.begin;
+	if (herd->stopping || herd->limit <= from)
 		return;
-	for (uint32_t i = before / SHARD_PHONES; i <= (herd->limit - 1) / SHARD_PHONES; i++)
-		start_rest(herd, i, before);
+	for (uint32_t i = from / SHARD_PHONES; i <= (herd->limit - 1) / SHARD_PHONES; i++)
+		start_rest(herd, i, from);
 }
 
 static void leave_ended(struct herd *herd)
@@ -318,7 +339,7 @@ static void leave_ended(struct herd *herd)
 		herd->shard[shard].end = shard_first_local(herd, shard);
 		wait_for_ramp(herd, shard);
 	} else {
-		set_driven(herd, shard, 0);
+		count_driven(herd, shard, -1);
 	}
 	leave_next(herd);
 }

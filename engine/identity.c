@@ -63,12 +63,16 @@ struct names {
 struct identity_set {
 	bool is_patterns;
 	bool has_credentials;
-	uint32_t phones; /* rows, or the phones the patterns were checked for */
+	uint32_t begin;  /* index of the first phone */
+	uint32_t phones; /* rows, or the phones the patterns were checked for; 0 of joined sets */
 	struct pattern user, auth, password;
 	struct row *row;
 	size_t rows_room;
 	struct names users, auths; /* auths: those that differ from the row's user */
 	struct chunk *chunks;
+	const struct identity_set **part; /* of joined sets */
+	uint32_t *part_end;               /* index behind each part's phones */
+	uint32_t parts;
 };
 
 /* ---- errors ---- */
@@ -644,14 +648,64 @@ void identity_free(struct identity_set *set)
 	free(set->users.slot);
 	free(set->auths.slot);
 	free(set->row);
+	free(set->part);
+	free(set->part_end);
 	explicit_bzero(set, sizeof(*set));
 	free(set);
+}
+
+/* ---- joined sets ---- */
+
+void identity_begin(struct identity_set *set, uint32_t index)
+{
+	set->begin = index;
+}
+
+int identity_join(struct identity_set **out, struct identity_set *const parts[],
+	const uint32_t phones[], uint32_t count)
+{
+	struct identity_set *set = calloc(1, sizeof(*set));
+	if (!set)
+		return -ENOMEM;
+	set->part = calloc(count, sizeof(*set->part));
+	set->part_end = calloc(count, sizeof(*set->part_end));
+	if (!set->part || !set->part_end) {
+		identity_free(set);
+		return -ENOMEM;
+	}
+	uint32_t end = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		identity_begin(parts[i], end);
+		end += phones[i];
+		set->part[i] = parts[i];
+		set->part_end[i] = end;
+		set->has_credentials |= parts[i]->has_credentials;
+	}
+	set->parts = count;
+	*out = set;
+	return 0;
+}
+
+/* The part that this phone is of; NULL: these are no joined sets, or they have no such phone. */
+static const struct identity_set *part_of(const struct identity_set *set, uint32_t index)
+{
+	uint32_t low = 0, high = set->parts;
+	while (low < high) {
+		const uint32_t middle = (low + high) / 2;
+		if (set->part_end[middle] <= index)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < set->parts ? set->part[low] : NULL;
 }
 
 /* ---- questions ---- */
 
 uint32_t identity_count(const struct identity_set *set)
 {
+	if (set->parts)
+		return set->part_end[set->parts - 1];
 	return set->is_patterns ? UINT32_MAX : set->phones;
 }
 
@@ -662,30 +716,39 @@ bool identity_has_credentials(const struct identity_set *set)
 
 size_t identity_user(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX])
 {
-	if (index >= set->phones)
-		return 0;
+	const uint32_t n = index - set->begin;
+	if (n >= set->phones) {
+		set = part_of(set, index);
+		return set ? identity_user(set, index, out) : 0;
+	}
 	if (set->is_patterns)
-		return pattern_write(&set->user, index, out);
-	const struct row *row = &set->row[index];
+		return pattern_write(&set->user, n, out);
+	const struct row *row = &set->row[n];
 	copy_text(out, row->text, row->user);
 	return row->user;
 }
 
 size_t identity_user_length(const struct identity_set *set, uint32_t index)
 {
-	if (index >= set->phones)
-		return 0;
-	return set->is_patterns ? set->user.length[digits_in(index)] : set->row[index].user;
+	const uint32_t n = index - set->begin;
+	if (n >= set->phones) {
+		set = part_of(set, index);
+		return set ? identity_user_length(set, index) : 0;
+	}
+	return set->is_patterns ? set->user.length[digits_in(n)] : set->row[n].user;
 }
 
 size_t identity_auth(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX])
 {
-	if (index >= set->phones)
-		return 0;
+	const uint32_t n = index - set->begin;
+	if (n >= set->phones) {
+		set = part_of(set, index);
+		return set ? identity_auth(set, index, out) : 0;
+	}
 	if (set->is_patterns)
-		return pattern_write(&set->auth, index, out);
+		return pattern_write(&set->auth, n, out);
 	size_t length;
-	const char *text = row_auth(&set->row[index], &length);
+	const char *text = row_auth(&set->row[n], &length);
 	copy_text(out, text, length);
 	return length;
 }
@@ -693,20 +756,28 @@ size_t identity_auth(const struct identity_set *set, uint32_t index, char out[ID
 size_t identity_password(
 	const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX])
 {
-	if (index >= set->phones)
-		return 0;
+	const uint32_t n = index - set->begin;
+	if (n >= set->phones) {
+		set = part_of(set, index);
+		return set ? identity_password(set, index, out) : 0;
+	}
 	if (set->is_patterns)
-		return pattern_write(&set->password, index, out);
-	const struct row *row = &set->row[index];
+		return pattern_write(&set->password, n, out);
+	const struct row *row = &set->row[n];
 	copy_text(out, row->text + row->user + row->auth, row->password);
 	return row->password;
 }
 
 size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[32])
 {
-	if (set->is_patterns || index >= set->phones)
+	const uint32_t n = index - set->begin;
+	if (n >= set->phones) {
+		set = part_of(set, index);
+		return set ? identity_ha1(set, index, out) : 0;
+	}
+	if (set->is_patterns)
 		return 0;
-	const struct row *row = &set->row[index];
+	const struct row *row = &set->row[n];
 	memcpy(out, row->text + row->user + row->auth + row->password, row->ha1);
 	return row->ha1;
 }
@@ -714,11 +785,19 @@ size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[
 bool identity_find_user(
 	const struct identity_set *set, const char *user, size_t length, uint32_t *index)
 {
+	bool found = false;
 	if (length == 0 || length > IDENTITY_TEXT_MAX)
 		return false;
+	for (uint32_t i = 0; i < set->parts; i++)
+		if (identity_find_user(set->part[i], user, length, index))
+			return true;
 	if (set->is_patterns)
-		return pattern_find(&set->user, set->phones, user, length, index) ||
-		       pattern_find(&set->auth, set->phones, user, length, index);
-	return names_find(set, &set->users, user, length, index) ||
-	       names_find(set, &set->auths, user, length, index);
+		found = pattern_find(&set->user, set->phones, user, length, index) ||
+			pattern_find(&set->auth, set->phones, user, length, index);
+	else
+		found = names_find(set, &set->users, user, length, index) ||
+			names_find(set, &set->auths, user, length, index);
+	if (found)
+		*index += set->begin;
+	return found;
 }

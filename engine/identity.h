@@ -41,10 +41,18 @@ int identity_rows(struct identity_set **out);
 int identity_add(struct identity_set *set, const char *user, const char *auth, const char *password,
 	const char *ha1, struct identity_error *error);
 
+/* From now on this set's first phone has this index; 0 at first. */
+void identity_begin(struct identity_set *set, uint32_t index);
+
+/* Sets of phones that follow one another, as one set: part i begins where part i - 1 ends, each with so
+ * many phones. The parts stay their owner's and must outlive it. -ENOMEM. */
+int identity_join(struct identity_set **out, struct identity_set *const parts[],
+	const uint32_t phones[], uint32_t count);
+
 /* Passwords and HA1 are wiped first. NULL is allowed. */
 void identity_free(struct identity_set *set);
 
-/* How many phones there are rows for; UINT32_MAX for patterns. */
+/* How many phones there are rows for, or sets were joined for; UINT32_MAX for patterns. */
 uint32_t identity_count(const struct identity_set *set);
 
 /* True when any phone has credentials. */
@@ -63,7 +71,8 @@ size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[
 
 /* The phone with this user or auth name; false when there is none. What the built-in registrar asks.
  * A user goes before an equal auth name of another phone. Of rows that share an auth name the first
- * is meant; an auth pattern without {n} that several phones share finds none. */
+ * is meant; an auth pattern without {n} that several phones share finds none. Of joined sets the first
+ * that knows it. */
 bool identity_find_user(
 	const struct identity_set *set, const char *user, size_t length, uint32_t *index);
 

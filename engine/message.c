@@ -136,7 +136,7 @@ static bool template_make(struct template *t, const struct herd_config *config, 
 /* Lengths of user that occur in this fleet. */
 static void user_lengths(const struct herd_config *config, bool seen[IDENTITY_TEXT_MAX + 1])
 {
-	for (uint32_t i = 0; i < config->fleet_phones; i++)
+	for (uint32_t i = config->begin; i < herd_config_end(config); i++)
 		seen[identity_user_length(config->identities, i)] = true;
 }
 

@@ -47,8 +47,8 @@ struct mirror {
 	_Atomic uint64_t *dirty;
 	/* [shards]: bits may be set in this shard. Workers set, the store's thread clears first. */
 	_Atomic uint8_t *shard_dirty;
-	/* [shards][workers]: that worker may send for phones of this shard. The worker writes: 1 on
-	 * HERD_ADOPT, 0 when a HERD_RELEASE has been carried out. */
+	/* [shards][workers]: not 0: that worker may send for phones of this shard. The worker writes how
+	 * many of its herds have taken a HERD_ADOPT and not yet carried out a HERD_RELEASE. */
 	_Atomic uint8_t *driven;
 	/* [shards]: we answer ARP, NDP and ping for these phones. Control thread writes. */
 	_Atomic uint8_t *here;

@@ -118,8 +118,10 @@ static void trace(const struct frame *f, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct address_plan plan[ADDRESS_FAMILIES];
-	struct neighbours neighbours = {
-		.mac = {2, 0, 0, 0, 0, 1}, .plan = {&plan[ADDRESS_IPV4], &plan[ADDRESS_IPV6]}};
+	struct roster roster = {0};
+	struct roster_herd herd = {
+		.end = UINT32_MAX, .plan = {&plan[ADDRESS_IPV4], &plan[ADDRESS_IPV6]}};
+	struct neighbours neighbours = {.mac = {2, 0, 0, 0, 0, 1}, .roster = &roster};
 	struct address proxy[PROXIES];
 	struct frame f;
 	if (!size)
@@ -133,10 +135,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const _Atomic uint8_t here[] = {0, 1, 0, 1};
 	if (data[0] & 16) {
 		neighbours.here = here;
-		neighbours.phones = 31234;
+		herd.end = 31234;
 	}
+	roster_add(&roster, &herd);
 	for (unsigned p = 0; p < PROXIES; p++)
-		neighbours_set_proxy(&neighbours, (enum proxy)p, &proxy[p], 0);
+		neighbours_set_proxy(&neighbours, p, &proxy[p], 0);
 	const uint8_t kind = (uint8_t)frame_parse(data + 1, size - 1, &rules, &f);
 	stays_inside(&f, data + 1, size - 1);
 	if (kind < FRAME_BAD)

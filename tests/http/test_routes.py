@@ -91,8 +91,8 @@ class Contract(Document):
             if name:
                 self.fits(document, name, answer.json())
                 checked.add(name)
-        self.assertEqual(checked, {"Health", "Ready", "Fleet", "Proxies", "Proxy", "Generator", "Store",
-                                   "Timeline", "Histogram", "Phones", "Phone", "Trace", "Load",
+        self.assertEqual(checked, {"Health", "Ready", "Fleet", "Proxies", "Proxy", "Herds", "Generator",
+                                   "Store", "Timeline", "Histogram", "Phones", "Phone", "Trace", "Load",
                                    "Drills", "DrillResult"})
 
     @unittest.skipIf(Draft202012Validator is None, "not installed: python3-jsonschema")
@@ -171,6 +171,9 @@ class WithoutStore(Contract, Case):
                     for p in both] == [(1.0, None, True), (None, None, False)]
         eventually(answered, "the primary proxy answers all, and nobody asks the other one")
         self.assertEqual(told["user_pattern"], "2{n:06}")
+        (herd,) = self.server.ask("/api/v1/herds").json()["herds"]
+        self.assertEqual((herd["name"], herd["first_phone"], herd["phones_configured"]), ("herd", 0, 50))
+        self.assertEqual(herd["phones"]["registered"], {"primary": 50, "redundant": 0})
         one = self.server.ask("/api/v1/proxies/primary").json()
         self.assertEqual((one["address"], one["port"]), ("192.0.2.1", 5060))
         self.assertEqual(one["registrar"]["bound"], 50)

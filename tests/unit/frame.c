@@ -300,10 +300,15 @@ static void nothing_is_read_past_the_end(void **state)
 /* --- Neighbours --- */
 
 static struct address_plan plans[ADDRESS_FAMILIES];
+static struct roster roster;
 
 static void set_up(struct neighbours *neighbours)
 {
-	*neighbours = (struct neighbours){.plan = {&plans[ADDRESS_IPV4], &plans[ADDRESS_IPV6]}};
+	const struct roster_herd herd = {
+		.end = UINT32_MAX, .plan = {&plans[ADDRESS_IPV4], &plans[ADDRESS_IPV6]}};
+	roster = (struct roster){0};
+	roster_add(&roster, &herd);
+	*neighbours = (struct neighbours){.roster = &roster};
 	memcpy(neighbours->mac, us, FRAME_MAC);
 	assert_int_equal(address_plan_parse("10.20.0.5-10.20.0.9", &plans[ADDRESS_IPV4]), 0);
 	assert_int_equal(
@@ -341,7 +346,7 @@ static void requests_for_others_are_not(void **state)
 	(void)state;
 	set_up(&neighbours);
 	assert_int_equal(address_plan_parse("10.20.0.6-10.20.0.9", &plans[ADDRESS_IPV4]), 0);
-	neighbours.plan[ADDRESS_IPV6] = NULL;
+	roster.herd[0].plan[ADDRESS_IPV6] = NULL;
 	assert_answer(&neighbours, golden_arp_request, sizeof(golden_arp_request), NULL, 0);
 	assert_answer(&neighbours, golden_echo4, sizeof(golden_echo4), NULL, 0);
 	assert_answer(&neighbours, golden_solicitation, sizeof(golden_solicitation), NULL, 0);
@@ -360,7 +365,7 @@ static void requests_for_others_are_not(void **state)
 
 static void registrars_own_their_addresses(void **state)
 {
-	struct neighbours neighbours = {.owns_proxies = true};
+	struct neighbours neighbours = {0};
 	const struct address own = address("10.20.0.5"), other = address("10.20.0.6");
 	uint8_t out[FRAME_REQUEST_MAX];
 	(void)state;
@@ -503,7 +508,7 @@ static void set_up_shared(struct neighbours *neighbours)
 	for (uint32_t shard = 0; shard < 4; shard++)
 		atomic_store(&here[shard], shard < 2);
 	neighbours->here = here;
-	neighbours->phones = FLEET;
+	roster.herd[0].end = FLEET;
 	/* One phone per address in one family, many in the other. */
 	assert_int_equal(address_plan_parse("10.20.0.1-10.20.200.0", &plans[ADDRESS_IPV4]), 0);
 	assert_int_equal(address_plan_parse("2001:db8:20::1-2001:db8:20::ffff ports 5000-7499",
@@ -668,15 +673,15 @@ static void addresses_that_left_are_not_announced(void **state)
 	uint64_t now_us = 0;
 	(void)state;
 	set_up_shared(&neighbours);
-	neighbours.plan[ADDRESS_IPV6] = NULL;
+	roster.herd[0].plan[ADDRESS_IPV6] = NULL;
 	assert_int_equal(announcer_open(&announcer, 2, FLEET), 0);
 	assert_true(announcer_add(&announcer, 0, FLEET)); /* of which half is not here */
 	assert_int_equal(announced(&announcer, &neighbours, &now_us, 1001), 2 * SHARD_PHONES);
 	atomic_store(&here[1], 0);
 	assert_int_equal(announced(&announcer, &neighbours, &now_us, 2000), SHARD_PHONES);
 	/* A range that begins amid the phones of an address: it is announced with its first. */
-	neighbours.plan[ADDRESS_IPV4] = NULL;
-	neighbours.plan[ADDRESS_IPV6] = &plans[ADDRESS_IPV6];
+	roster.herd[0].plan[ADDRESS_IPV4] = NULL;
+	roster.herd[0].plan[ADDRESS_IPV6] = &plans[ADDRESS_IPV6];
 	assert_true(announcer_add(&announcer, 1, PER_ADDRESS));
 	assert_int_equal(announced(&announcer, &neighbours, &now_us, 2000), 2);
 	/* Beyond the fleet there is nothing, and no more waits than there is room for. */

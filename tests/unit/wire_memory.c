@@ -189,7 +189,7 @@ static void proxy_moves(void)
 	stage_start(&stage);
 	stage_wait_registered(&stage, PROXY_PRIMARY, STAGE_PHONES, true);
 	const uint64_t before = stage.snapshot.wire.arp_answered;
-	stage_check(!wire_set_proxy(stage.wire, PROXY_PRIMARY, &address, 5080), "set proxy");
+	stage_check(!wire_set_proxy(stage.wire, 0, PROXY_PRIMARY, &address, 5080), "set proxy");
 	stage_check(!wire_wait_neighbours(stage.wire, STAGE_PATIENCE_S * 1000, &error),
 		"new neighbour");
 	wire_snapshot(stage.wire, &stage.snapshot);
@@ -204,7 +204,7 @@ static void proxy_moves(void)
 		"phones did not register again");
 	stage_wait_registered(&stage, PROXY_PRIMARY, STAGE_PHONES, true);
 	stage_check(!address_parse("fd00::3", &address), "address");
-	stage_check(wire_set_proxy(stage.wire, PROXY_PRIMARY, &address, 5080) == -EAFNOSUPPORT,
+	stage_check(wire_set_proxy(stage.wire, 0, PROXY_PRIMARY, &address, 5080) == -EAFNOSUPPORT,
 		"family");
 	wire_close(stage.wire);
 	identity_free(stage.identities);
