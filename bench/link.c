@@ -116,13 +116,12 @@ static double busiest(const struct wire_snapshot *s)
 	return busy;
 }
 
-/* What the workers with a herd were busy for one answered keep-alive; on the memory link that is the
- * registrars' work too, unless those live apart. */
-static double herd_cost_us(const struct options *o, const struct wire_snapshot *s, double rate)
+/* What workers were busy for one answered keep-alive, the registrars' end left out. */
+static double herd_cost_us(const struct wire_snapshot *s, double rate)
 {
 	double busy = 0;
-	for (unsigned w = 0; w < o->workers; w++)
-		busy += (double)s->worker[w].busy_ratio;
+	for (unsigned w = 0; w < s->workers; w++)
+		busy += (double)s->worker[w].busy_ratio - (double)s->worker[w].registrar_ratio;
 	return rate > 0 ? busy * 1e6 / rate : 0;
 }
 
@@ -200,7 +199,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < o.seconds; i++) {
 		of.rate[i] = answered_per_second(wire, &s);
 		of.busy[i] = busiest(&s);
-		of.cost_us[i] = herd_cost_us(&o, &s, of.rate[i]);
+		of.cost_us[i] = herd_cost_us(&s, of.rate[i]);
 	}
 	tell(&o, &s, &of);
 	wire_close(wire);

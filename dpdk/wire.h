@@ -128,6 +128,7 @@ COUNTERS_DECLARE(wire_counters, WIRE_COUNTERS);
 struct wire_worker_state {
 	uint32_t cpu;
 	float busy_ratio; /* share of the last second that was not spent polling in vain, 0..1 */
+	float registrar_ratio; /* the part of it that the built-in registrars took */
 	uint64_t rounds;
 };
 

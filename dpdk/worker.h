@@ -146,7 +146,8 @@ struct worker {
 	bool crowded;       /* somebody else needs this CPU */
 	uint64_t activity;  /* grows with everything that is not polling in vain */
 	uint64_t idle_since_us, attentive_until_us, rounds, busy_tsc, window_tsc;
-	float busy_ratio;
+	uint64_t registrar_tsc; /* the part of busy_tsc at the registrars' end */
+	float busy_ratio, registrar_ratio;
 	struct mailbox mailbox;
 	atomic_bool *stop; /* control thread writes */
 	struct question report_question;

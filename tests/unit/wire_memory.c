@@ -53,8 +53,14 @@ static void crash_and_return(unsigned workers, uint8_t family, bool apart)
 	wire_set_faults(stage.wire, PROXY_PRIMARY, &healthy);
 	stage_wait_registered(&stage, PROXY_PRIMARY, STAGE_PHONES, true);
 	stage_check(stage.snapshot.workers == all, "workers");
-	for (unsigned w = 0; w < all; w++)
-		stage_check(stage.snapshot.worker[w].rounds > 0, "a worker did not run");
+	for (unsigned w = 0; w < all; w++) {
+		const struct wire_worker_state *state = &stage.snapshot.worker[w];
+		stage_check(state->rounds > 0, "a worker did not run");
+		stage_check(state->registrar_ratio <= state->busy_ratio,
+			"registrars took more than all");
+		stage_check(!apart || w >= workers || state->registrar_ratio == 0,
+			"registrars that live apart took something of a herd's worker");
+	}
 	wire_command(stage.wire, &stop);
 	stage_wait_quiet(&stage);
 	stage_check(
