@@ -378,6 +378,8 @@ int run_live(struct run *run)
 	if (wire_start(run->wire, &error) != 0)
 		return host_error(&error);
 	printf("link %s\n", wire_description(run->wire));
+	if (wire_pages(run->wire) != NULL)
+		printf("memory %s\n", wire_pages(run->wire));
 	fflush(stdout);
 	/* A proxy that is down may have no neighbour: phones will find the other one. */
 	if ((run->config.roles & WIRE_HERD) &&

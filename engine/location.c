@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "location.h"
 
+#include "memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +26,9 @@ int location_open(struct location *location, uint32_t capacity)
 	if (capacity == 0 || capacity == LOCATION_NONE)
 		return -EINVAL;
 	location->capacity = capacity;
-	location->binding = malloc((size_t)capacity * sizeof(location->binding[0]));
-	location->expiry_ms = malloc((size_t)capacity * sizeof(location->expiry_ms[0]));
-	location->head = malloc((size_t)capacity * sizeof(location->head[0]));
+	location->binding = memory_take((size_t)capacity * sizeof(location->binding[0]));
+	location->expiry_ms = memory_take((size_t)capacity * sizeof(location->expiry_ms[0]));
+	location->head = memory_take((size_t)capacity * sizeof(location->head[0]));
 	if (location->binding == NULL || location->expiry_ms == NULL || location->head == NULL) {
 		location_close(location);
 		return -ENOMEM;
@@ -37,9 +39,10 @@ int location_open(struct location *location, uint32_t capacity)
 
 void location_close(struct location *location)
 {
-	free(location->binding);
-	free(location->expiry_ms);
-	free(location->head);
+	memory_give(location->binding, (size_t)location->capacity * sizeof(location->binding[0]));
+	memory_give(
+		location->expiry_ms, (size_t)location->capacity * sizeof(location->expiry_ms[0]));
+	memory_give(location->head, (size_t)location->capacity * sizeof(location->head[0]));
 	memset(location, 0, sizeof(*location));
 }
 
