@@ -69,8 +69,11 @@ struct wire_herd {
 
 struct wire_config {
 	struct wire_link link;
-	unsigned roles;                   /* enum wire_role bits */
-	unsigned workers;                 /* 1..WIRE_WORKERS_MAX */
+	unsigned roles;   /* enum wire_role bits */
+	unsigned workers; /* 1..WIRE_WORKERS_MAX */
+	/* Memory link: each worker's registrars run in a worker of their own, on another CPU while
+	 * there are enough; as many more as `workers`. */
+	bool apart;
 	uint16_t vlan;                    /* 0: untagged */
 	uint16_t mtu;                     /* 0: 1500 */
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */
@@ -125,6 +128,7 @@ COUNTERS_DECLARE(wire_counters, WIRE_COUNTERS);
 struct wire_worker_state {
 	uint32_t cpu;
 	float busy_ratio; /* share of the last second that was not spent polling in vain, 0..1 */
+	float registrar_ratio; /* the part of it that the built-in registrars took */
 	uint64_t rounds;
 };
 

@@ -157,6 +157,7 @@ void worker_report(struct worker *worker, uint64_t now_us)
 	report->wire = worker->counters;
 	report->state = (struct wire_worker_state){.cpu = (uint32_t)sched_getcpu(),
 		.busy_ratio = worker->busy_ratio,
+		.registrar_ratio = worker->registrar_ratio,
 		.rounds = worker->rounds};
 	report->quiet = true;
 	for (unsigned h = 0; h < worker->herds; h++) {
@@ -280,7 +281,8 @@ static void measure_busy(struct worker *worker, uint64_t tsc)
 	if (window < rte_get_tsc_hz())
 		return;
 	worker->busy_ratio = (float)((double)worker->busy_tsc / (double)window);
-	worker->busy_tsc = 0;
+	worker->registrar_ratio = (float)((double)worker->registrar_tsc / (double)window);
+	worker->busy_tsc = worker->registrar_tsc = 0;
 	worker->window_tsc = tsc;
 }
 
@@ -315,6 +317,7 @@ static void go_round(struct worker *worker)
 			worker->registrar_next_us = advance_registrars(worker, now_us);
 		station_flush(worker, far);
 	}
+	const uint64_t between = far ? rte_rdtsc() : tsc;
 	if (near) {
 		if (worker->workers > 1)
 			station_receive_redirected(worker, now_us);
@@ -326,8 +329,10 @@ static void go_round(struct worker *worker)
 	}
 	if (worker->to_wake)
 		wake_others(worker);
-	if (worker->activity != before)
+	if (worker->activity != before) {
 		worker->busy_tsc += rte_rdtsc() - tsc;
+		worker->registrar_tsc += between - tsc;
+	}
 }
 
 /* What needs not be done every round. */

@@ -132,7 +132,8 @@ struct slice {
 };
 
 struct worker {
-	unsigned index, workers, lcore;
+	unsigned index, workers, lcore; /* registrars apart have the index of their herd's worker */
+	struct rte_mempool *pool;
 	uint64_t owner_factor; /* to find index % workers without division */
 	const struct clock *clock;
 	struct hop_board *board;
@@ -155,7 +156,8 @@ struct worker {
 	struct bell bell;                       /* wakes us */
 	struct bell *bell_of[WIRE_WORKERS_MAX]; /* wakes the others, */
 	uint32_t to_wake;                       /* one bit for each that we left something for */
-	float busy_ratio;
+	uint64_t registrar_tsc;                 /* the part of busy_tsc at the registrars' end */
+	float busy_ratio, registrar_ratio;
 	struct mailbox mailbox;
 	atomic_bool *stop; /* control thread writes */
 	struct question report_question;
