@@ -17,6 +17,7 @@
 #include <rte_ring.h>
 
 #include "announce.h"
+#include "bell.h"
 #include "capture.h"
 #include "clock.h"
 #include "frame.h"
@@ -39,6 +40,7 @@ struct station {
 	bool sends_checksum; /* hardware completes UDP checksums */
 	bool flawless;       /* frames cannot be damaged on their way: none are needed */
 	uint16_t frame_max;  /* MTU and link header */
+	uint8_t relayed_by;  /* that worker */
 	struct rte_ring *relay;
 	struct rte_mempool *pool;
 	struct capture *capture; /* NULL: not here */
@@ -48,6 +50,8 @@ struct station {
 	struct neighbours neighbours;
 	/* The datagram that the herd or a registrar is filling, at most one. */
 	struct rte_mbuf *open;
+	const struct frame_path *open_path;
+	struct herd_envelope envelope; /* of the herd's station; the other's says HERD_SUM_OPEN */
 	uint8_t open_family;
 	uint32_t open_phone;
 	uint8_t open_proxy; /* enum proxy, on the herd's station */
@@ -123,7 +127,8 @@ struct slice {
 	struct registrar *registrar[PROXIES]; /* NULL: no registrars here */
 	const struct address_plan *plan[ADDRESS_FAMILIES];
 	struct wire_proxy proxy[PROXIES];
-	uint16_t generation[PROXIES]; /* how often the proxy's address has changed */
+	struct frame_path path[LINK_ENDS][PROXIES]; /* by whose datagrams they are */
+	uint16_t generation[PROXIES];               /* how often the proxy's address has changed */
 };
 
 struct worker {
@@ -143,8 +148,13 @@ struct worker {
 	bool alone;         /* both ends of the link are here: nothing comes unasked */
 	bool rests_shortly; /* the device's queue is short: never sleep long */
 	bool crowded;       /* somebody else needs this CPU */
+	bool has_device;    /* frames come from a device, */
+	int device_fd;      /* which can be waited for here; -1: it has to be looked at */
 	uint64_t activity;  /* grows with everything that is not polling in vain */
-	uint64_t idle_since_us, attentive_until_us, rounds, busy_tsc, window_tsc;
+	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
+	struct bell bell;                       /* wakes us */
+	struct bell *bell_of[WIRE_WORKERS_MAX]; /* wakes the others, */
+	uint32_t to_wake;                       /* one bit for each that we left something for */
 	float busy_ratio;
 	struct mailbox mailbox;
 	atomic_bool *stop; /* control thread writes */

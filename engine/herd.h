@@ -76,11 +76,21 @@ struct herd_config {
 	unsigned worker; /* which of the mirror's workers this slice is */
 };
 
+/* What is known of a datagram besides its text, for who wants it. The herd writes the source before it asks
+ * for the buffer, and the sum once the buffer is filled. */
+#define HERD_SUM_OPEN UINT32_MAX
+struct herd_envelope {
+	struct address source;
+	uint16_t source_port;
+	uint32_t sum; /* of the 16-bit words of the text as they lie in memory; HERD_SUM_OPEN */
+};
+
 /* Gives a buffer of n bytes for a datagram of phone `index` (fleet-wide) to a proxy, or NULL. The
  * herd fills all n bytes before its next call or its return. */
 struct herd_output {
 	void *context;
 	uint8_t *(*buffer)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+	struct herd_envelope *envelope; /* NULL: not wanted */
 	/* For who wants to see what an impairment does, else NULL: a buffer for a datagram that it
 	 * loses, and one that it has held back and that is read now. */
 	uint8_t *(*lost)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
@@ -214,6 +224,9 @@ static inline uint32_t herd_config_end(const struct herd_config *config)
 int herd_create(
 	struct herd **out, const struct herd_config *config, const struct herd_output *output);
 void herd_free(struct herd *herd);
+
+/* A datagram for this phone of the slice will come soon: fetch its memory. */
+void herd_fetch(const struct herd *herd, uint32_t phone);
 
 /* A datagram from `proxy` for phone `index` (by destination address and port) arrived. */
 void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,

@@ -401,6 +401,10 @@ static void take_request(
 		c->request_unanswerable++;
 		return;
 	}
+	struct address own;
+	uint16_t port;
+	address_plan_at(herd->config.plan[source.address.family], index, &own, &port);
+	herd_sender(herd, &own, port);
 	uint8_t *out = herd_buffer(herd, index, proxy, (uint16_t)answer.length, 0);
 	if (out == NULL) {
 		c->not_sent++;
@@ -410,14 +414,18 @@ static void take_request(
 	++*manner.counter;
 }
 
+void herd_fetch(const struct herd *herd, uint32_t index)
+{
+	__builtin_prefetch(&herd->phone[herd_local(herd, index)], 1);
+	if (herd->record != NULL)
+		__builtin_prefetch(&herd->record[index], 1);
+}
+
 /* A phone that is being left, or a whole herd without a lease, could only answer. Its memory is
  * fetched while the datagram is read. */
 bool herd_may_take(const struct herd *herd, uint32_t index)
 {
-	const uint32_t local = herd_local(herd, index);
-	__builtin_prefetch(&herd->phone[local], 1);
-	if (herd->record != NULL)
-		__builtin_prefetch(&herd->record[index], 1);
+	herd_fetch(herd, index);
 	return herd->shard[index / SHARD_PHONES].state != SHARD_LEAVING && !herd_is_muted(herd);
 }
 
