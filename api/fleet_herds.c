@@ -147,6 +147,8 @@ static void take_key(struct fleet *herd, const struct fleet *entry, const struct
 		memcpy((char *)herd + key->count_offset, (const char *)entry + key->count_offset,
 			1);
 	}
+	if (key->kind == KIND_SOURCE)
+		memset(herd->source_derived, 0, sizeof(herd->source_derived));
 	memcpy((char *)herd + key->offset, (const char *)entry + key->offset, size);
 }
 
