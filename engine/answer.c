@@ -67,32 +67,33 @@ const char *answer_reason(uint16_t code)
 	return "Refused";
 }
 
-static void add(struct answer *answer, const char *text, size_t length, bool foreign)
+static void add(struct answer *answer, enum answer_source source, const char *text, size_t length)
 {
 	if (answer->pieces == ANSWER_PIECES) {
 		answer->overflow = true;
 		return;
 	}
-	answer->piece[answer->pieces++] = (struct answer_piece){text, (uint32_t)length, foreign};
+	answer->piece[answer->pieces++] = (struct answer_piece){
+		text, (uint32_t)length, (uint8_t)source};
 	answer->length += length;
 }
 
 void answer_text(struct answer *answer, const char *text, size_t length)
 {
-	add(answer, text, length, false);
+	add(answer, ANSWER_OWN, text, length);
 }
 
 void answer_string(struct answer *answer, const char *text)
 {
-	add(answer, text, strlen(text), false);
+	add(answer, ANSWER_OWN, text, strlen(text));
 }
 
 void answer_foreign(struct answer *answer, const char *text, size_t length)
 {
-	add(answer, text, length, true);
+	add(answer, ANSWER_REQUEST, text, length);
 }
 
-void answer_copy(struct answer *answer, const char *text, size_t length)
+void answer_copy(struct answer *answer, enum answer_source source, const char *text, size_t length)
 {
 	if (length > ANSWER_SCRATCH - answer->scratch_used) {
 		answer->overflow = true;
@@ -101,23 +102,12 @@ void answer_copy(struct answer *answer, const char *text, size_t length)
 	char *copy = answer->scratch + answer->scratch_used;
 	memcpy(copy, text, length);
 	answer->scratch_used += (uint32_t)length;
-	add(answer, copy, length, false);
-}
-
-void answer_number(struct answer *answer, uint32_t number)
-{
-	char digits[10];
-	size_t at = sizeof(digits);
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	answer_copy(answer, digits + at, sizeof(digits) - at);
+	add(answer, source, copy, length);
 }
 
 static void add_span(struct answer *answer, const struct sip_message *request, struct span span)
 {
-	add(answer, span_text(request, span), span.length, true);
+	add(answer, ANSWER_REQUEST, span_text(request, span), span.length);
 }
 
 /* The end of a parameter that begins at `at`: the next semicolon outside of quotes. */
@@ -145,6 +135,43 @@ static bool is_named(const char *at, const char *end, const char *name, size_t l
 		return false;
 	at += length;
 	return at == end || *at == '=' || *at == ' ' || *at == '\t' || *at == '\r' || *at == '\n';
+}
+
+/* Decimal digits of a number; returns how many. */
+static size_t decimal(uint32_t number, char out[10])
+{
+	char digits[10];
+	size_t at = sizeof(digits);
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	memcpy(out, digits + at, sizeof(digits) - at);
+	return sizeof(digits) - at;
+}
+
+static void add_number(struct answer *answer, enum answer_source source, uint32_t number)
+{
+	char digits[10];
+	answer_copy(answer, source, digits, decimal(number, digits));
+}
+
+void answer_number(struct answer *answer, uint32_t number)
+{
+	add_number(answer, ANSWER_OWN, number);
+}
+
+size_t answer_source(const struct endpoint *from, char out[ANSWER_SOURCE_MAX])
+{
+	char digits[10];
+	size_t n = sizeof(";received=") - 1;
+	memcpy(out, ";received=", n);
+	n += address_format(&from->address, out + n);
+	memcpy(out + n, ";rport=", sizeof(";rport=") - 1);
+	n += sizeof(";rport=") - 1;
+	const size_t count = decimal(from->port, digits);
+	memcpy(out + n, digits, count);
+	return n + count;
 }
 
 /* Does the sent-by name the source address? Host names never do. */
@@ -188,14 +215,10 @@ static void add_topmost_via(
 		answer_foreign(answer, kept, (size_t)(end - kept));
 	if (!request->rport && is_sent_by(request, &from->address))
 		return;
-	char address[ADDRESS_TEXT_MAX];
-	size_t length = address_format(&from->address, address);
-	answer_string(answer, ";received=");
-	answer_copy(answer, address, length);
-	if (!request->rport)
-		return;
-	answer_string(answer, ";rport=");
-	answer_number(answer, from->port);
+	char text[ANSWER_SOURCE_MAX];
+	const size_t length = answer_source(from, text);
+	const char *rport = memchr(text + 1, ';', length - 1);
+	answer_copy(answer, ANSWER_SOURCE, text, request->rport ? length : (size_t)(rport - text));
 }
 
 void answer_begin(struct answer *answer, const struct sip_message *request,
@@ -222,12 +245,12 @@ void answer_begin(struct answer *answer, const struct sip_message *request,
 		char text[8];
 		hex8_write(tag, text);
 		answer_string(answer, ";tag=");
-		answer_copy(answer, text, sizeof(text));
+		answer_copy(answer, ANSWER_TAG, text, sizeof(text));
 	}
 	answer_string(answer, "\r\nCall-ID: ");
 	add_span(answer, request, request->call_id);
 	answer_string(answer, "\r\nCSeq: ");
-	answer_number(answer, request->cseq);
+	add_number(answer, ANSWER_CSEQ, request->cseq);
 	answer_string(answer, " ");
 	add_span(answer, request, request->method_text);
 	answer_string(answer, "\r\n");
@@ -246,7 +269,7 @@ void answer_write(const struct answer *answer, uint8_t *out)
 {
 	for (uint32_t i = 0; i < answer->pieces; i++) {
 		const struct answer_piece *piece = &answer->piece[i];
-		if (piece->foreign)
+		if (piece->source == ANSWER_REQUEST)
 			copy_foreign(out, piece->text, piece->length);
 		else
 			memcpy(out, piece->text, piece->length);

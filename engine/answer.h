@@ -17,10 +17,20 @@
 #define ANSWER_PIECES 256
 #define ANSWER_SCRATCH 512
 
+/* Where a piece comes from. */
+enum answer_source {
+	ANSWER_OWN,     /* the same in each answer that says the same */
+	ANSWER_REQUEST, /* may contain line ends */
+	ANSWER_SOURCE,  /* received and rport */
+	ANSWER_TAG,     /* ours, of the To */
+	ANSWER_CSEQ,    /* the request's number */
+	ANSWER_NONCE,
+};
+
 struct answer_piece {
 	const char *text;
 	uint32_t length;
-	bool foreign; /* may contain line ends */
+	uint8_t source; /* enum answer_source */
 };
 
 struct answer {
@@ -44,7 +54,7 @@ void answer_number(struct answer *answer, uint32_t number);
 /* Text of the request, which may be folded. */
 void answer_foreign(struct answer *answer, const char *text, size_t length);
 /* A copy of at most ANSWER_SCRATCH bytes is kept until answer_write. */
-void answer_copy(struct answer *answer, const char *text, size_t length);
+void answer_copy(struct answer *answer, enum answer_source source, const char *text, size_t length);
 
 static inline bool answer_fits(const struct answer *answer)
 {
@@ -57,6 +67,11 @@ void answer_write(const struct answer *answer, uint8_t *out);
 /* Where the answer goes: back to the source address; to its port when the request asked so with
  * rport, else to the port of the Via (RFC 3261 section 18.2.2). */
 struct endpoint answer_endpoint(const struct sip_message *request, const struct endpoint *from);
+
+#define ANSWER_SOURCE_MAX (10 + ADDRESS_TEXT_MAX + 7 + 5)
+
+/* The parameters received and rport of the topmost Via; returns their length. */
+size_t answer_source(const struct endpoint *from, char out[ANSWER_SOURCE_MAX]);
 
 /* Reason phrase of a status code. */
 const char *answer_reason(uint16_t code);

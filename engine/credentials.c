@@ -150,9 +150,9 @@ static void keep_packed(
 	auth->nonce_length[proxy] = (uint8_t)texts->nonce;
 	auth->opaque_length[proxy] = (uint8_t)texts->opaque;
 	if (proxy == PROXY_PRIMARY)
-		auth->width_primary = (width - PACK_WIDTH_MIN) & 3;
+		auth->width_primary = (width - PACK_WIDTH_MIN) & 7;
 	else
-		auth->width_redundant = (width - PACK_WIDTH_MIN) & 3;
+		auth->width_redundant = (width - PACK_WIDTH_MIN) & 7;
 }
 
 static void keep_long(struct credentials *c, const struct credentials_owner *owner,

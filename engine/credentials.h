@@ -33,8 +33,8 @@ struct phone_auth {
 	uint8_t realm[PROXIES];      /* 1 + index of the realm, 0: none */
 	uint8_t ha1_realm;           /* 1 + realm that the kept HA1 belongs to, 0: none kept */
 	uint8_t long_proxy : 2;      /* 1 + proxy whose texts are in the long region, 0: none */
-	uint8_t width_primary : 2;   /* of its packed text, less PACK_WIDTH_MIN */
-	uint8_t width_redundant : 2; /* likewise */
+	uint8_t width_primary : 3;   /* of its packed text, less PACK_WIDTH_MIN */
+	uint8_t width_redundant : 3; /* likewise */
 	uint8_t area
 		[CREDENTIALS_AREA]; /* nonce with opaque of primary, of redundant, packed; HA1 at
 					   the end */

@@ -258,11 +258,13 @@ int digest_parse_challenge(const char *value, size_t length, struct digest_chall
 	return 0;
 }
 
-/* Exactly eight hex digits. */
-static bool parse_nc(struct digest_text text, uint32_t *out)
+int digest_parse_count(struct digest_text text, uint32_t *out)
 {
+	*out = 0;
+	if (text.length == 0)
+		return text.text == NULL ? 0 : -EINVAL;
 	if (text.length != 8)
-		return false;
+		return -EINVAL;
 	uint32_t value = 0;
 	for (size_t i = 0; i < 8; i++) {
 		char c = text.text[i];
@@ -272,11 +274,11 @@ static bool parse_nc(struct digest_text text, uint32_t *out)
 		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
 			digit = (uint32_t)((c | 0x20) - 'a' + 10);
 		else
-			return false;
+			return -EINVAL;
 		value = value << 4 | digit;
 	}
 	*out = value;
-	return true;
+	return 0;
 }
 
 int digest_parse_credentials(const char *value, size_t length, struct digest_credentials *out)
@@ -288,8 +290,8 @@ int digest_parse_credentials(const char *value, size_t length, struct digest_cre
 	for (int i = USERNAME; i <= RESPONSE; i++)
 		if (found[i].text == NULL)
 			return -EINVAL;
-	uint32_t nc = 0;
-	if (found[NC].text != NULL && !parse_nc(found[NC], &nc))
+	uint32_t nc;
+	if (digest_parse_count(found[NC], &nc) != 0)
 		return -EINVAL;
 	*out = (struct digest_credentials){
 		.algorithm = found[ALGORITHM].text ? algorithm_of(found[ALGORITHM]) : DIGEST_MD5,
@@ -301,6 +303,7 @@ int digest_parse_credentials(const char *value, size_t length, struct digest_cre
 		.cnonce = found[CNONCE],
 		.opaque = found[OPAQUE],
 		.qop = found[QOP],
+		.nc_text = found[NC],
 		.nc = nc,
 	};
 	return 0;
@@ -343,16 +346,54 @@ void digest_close(struct digest_context *context)
 	free(context);
 }
 
-static EVP_MD_CTX *hash_begin(struct digest_context *context, enum digest_algorithm algorithm)
+/* What is hashed, put together first where it is short: libcrypto takes its time with each piece. */
+#define SHORT_TEXT 512
+
+struct hash {
+	EVP_MD_CTX *md_context;
+	size_t length;
+	char text[SHORT_TEXT];
+};
+
+static void hash_begin(
+	struct hash *hash, struct digest_context *context, enum digest_algorithm algorithm)
 {
-	EVP_MD_CTX *md_context = context->md_context[algorithm];
-	EVP_DigestInit_ex(md_context, context->md[algorithm], NULL);
-	return md_context;
+	hash->md_context = context->md_context[algorithm];
+	hash->length = 0;
+	EVP_DigestInit_ex(hash->md_context, context->md[algorithm], NULL);
 }
 
-static void hash_end(EVP_MD_CTX *md_context, uint8_t *out)
+static void hash_add(struct hash *hash, const char *text, size_t length)
 {
-	EVP_DigestFinal_ex(md_context, out, NULL);
+	if (length > SHORT_TEXT - hash->length) {
+		EVP_DigestUpdate(hash->md_context, hash->text, hash->length);
+		hash->length = 0;
+	}
+	if (length > SHORT_TEXT) {
+		EVP_DigestUpdate(hash->md_context, text, length);
+		return;
+	}
+	memcpy(hash->text + hash->length, text, length);
+	hash->length += length;
+}
+
+static void hash_add_text(struct hash *hash, struct digest_text text)
+{
+	if (text.length > 0)
+		hash_add(hash, text.text, text.length);
+}
+
+static void hash_add_hex(struct hash *hash, const uint8_t *bytes, size_t count)
+{
+	char hex[DIGEST_HEX_MAX];
+	digest_hex(bytes, count, hex);
+	hash_add(hash, hex, 2 * count);
+}
+
+static void hash_end(struct hash *hash, uint8_t *out)
+{
+	EVP_DigestUpdate(hash->md_context, hash->text, hash->length);
+	EVP_DigestFinal_ex(hash->md_context, out, NULL);
 }
 
 void digest_ha1(struct digest_context *context, enum digest_algorithm algorithm,
@@ -361,9 +402,10 @@ void digest_ha1(struct digest_context *context, enum digest_algorithm algorithm,
 {
 	if (algorithm == DIGEST_NONE)
 		return;
-	EVP_MD_CTX *md = hash_begin(context, algorithm);
-	EVP_DigestUpdate(md, username.text, username.length);
-	EVP_DigestUpdate(md, ":", 1);
+	struct hash hash;
+	hash_begin(&hash, context, algorithm);
+	hash_add_text(&hash, username);
+	hash_add(&hash, ":", 1);
 	/* Runs between backslashes; the character after a backslash starts the next run. */
 	for (size_t start = 0; start < realm.length;) {
 		if (realm.text[start] == '\\' && start + 1 < realm.length)
@@ -371,12 +413,14 @@ void digest_ha1(struct digest_context *context, enum digest_algorithm algorithm,
 		const char *run = realm.text + start;
 		const char *slash = memchr(run + 1, '\\', realm.length - start - 1);
 		size_t length = slash ? (size_t)(slash - run) : realm.length - start;
-		EVP_DigestUpdate(md, run, length);
+		hash_add(&hash, run, length);
 		start += length;
 	}
-	EVP_DigestUpdate(md, ":", 1);
-	EVP_DigestUpdate(md, password.text, password.length);
-	hash_end(md, out);
+	hash_add(&hash, ":", 1);
+	hash_add_text(&hash, password);
+	hash_end(&hash, out);
+	/* The password was in it. */
+	OPENSSL_cleanse(hash.text, hash.length);
 }
 
 void digest_ha2(struct digest_context *context, enum digest_algorithm algorithm,
@@ -384,42 +428,38 @@ void digest_ha2(struct digest_context *context, enum digest_algorithm algorithm,
 {
 	if (algorithm == DIGEST_NONE)
 		return;
-	EVP_MD_CTX *md = hash_begin(context, algorithm);
-	EVP_DigestUpdate(md, method.text, method.length);
-	EVP_DigestUpdate(md, ":", 1);
-	EVP_DigestUpdate(md, uri.text, uri.length);
-	hash_end(md, out);
+	struct hash hash;
+	hash_begin(&hash, context, algorithm);
+	hash_add_text(&hash, method);
+	hash_add(&hash, ":", 1);
+	hash_add_text(&hash, uri);
+	hash_end(&hash, out);
 }
 
 size_t digest_response(struct digest_context *context, enum digest_algorithm algorithm,
 	const uint8_t *ha1, const uint8_t *ha2, struct digest_text nonce, bool qop, uint32_t nc,
 	struct digest_text cnonce, char out[DIGEST_HEX_MAX])
 {
-	size_t bytes = digest_bytes(algorithm);
+	const size_t bytes = digest_bytes(algorithm);
 	if (bytes == 0)
 		return 0;
-	char text[DIGEST_HEX_MAX + sizeof(":auth:")];
-	EVP_MD_CTX *md = hash_begin(context, algorithm);
-	digest_hex(ha1, bytes, text);
-	text[2 * bytes] = ':';
-	EVP_DigestUpdate(md, text, 2 * bytes + 1);
-	EVP_DigestUpdate(md, nonce.text, nonce.length);
-	size_t tail = 1;
-	text[0] = ':';
+	struct hash hash;
+	hash_begin(&hash, context, algorithm);
+	hash_add_hex(&hash, ha1, bytes);
+	hash_add(&hash, ":", 1);
+	hash_add_text(&hash, nonce);
+	hash_add(&hash, ":", 1);
 	if (qop) {
 		const uint8_t count[] = {
 			(uint8_t)(nc >> 24), (uint8_t)(nc >> 16), (uint8_t)(nc >> 8), (uint8_t)nc};
-		digest_hex(count, sizeof(count), text + 1);
-		text[9] = ':';
-		EVP_DigestUpdate(md, text, 10);
-		EVP_DigestUpdate(md, cnonce.text, cnonce.length);
-		tail = strlen(":auth:");
-		memcpy(text, ":auth:", tail);
+		hash_add_hex(&hash, count, sizeof(count));
+		hash_add(&hash, ":", 1);
+		hash_add_text(&hash, cnonce);
+		hash_add(&hash, ":auth:", strlen(":auth:"));
 	}
-	digest_hex(ha2, bytes, text + tail);
-	EVP_DigestUpdate(md, text, tail + 2 * bytes);
+	hash_add_hex(&hash, ha2, bytes);
 	uint8_t raw[DIGEST_BYTES_MAX];
-	hash_end(md, raw);
+	hash_end(&hash, raw);
 	digest_hex(raw, bytes, out);
 	return 2 * bytes;
 }

@@ -49,9 +49,13 @@ int digest_parse_challenge(const char *value, size_t length, struct digest_chall
 struct digest_credentials {
 	enum digest_algorithm algorithm;
 	struct digest_text username, realm, nonce, uri, response, cnonce, opaque, qop;
+	struct digest_text nc_text;
 	uint32_t nc; /* 0 when absent */
 };
 int digest_parse_credentials(const char *value, size_t length, struct digest_credentials *out);
+
+/* The number of a nonce count, 0 when absent; -EINVAL: it is not eight hex digits. */
+int digest_parse_count(struct digest_text text, uint32_t *out);
 
 /* libcrypto handles of one thread. */
 struct digest_context;

@@ -31,12 +31,14 @@ static uint8_t code6(char c)
 
 static uint8_t code_of(char c, unsigned width)
 {
-	return width == 5 ? code5(c) : width == 6 ? code6(c) : (uint8_t)c;
+	return width <= 5 ? code5(c) : width == 6 ? code6(c) : (uint8_t)c;
 }
 
 unsigned pack_width(const char *text, size_t length)
 {
 	unsigned width = PACK_WIDTH_MIN;
+	for (size_t i = 0; i < length && width == 4; i++)
+		width = code5(text[i]) > 15 ? 5 : 4;
 	for (size_t i = 0; i < length && width == 5; i++)
 		width = code5(text[i]) == NO_CODE ? 6 : 5;
 	for (size_t i = 0; i < length && width == 6; i++)
@@ -74,6 +76,6 @@ void pack_read(char *out, const uint8_t *packed, size_t length, unsigned width)
 		}
 		held -= width;
 		const uint32_t code = bits >> held & mask;
-		out[i] = width == 5 ? symbols5[code] : width == 6 ? symbols6[code] : (char)code;
+		out[i] = width <= 5 ? symbols5[code] : width == 6 ? symbols6[code] : (char)code;
 	}
 }

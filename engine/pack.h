@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Short texts in fewer bytes, exactly: nonces are hexadecimal with some punctuation, or base64, or
- * at least ASCII, and take 5, 6 or 7 bits per character. Anything else takes 8.
+ * Short texts in fewer bytes, exactly: nonces are hexadecimal, or that with some punctuation, or
+ * base64, or at least ASCII, and take 4, 5, 6 or 7 bits per character. Anything else takes 8.
  */
 #ifndef SIPHERD_PACK_H
 #define SIPHERD_PACK_H
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PACK_WIDTH_MIN 5
+#define PACK_WIDTH_MIN 4
 
 /* Bits that every character of the text fits in: PACK_WIDTH_MIN to 8. */
 unsigned pack_width(const char *text, size_t length);

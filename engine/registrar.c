@@ -11,8 +11,8 @@
 
 #include "answer.h"
 #include "delay_line.h"
+#include "habit.h"
 #include "location.h"
-#include "scan_learn.h"
 #include "token.h"
 
 /* The delay line has room for one answer of usual size per binding, within bounds. */
@@ -24,11 +24,22 @@
 /* The sweep wants to be called this often while there is something to sweep. */
 #define SWEEP_WISH_US 100000u
 
-#define NONCE_TIME_HEX 12 /* milliseconds modulo 2^48 */
+/* Short enough that two of them and HA1 fit a phone's memory, and that a response takes MD5 two blocks. */
+#define NONCE_TIME_HEX 10 /* milliseconds modulo 2^40 */
 #define NONCE_SALT_HEX 4
-#define NONCE_HEX 32 /* time, salt, keyed check of 64 bits */
+#define NONCE_CHECK_HEX 14 /* keyed */
+#define NONCE_HEX 28
+static_assert(NONCE_TIME_HEX + NONCE_SALT_HEX + NONCE_CHECK_HEX == NONCE_HEX, "and nothing else");
 
 static const char allow[] = "Allow: REGISTER, OPTIONS\r\n";
+
+/* The digest URI that was named last, and HA2 of a REGISTER with it. */
+struct known_uri {
+	enum digest_algorithm algorithm; /* DIGEST_NONE: none yet */
+	size_t length;
+	char text[128];
+	uint8_t ha2[DIGEST_BYTES_MAX];
+};
 
 struct registrar {
 	struct registrar_config config;
@@ -37,9 +48,13 @@ struct registrar {
 	struct registrar_counters counters;
 	struct location location;
 	struct delay_line delay;
-	struct scan_learned learned;   /* how the phones ask */
+	struct habits habits;
 	struct digest_context *digest; /* NULL: no digest */
-	char *realm;                   /* as it stands between quotes */
+	uint8_t *ha1;                  /* by phone, as far as there is room; zeros: not known */
+	uint32_t ha1_room;
+	enum digest_algorithm ha1_algorithm;
+	struct known_uri ha2;
+	char *realm; /* as it stands between quotes */
 	size_t realm_length;
 	char tail[96]; /* Server and Content-Length, the end of every answer */
 	uint64_t hash_seed, tag_seed, nonce_seed;
@@ -51,6 +66,7 @@ struct registrar {
 /* A request on its way through, and what its answer carries. */
 struct exchange {
 	const struct sip_message *request;
+	struct habit *habit; /* NULL: the request is like none before */
 	const struct endpoint *from;
 	uint32_t tag;
 };
@@ -107,7 +123,11 @@ static bool open_digest(struct registrar *registrar)
 	registrar->realm_length = strlen(registrar->realm);
 	if (registrar->config.algorithm == DIGEST_NONE)
 		registrar->config.algorithm = DIGEST_MD5;
-	return true;
+	registrar->ha1_algorithm = registrar->config.offer_both ? DIGEST_SHA256
+								: registrar->config.algorithm;
+	registrar->ha1_room = registrar->config.capacity ? registrar->config.capacity : 1;
+	registrar->ha1 = calloc(registrar->ha1_room, digest_bytes(registrar->ha1_algorithm));
+	return registrar->ha1 != NULL;
 }
 
 /* Bounds that contradict each other: the maximum goes before the default, the default before the
@@ -150,7 +170,7 @@ struct registrar *registrar_create(
 	if (open_digest(registrar) &&
 		location_open(&registrar->location, config->capacity ? config->capacity : 1) == 0 &&
 		delay_line_open(&registrar->delay, delay_bytes(config->capacity)) == 0 &&
-		scan_learned_open(&registrar->learned) == 0)
+		habits_open(&registrar->habits) == 0)
 		return registrar;
 	registrar_free(registrar);
 	return NULL;
@@ -161,10 +181,14 @@ void registrar_free(struct registrar *registrar)
 	if (registrar == NULL)
 		return;
 	digest_close(registrar->digest);
+	if (registrar->ha1 != NULL)
+		explicit_bzero(registrar->ha1,
+			(size_t)registrar->ha1_room * digest_bytes(registrar->ha1_algorithm));
+	free(registrar->ha1);
 	free(registrar->realm);
 	location_close(&registrar->location);
 	delay_line_close(&registrar->delay);
-	scan_learned_close(&registrar->learned);
+	habits_close(&registrar->habits);
 	free(registrar);
 }
 
@@ -203,9 +227,10 @@ static void add_line_number(struct answer *answer, const char *name, uint32_t nu
 }
 
 /* End an answer and send it. One that is too long gives way to a bare 513; when even that is, the
- * request's own Via values are to blame and nobody can be answered. */
-static void send_answer(
-	struct registrar *registrar, const struct exchange *exchange, struct answer *answer)
+ * request's own Via values are to blame and nobody can be answered. Those that are as ended here may be
+ * learned from: shape NULL: not this one. */
+static void send_and_learn(struct registrar *registrar, const struct exchange *exchange,
+	struct answer *answer, struct answer_shape *shape)
 {
 	answer_string(answer, registrar->tail);
 	if (!answer_fits(answer)) {
@@ -214,11 +239,42 @@ static void send_answer(
 		answer_string(answer, registrar->tail);
 		if (!answer_fits(answer))
 			return;
+		shape = NULL;
 	}
 	struct endpoint to = answer_endpoint(exchange->request, exchange->from);
 	uint8_t *out = answer_buffer(registrar, &to, (uint16_t)answer->length);
 	if (out != NULL)
 		answer_write(answer, out);
+	if (shape != NULL && !shape->refused)
+		answer_shape_make(
+			shape, answer, exchange->request, registrar->habits.learned.match);
+}
+
+static void send_answer(
+	struct registrar *registrar, const struct exchange *exchange, struct answer *answer)
+{
+	send_and_learn(registrar, exchange, answer, NULL);
+}
+
+/* The answer of this shape; false: the request must be answered in full. */
+static bool send_shape(struct registrar *registrar, const struct exchange *exchange,
+	const struct answer_shape *shape, const char *nonce)
+{
+	struct answer_filling filling;
+	if (shape == NULL || !answer_shape_fits(shape, exchange->request))
+		return false;
+	answer_fill(&filling, exchange->from, exchange->tag);
+	filling.nonce = nonce;
+	const uint16_t length = answer_shape_length(shape, &filling);
+	uint8_t *out = answer_buffer(registrar, exchange->from, length);
+	if (out != NULL)
+		answer_shape_write(shape, exchange->request, &filling, out);
+	return true;
+}
+
+static struct answer_shape *granted_shape(const struct exchange *exchange)
+{
+	return exchange->habit != NULL ? &exchange->habit->granted : NULL;
 }
 
 /* An answer that says no more than its code. */
@@ -232,20 +288,25 @@ static void send_code(struct registrar *registrar, const struct exchange *exchan
 
 /* --- digest ---------------------------------------------------------------------------------- */
 
-static void nonce_check(const struct registrar *registrar, const char *head, char out[16])
+static void nonce_check(
+	const struct registrar *registrar, const char *head, char out[NONCE_CHECK_HEX])
 {
+	char digits[16];
 	uint64_t check = XXH3_64bits_withSeed(
 		head, NONCE_TIME_HEX + NONCE_SALT_HEX, registrar->nonce_seed);
-	hex8_write((uint32_t)(check >> 32), out);
-	hex8_write((uint32_t)check, out + 8);
+	hex8_write((uint32_t)(check >> 32), digits);
+	hex8_write((uint32_t)check, digits + 8);
+	memcpy(out, digits, NONCE_CHECK_HEX);
 }
 
 static void nonce_write(struct registrar *registrar, char out[NONCE_HEX])
 {
-	uint64_t now_ms = registrar->now_us / 1000;
-	uint32_t salt = registrar->nonce_salt++ & 0xffff;
-	hex8_write((uint32_t)(now_ms >> 16), out);
-	hex8_write((uint32_t)(now_ms << 16) | salt, out + 8);
+	char digits[16];
+	uint64_t time_salt = registrar->now_us / 1000 << 16 | (registrar->nonce_salt++ & 0xffff);
+	hex8_write((uint32_t)(time_salt >> 32), digits);
+	hex8_write((uint32_t)time_salt, digits + 8);
+	memcpy(out, digits + sizeof(digits) - NONCE_TIME_HEX - NONCE_SALT_HEX,
+		NONCE_TIME_HEX + NONCE_SALT_HEX);
 	nonce_check(registrar, out, out + NONCE_TIME_HEX + NONCE_SALT_HEX);
 }
 
@@ -253,7 +314,7 @@ static void nonce_write(struct registrar *registrar, char out[NONCE_HEX])
  * agrees. */
 static bool nonce_is_fresh(const struct registrar *registrar, struct digest_text nonce)
 {
-	char check[16];
+	char check[NONCE_CHECK_HEX];
 	if (nonce.length != NONCE_HEX)
 		return false;
 	nonce_check(registrar, nonce.text, check);
@@ -264,7 +325,8 @@ static bool nonce_is_fresh(const struct registrar *registrar, struct digest_text
 		char c = nonce.text[i];
 		since_ms = since_ms << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
 	}
-	uint64_t age_ms = (registrar->now_us / 1000 - since_ms) & ((1ull << 48) - 1);
+	uint64_t age_ms = (registrar->now_us / 1000 - since_ms) &
+			  ((1ull << (4 * NONCE_TIME_HEX)) - 1);
 	uint64_t lifetime_ms = (uint64_t)registrar->config.nonce_lifetime_s * 1000;
 	return lifetime_ms == 0 || age_ms < lifetime_ms;
 }
@@ -278,7 +340,7 @@ static void add_challenge(struct registrar *registrar, struct answer *answer, co
 	answer_string(answer, "Digest realm=\"");
 	answer_text(answer, registrar->realm, registrar->realm_length);
 	answer_string(answer, "\", nonce=\"");
-	answer_copy(answer, nonce, sizeof(nonce));
+	answer_copy(answer, ANSWER_NONCE, nonce, sizeof(nonce));
 	answer_string(answer, algorithm == DIGEST_SHA256 ? "\", algorithm=SHA-256, qop=\"auth\""
 							 : "\", algorithm=MD5, qop=\"auth\"");
 	answer_string(answer, stale ? ", stale=true\r\n" : "\r\n");
@@ -299,16 +361,61 @@ static void add_challenges(
 static void challenge(struct registrar *registrar, const struct exchange *exchange, bool stale)
 {
 	struct answer answer;
+	struct answer_shape *shape = NULL;
 	registrar->counters.registrar_challenged++;
 	registrar->counters.registrar_stale += stale;
+	if (exchange->habit != NULL && !stale && !registrar->config.offer_both)
+		shape = &exchange->habit->challenge;
+	if (shape != NULL && answer_shape_fits(shape, exchange->request)) {
+		char nonce[NONCE_HEX];
+		nonce_write(registrar, nonce);
+		send_shape(registrar, exchange, shape, nonce);
+		return;
+	}
 	begin(exchange, &answer, 401, NULL);
 	add_challenges(registrar, &answer, "WWW-Authenticate: ", stale);
-	send_answer(registrar, exchange, &answer);
+	send_and_learn(registrar, exchange, &answer, shape);
 }
 
 static bool text_is(struct digest_text text, const char *other, size_t length)
 {
 	return text.length == length && memcmp(text.text, other, length) == 0;
+}
+
+/* Where HA1 of a phone is kept, of the algorithm that is to be taken; NULL: nowhere. */
+static uint8_t *kept_ha1(
+	const struct registrar *registrar, uint32_t index, enum digest_algorithm algorithm)
+{
+	if (index >= registrar->ha1_room || algorithm != registrar->ha1_algorithm)
+		return NULL;
+	return registrar->ha1 + (size_t)index * digest_bytes(algorithm);
+}
+
+static bool is_known(const uint8_t *ha1, size_t bytes)
+{
+	static const uint8_t zeros[DIGEST_BYTES_MAX];
+	return memcmp(ha1, zeros, bytes) != 0;
+}
+
+/* HA1 of a phone that has a password, under its auth name or, where that is another, its user. */
+static bool ha1_of(struct registrar *registrar, const struct digest_credentials *credentials,
+	uint32_t index, bool by_auth_name, uint8_t out[DIGEST_BYTES_MAX])
+{
+	const size_t bytes = digest_bytes(credentials->algorithm);
+	uint8_t *kept = by_auth_name ? kept_ha1(registrar, index, credentials->algorithm) : NULL;
+	if (kept != NULL && is_known(kept, bytes)) {
+		memcpy(out, kept, bytes);
+		return true;
+	}
+	char password[IDENTITY_TEXT_MAX];
+	const size_t length = identity_password(registrar->config.identities, index, password);
+	if (length == 0)
+		return false;
+	digest_ha1(registrar->digest, credentials->algorithm, credentials->username,
+		credentials->realm, (struct digest_text){password, length}, out);
+	if (kept != NULL)
+		memcpy(kept, out, bytes);
+	return true;
 }
 
 /* HA1 of the phone that this address-of-record belongs to, when these are its credentials. */
@@ -324,18 +431,36 @@ static bool find_ha1(struct registrar *registrar, const struct digest_credential
 	size_t length = identity_user(set, index, text);
 	if (length != user_length || memcmp(text, user, length) != 0)
 		return false;
-	if (!text_is(credentials->username, text, length) &&
-		!text_is(credentials->username, text, identity_auth(set, index, text)))
+	const bool by_user = text_is(credentials->username, text, length);
+	const bool by_auth_name = text_is(
+		credentials->username, text, identity_auth(set, index, text));
+	if (!by_user && !by_auth_name)
 		return false;
 	size_t known = identity_ha1(set, index, ha1);
 	if (known > 0)
 		return known == digest_bytes(credentials->algorithm);
-	length = identity_password(set, index, text);
-	if (length == 0)
-		return false;
-	digest_ha1(registrar->digest, credentials->algorithm, credentials->username,
-		credentials->realm, (struct digest_text){text, length}, ha1);
-	return true;
+	return ha1_of(registrar, credentials, index, by_auth_name, ha1);
+}
+
+/* HA2 of a REGISTER with the digest URI of these credentials, which phones have in common. */
+static void find_ha2(struct registrar *registrar, const struct digest_credentials *credentials,
+	uint8_t ha2[DIGEST_BYTES_MAX])
+{
+	struct known_uri *known = &registrar->ha2;
+	const struct digest_text uri = credentials->uri;
+	if (known->algorithm == credentials->algorithm &&
+		text_is(uri, known->text, known->length)) {
+		memcpy(ha2, known->ha2, sizeof(known->ha2));
+		return;
+	}
+	digest_ha2(registrar->digest, credentials->algorithm, (struct digest_text){"REGISTER", 8},
+		uri, ha2);
+	if (uri.length > sizeof(known->text))
+		return;
+	known->algorithm = credentials->algorithm;
+	known->length = uri.length;
+	memcpy(known->text, uri.text, uri.length);
+	memcpy(known->ha2, ha2, digest_bytes(known->algorithm));
 }
 
 static bool is_offered(const struct registrar *registrar, enum digest_algorithm algorithm)
@@ -356,8 +481,7 @@ static bool verify(struct registrar *registrar, const struct digest_credentials 
 		return false;
 	if (!find_ha1(registrar, credentials, span_text(request, aor->user), aor->user.length, ha1))
 		return false;
-	digest_ha2(registrar->digest, credentials->algorithm, (struct digest_text){"REGISTER", 8},
-		credentials->uri, ha2);
+	find_ha2(registrar, credentials, ha2);
 	size_t length = digest_response(registrar->digest, credentials->algorithm, ha1, ha2,
 		credentials->nonce, true, credentials->nc, credentials->cnonce, response);
 	return credentials->response.length == length &&
@@ -374,8 +498,7 @@ static bool authenticate(
 	const struct sip_message *request = exchange->request;
 	for (unsigned i = 0; i < request->credentials; i++) {
 		struct digest_credentials credentials;
-		int error = digest_parse_credentials(span_text(request, request->credential[i]),
-			request->credential[i].length, &credentials);
+		int error = habit_credentials(exchange->habit, request, i, &credentials);
 		if (error == -EINVAL) {
 			registrar->counters.registrar_refused++;
 			send_code(registrar, exchange, 400, "Malformed Credentials");
@@ -498,8 +621,9 @@ static bool is_printable_uri(const char *uri, size_t length)
 	return true;
 }
 
-static struct refusal read_contact(struct registrar *registrar, const struct sip_message *request,
-	struct span value, struct location_contact *contact, uint32_t *expires)
+/* Where a Contact value has what we ask of it. */
+static struct refusal scan_binding(struct registrar *registrar, const struct sip_message *request,
+	struct span value, struct habit_contact *out)
 {
 	struct sip_contact parsed;
 	struct sip_uri uri;
@@ -510,13 +634,31 @@ static struct refusal read_contact(struct registrar *registrar, const struct sip
 		return refuse(registrar, 400, "Contact Is No SIP URI");
 	if (parsed.uri.length > LOCATION_CONTACT_MAX)
 		return refuse(registrar, 513, "Contact URI Too Long");
+	*out = (struct habit_contact){parsed.uri, uri.host, parsed.expires};
+	return accepted;
+}
+
+static struct refusal read_contact(struct registrar *registrar, const struct exchange *exchange,
+	struct span value, struct location_contact *contact, uint32_t *expires)
+{
+	const struct sip_message *request = exchange->request;
+	struct habit *habit = exchange->habit;
+	struct habit_contact found;
+	if (habit != NULL && habit->knows_contact) {
+		found = habit->contact;
+	} else {
+		struct refusal refusal = scan_binding(registrar, request, value, &found);
+		if (refusal.code)
+			return refusal;
+		habit_keep_contact(habit, &found);
+	}
 	*contact = (struct location_contact){
-		.uri = span_text(request, parsed.uri),
-		.length = (uint8_t)parsed.uri.length,
-		.host_at = (uint8_t)(uri.host.at - parsed.uri.at),
-		.host_length = (uint8_t)uri.host.length,
+		.uri = span_text(request, found.uri),
+		.length = (uint8_t)found.uri.length,
+		.host_at = (uint8_t)(found.host.at - found.uri.at),
+		.host_length = (uint8_t)found.host.length,
 	};
-	*expires = parsed.expires;
+	*expires = found.expires;
 	if (*expires == SCAN_ABSENT)
 		*expires = request->expires;
 	if (*expires == SCAN_ABSENT)
@@ -528,12 +670,12 @@ static struct refusal read_contact(struct registrar *registrar, const struct sip
 	return accepted;
 }
 
-static struct refusal plan_contact(struct registrar *registrar, const struct sip_message *request,
+static struct refusal plan_contact(struct registrar *registrar, const struct exchange *exchange,
 	struct span value, struct plan *plan)
 {
 	struct location_contact contact;
 	uint32_t expires;
-	struct refusal refusal = read_contact(registrar, request, value, &contact, &expires);
+	struct refusal refusal = read_contact(registrar, exchange, value, &contact, &expires);
 	if (refusal.code)
 		return refusal;
 	struct planned *planned = plan->binding, *end = plan->binding + plan->count;
@@ -545,7 +687,7 @@ static struct refusal plan_contact(struct registrar *registrar, const struct sip
 		plan->count++;
 		*planned = (struct planned){.slot = LOCATION_NONE};
 	} else if (planned->slot != LOCATION_NONE && !planned->changed &&
-		   !settle_order(registrar, plan, request->cseq, planned)) {
+		   !settle_order(registrar, plan, exchange->request->cseq, planned)) {
 		return out_of_order(registrar);
 	}
 	if (planned->settled)
@@ -583,13 +725,14 @@ static struct refusal plan_room(struct registrar *registrar, const struct plan *
 }
 
 static struct refusal plan_all(
-	struct registrar *registrar, const struct sip_message *request, struct plan *plan)
+	struct registrar *registrar, const struct exchange *exchange, struct plan *plan)
 {
+	const struct sip_message *request = exchange->request;
 	if (request->contact_star)
 		return plan_star(registrar, request, plan);
 	for (unsigned i = 0; i < request->contacts; i++) {
 		struct refusal refusal = plan_contact(
-			registrar, request, request->contact[i], plan);
+			registrar, exchange, request->contact[i], plan);
 		if (refusal.code)
 			return refusal;
 	}
@@ -628,6 +771,29 @@ static void send_refusal(
 	send_answer(registrar, exchange, &answer);
 }
 
+/* Does the answer tell of nothing but what the request asks to be bound? Then all requests of its skeleton
+ * that have such an answer have the same. */
+static bool is_usual(const struct exchange *exchange, const struct plan *plan)
+{
+	if (exchange->habit == NULL || plan->count > 1)
+		return false;
+	return plan->count == 0 || plan->binding[0].removed || plan->binding[0].changed;
+}
+
+static bool begin_granted(const struct registrar *registrar, const struct exchange *exchange,
+	const struct plan *plan, struct answer *answer)
+{
+	begin(exchange, answer, 200, NULL);
+	for (uint32_t i = 0; i < plan->count; i++) {
+		const struct planned *planned = &plan->binding[i];
+		if (planned->removed)
+			continue;
+		answer_string(answer, "Contact: <");
+		answer_foreign(answer, planned->contact.uri, planned->contact.length);
+		add_line_number(answer, ">;expires=", planned->expires_s);
+	}
+	return answer_fits(answer) && answer->length + strlen(registrar->tail) <= ANSWER_MAX;
+}
 /* The answer is put together before anything is done, so that one that does not fit leaves the
  * bindings as they were. */
 static void bind_contacts(
@@ -636,35 +802,29 @@ static void bind_contacts(
 	struct plan plan;
 	struct answer answer;
 	plan_begin(registrar, exchange, aor, &plan);
-	struct refusal refusal = plan_all(registrar, exchange->request, &plan);
-	if (refusal.code == 0) {
-		begin(exchange, &answer, 200, NULL);
-		for (uint32_t i = 0; i < plan.count; i++) {
-			const struct planned *planned = &plan.binding[i];
-			if (planned->removed)
-				continue;
-			answer_string(&answer, "Contact: <");
-			answer_text(&answer, planned->contact.uri, planned->contact.length);
-			add_line_number(&answer, ">;expires=", planned->expires_s);
-		}
-		if (!answer_fits(&answer) || answer.length + strlen(registrar->tail) > ANSWER_MAX) {
-			registrar->counters.registrar_too_long++;
-			refusal = refuse(registrar, 513, NULL);
-		}
+	struct refusal refusal = plan_all(registrar, exchange, &plan);
+	struct answer_shape *shape = is_usual(exchange, &plan) ? granted_shape(exchange) : NULL;
+	const bool shaped = shape != NULL && answer_shape_fits(shape, exchange->request);
+	if (refusal.code == 0 && !shaped && !begin_granted(registrar, exchange, &plan, &answer)) {
+		registrar->counters.registrar_too_long++;
+		refusal = refuse(registrar, 513, NULL);
 	}
 	if (refusal.code) {
 		send_refusal(registrar, exchange, &refusal);
 		return;
 	}
 	registrar->counters.registrar_register_ok++;
-	send_answer(registrar, exchange, &answer);
+	if (shaped)
+		send_shape(registrar, exchange, shape, NULL);
+	else
+		send_and_learn(registrar, exchange, &answer, shape);
 	carry_out(registrar, &plan, exchange->request->cseq);
 }
 
 static void handle_register(struct registrar *registrar, const struct exchange *exchange)
 {
 	struct sip_uri aor;
-	if (!scan_uri(exchange->request, exchange->request->to_uri, &aor) || aor.user.length == 0) {
+	if (!habit_aor(exchange->habit, exchange->request, &aor) || aor.user.length == 0) {
 		registrar->counters.registrar_refused++;
 		send_code(registrar, exchange, 404, NULL);
 		return;
@@ -680,11 +840,13 @@ static void handle_options(struct registrar *registrar, const struct exchange *e
 {
 	struct answer answer;
 	registrar->counters.registrar_options++;
+	if (send_shape(registrar, exchange, granted_shape(exchange), NULL))
+		return;
 	begin(exchange, &answer, 200, NULL);
 	answer_string(&answer, "Accept: application/sdp\r\n");
 	answer_text(&answer, allow, sizeof(allow) - 1);
 	answer_string(&answer, "Supported: \r\n");
-	send_answer(registrar, exchange, &answer);
+	send_and_learn(registrar, exchange, &answer, granted_shape(exchange));
 }
 
 /* Methods that scan does not know by name but the standards do. */
@@ -827,7 +989,8 @@ void registrar_datagram(struct registrar *registrar, const struct endpoint *from
 	}
 	if (registrar->delay.waiting > 0)
 		release_delayed(registrar);
-	if (scan_learned_message(&registrar->learned, datagram, length, &request) != SCAN_OK ||
+	if (scan_learned_message(&registrar->habits.learned, datagram, length, &request) !=
+			SCAN_OK ||
 		request.status != 0) {
 		registrar->counters.registrar_malformed++;
 		return;
@@ -840,6 +1003,7 @@ void registrar_datagram(struct registrar *registrar, const struct endpoint *from
 	}
 	struct exchange exchange = {
 		.request = &request,
+		.habit = habit_of(&registrar->habits),
 		.from = from,
 		.tag = (uint32_t)XXH3_64bits_withSeed(span_text(&request, request.call_id),
 			request.call_id.length, registrar->tag_seed),

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digest.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define LEARN_AVX2 1
@@ -31,6 +33,7 @@ enum {
 
 /* What may stand in a field: each a part of what the scanner passes over there. */
 #define CLASS_DIGIT DIGIT
+#define CLASS_HEX (DIGIT | HEX_LETTER)
 #define CLASS_IPV4 (DIGIT | DOT)
 #define CLASS_IPV6 (DIGIT | DOT | COLON | HEX_LETTER)
 #define CLASS_WORD (DIGIT | DOT | PUNCTUATION | LETTER_LOW | LETTER_HIGH | UNDERSCORE)
@@ -87,7 +90,25 @@ uint64_t scan_learned_memory(const struct scan_learned *learned)
 	return learned->possible ? SCAN_SKELETONS * sizeof(*learned->skeleton) : 0;
 }
 
+/* The last block ends with the message, and may overlap the one before. */
+static inline size_t block_at(const struct scan_skeleton *s, unsigned i)
+{
+	return i + 1u < s->blocks ? i * (size_t)SCAN_LEARN_BLOCK
+				  : s->length - (size_t)SCAN_LEARN_BLOCK;
+}
+
+bool scan_skeleton_is_fixed(const struct scan_skeleton *skeleton, size_t at)
+{
+	const unsigned i = (unsigned)(at / SCAN_LEARN_BLOCK);
+	return at < skeleton->length && skeleton->block[i].need[at - block_at(skeleton, i)] == 0;
+}
+
 #if LEARN_AVX2
+
+static inline struct scan_skeleton *ways_of(const struct scan_learned *learned, size_t length)
+{
+	return &learned->skeleton[length % SCAN_LEARN_SETS * SCAN_LEARN_WAYS];
+}
 
 /* --- Learning: rare, and plain --- */
 
@@ -188,18 +209,38 @@ static bool vary_cseq(struct learner *l, const struct sip_message *m, struct sca
 	return s->cseq_digits >= 8 && s->cseq_digits <= 10 && vary(l, at, end - at, CLASS_DIGIT);
 }
 
-static bool is_to_be_learned(const struct sip_message *m, size_t length)
+static bool vary_text(struct learner *l, struct digest_text text, uint8_t class)
 {
-	return m->method == SIP_OPTIONS && length >= SCAN_LEARN_BLOCK &&
-	       length <= SCAN_LEARN_BYTES && m->vias == 1 && m->contacts <= 1 && !m->contact_star &&
-	       m->challenges == 0 && m->credentials == 0;
+	if (text.length == 0)
+		return true;
+	return vary(l, (size_t)((const uint8_t *)text.text - l->text), text.length, class);
 }
 
-/* The last block ends with the message, and may overlap the one before. */
-static inline size_t block_at(const struct scan_skeleton *s, unsigned i)
+/* What differs from challenge to challenge, and in what answers them. */
+static bool vary_digest(struct learner *l, const struct sip_message *m)
 {
-	return i + 1u < s->blocks ? i * (size_t)SCAN_LEARN_BLOCK
-				  : s->length - (size_t)SCAN_LEARN_BLOCK;
+	struct digest_challenge challenge;
+	struct digest_credentials credentials;
+	const struct span *asked = &m->challenge[0], *given = &m->credential[0];
+	if (m->challenges > 0 &&
+		(digest_parse_challenge(span_text(m, *asked), asked->length, &challenge) != 0 ||
+			!vary_text(l, challenge.nonce, CLASS_WORD)))
+		return false;
+	if (m->credentials == 0)
+		return true;
+	return digest_parse_credentials(span_text(m, *given), given->length, &credentials) == 0 &&
+	       vary_text(l, credentials.username, CLASS_WORD) &&
+	       vary_text(l, credentials.nonce, CLASS_WORD) &&
+	       vary_text(l, credentials.response, CLASS_WORD) &&
+	       vary_text(l, credentials.cnonce, CLASS_WORD) &&
+	       vary_text(l, credentials.nc_text, CLASS_HEX);
+}
+
+static bool is_to_be_learned(const struct sip_message *m, size_t length)
+{
+	return (m->method == SIP_OPTIONS || m->method == SIP_REGISTER) &&
+	       length >= SCAN_LEARN_BLOCK && length <= SCAN_LEARN_BYTES && m->vias == 1 &&
+	       m->contacts <= 1 && !m->contact_star && m->challenges <= 1 && m->credentials <= 1;
 }
 
 static void write_block(struct scan_block *block, const struct learner *l, size_t at)
@@ -208,40 +249,52 @@ static void write_block(struct scan_block *block, const struct learner *l, size_
 	for (size_t i = 0; i < SCAN_LEARN_BLOCK; i++) {
 		const uint8_t need = l->need[at + i];
 		block->expect[i] = l->text[at + i];
-		block->fixed[i] = need == 0 ? 255 : 0;
 		block->need[i] = need;
 		block->fixed_bits |= (uint64_t)(need == 0) << i;
 	}
 }
 
 /* Learning costs as much as several scans: of misses in a row only the first, second, fourth ... teach. */
-static bool is_worth_it(struct scan_skeleton *s, uint64_t recognised)
+static bool is_worth_it(struct scan_learn_set *set, uint64_t recognised)
 {
-	if (recognised - s->useful > s->missed)
-		s->missed = 0;
-	s->useful = recognised;
-	s->missed++;
-	return (s->missed & (s->missed - 1)) == 0;
+	if (recognised - set->useful > set->missed)
+		set->missed = 0;
+	set->useful = recognised;
+	set->missed++;
+	return (set->missed & (set->missed - 1)) == 0;
+}
+
+/* The skeleton to be given up: an empty one, else the one that was not the last to be of use. */
+static unsigned way_to_learn(const struct scan_learn_set *set, const struct scan_skeleton *ways)
+{
+	for (unsigned i = 0; i < SCAN_LEARN_WAYS; i++)
+		if (ways[i].length == 0)
+			return i;
+	return (set->matched + 1) % SCAN_LEARN_WAYS;
 }
 
 static void learn(struct scan_learned *learned, const struct sip_message *m, size_t length)
 {
-	struct scan_skeleton *s = &learned->skeleton[length % SCAN_SKELETONS];
-	if (!is_to_be_learned(m, length) || !is_worth_it(s, learned->recognised))
+	struct scan_learn_set *set = &learned->set[length % SCAN_LEARN_SETS];
+	if (!is_to_be_learned(m, length) || !is_worth_it(set, learned->recognised))
 		return;
+	struct scan_skeleton *ways = ways_of(learned, length);
+	const unsigned way = way_to_learn(set, ways);
+	struct scan_skeleton *s = &ways[way];
 	struct learner l = {.text = (const uint8_t *)m->base};
 	s->length = 0;
 	if (!vary_via(&l, m) || !vary_cseq(&l, m, s) || !vary_span(&l, m->call_id, CLASS_WORD) ||
 		!vary_span(&l, m->from_tag, CLASS_WORD) || !vary_span(&l, m->to_tag, CLASS_WORD) ||
 		!vary_user(&l, m, m->from_uri) || !vary_user(&l, m, m->to_uri) ||
-		!vary_contact(&l, m))
+		!vary_contact(&l, m) || !vary_digest(&l, m))
 		return;
 	s->message = *m;
 	s->length = (uint16_t)length;
 	s->blocks = (uint16_t)((length + SCAN_LEARN_BLOCK - 1) / SCAN_LEARN_BLOCK);
 	for (unsigned i = 0; i < s->blocks; i++)
 		write_block(&s->block[i], &l, block_at(s, i));
-	learned->learned++;
+	s->number = ++learned->learned;
+	set->matched = way;
 }
 
 /* --- Recognising --- */
@@ -256,9 +309,8 @@ WITH_AVX2 static inline __m256i differences(const struct scan_block *block, size
 	const __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)(at + half));
 	const __m256i expect = _mm256_load_si256(
 		(const __m256i *)(const void *)(block->expect + half));
-	const __m256i fixed = _mm256_load_si256(
-		(const __m256i *)(const void *)(block->fixed + half));
 	const __m256i need = _mm256_load_si256((const __m256i *)(const void *)(block->need + half));
+	const __m256i fixed = _mm256_cmpeq_epi8(need, _mm256_setzero_si256());
 	const __m256i bits = _mm256_and_si256(
 		_mm256_shuffle_epi8(columns, _mm256_and_si256(text, low)),
 		_mm256_shuffle_epi8(rows, _mm256_and_si256(_mm256_srli_epi16(text, 4), low)));
@@ -327,6 +379,37 @@ static uint64_t number_of(const uint8_t *at, unsigned digits)
 	return high * 100000000u + eight_digits(at);
 }
 
+static const struct scan_skeleton *find(
+	struct scan_learned *learned, const uint8_t *datagram, size_t length)
+{
+	const struct scan_skeleton *ways = ways_of(learned, length);
+	if (length < SCAN_LEARN_BLOCK)
+		return NULL;
+	for (unsigned i = 0; i < SCAN_LEARN_WAYS; i++) {
+		if (ways[i].length != length || !(learned->wide ? matches_wide(&ways[i], datagram)
+								: matches(&ways[i], datagram)))
+			continue;
+		learned->set[length % SCAN_LEARN_SETS].matched = i;
+		return &ways[i];
+	}
+	return NULL;
+}
+
+/* The message that was learned, as this datagram has it; false: its CSeq is too large. */
+static bool recall(const struct scan_skeleton *s, const uint8_t *datagram, struct sip_message *out)
+{
+	const uint64_t cseq = number_of(datagram + s->cseq_at, s->cseq_digits);
+	if (cseq > INT32_MAX)
+		return false;
+	memcpy(out, &s->message, SCAN_MESSAGE_SHORT);
+	out->contact[0] = s->message.contact[0];
+	out->challenge[0] = s->message.challenge[0];
+	out->credential[0] = s->message.credential[0];
+	out->base = (const char *)datagram;
+	out->cseq = (uint32_t)cseq;
+	return true;
+}
+
 #endif
 
 enum scan_result scan_learned_message(
@@ -335,20 +418,12 @@ enum scan_result scan_learned_message(
 #if LEARN_AVX2
 	if (!learned->possible)
 		return scan_message(datagram, length, out);
-	const struct scan_skeleton *s = &learned->skeleton[length % SCAN_SKELETONS];
-	if (length >= SCAN_LEARN_BLOCK && s->length == length &&
-		(learned->wide ? matches_wide(s, datagram) : matches(s, datagram))) {
-		const uint64_t cseq = number_of(
-			(const uint8_t *)datagram + s->cseq_at, s->cseq_digits);
-		if (cseq <= INT32_MAX) {
-			memcpy(out, &s->message, SCAN_MESSAGE_SHORT);
-			out->contact[0] = s->message.contact[0];
-			out->base = datagram;
-			out->cseq = (uint32_t)cseq;
-			learned->recognised++;
-			return SCAN_OK;
-		}
+	learned->match = find(learned, datagram, length);
+	if (learned->match != NULL && recall(learned->match, datagram, out)) {
+		learned->recognised++;
+		return SCAN_OK;
 	}
+	learned->match = NULL;
 	const enum scan_result result = scan_message(datagram, length, out);
 	if (result == SCAN_OK)
 		learn(learned, out, length);

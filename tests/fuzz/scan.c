@@ -91,6 +91,12 @@ static void check_learned(struct scan_learned *learned, const uint8_t *data, siz
 	require_that(memcmp(m.via, other.via, m.vias * sizeof(m.via[0])) == 0, "learned Via");
 	require_that(memcmp(m.contact, other.contact, m.contacts * sizeof(m.contact[0])) == 0,
 		"learned Contact");
+	require_that(
+		memcmp(m.challenge, other.challenge, m.challenges * sizeof(m.challenge[0])) == 0,
+		"learned challenge");
+	require_that(memcmp(m.credential, other.credential,
+			     m.credentials * sizeof(m.credential[0])) == 0,
+		"learned credentials");
 }
 
 /* Bytes spread over the datagram, each replaced by one from elsewhere in it. */
