@@ -14,8 +14,6 @@
 #include "telemetry.h"
 #include "wire_internal.h"
 
-#define TIMERS_PER_ROUND 64 /* of all herds together, so that receiving never waits long */
-#define TIMERS_PER_HERD 8   /* but of each at least */
 #define FRAMES_PER_WORKER 8191
 #define FRAMES_PER_WORKER_MEMORY 16383 /* both ends' rings may be full at once */
 #define FRAME_CACHE 256
@@ -328,7 +326,6 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->alone = config->link.kind == WIRE_MEMORY;
 	worker->crowded = wire->eal.crowded;
 	worker->roster = &wire->roster;
-	worker->budget = RTE_MAX(TIMERS_PER_ROUND / wire->herds, (unsigned)TIMERS_PER_HERD);
 	worker->discard = malloc(UINT16_MAX);
 	if (!worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
