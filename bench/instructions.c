@@ -42,6 +42,7 @@ struct fixture {
 	struct address_plan plan;
 	struct herd_config config;
 	struct messages *messages;
+	struct frame_path path;
 	struct herd *herd;
 	struct registrar *registrar;
 	struct scan_learned learned;
@@ -129,24 +130,20 @@ static SECTION void section_step(struct fixture *f)
 
 static SECTION void section_build(struct fixture *f)
 {
-	static const struct frame_link link = {
-		.source = {2, 0, 0, 0, 0, 1}, .destination = {2, 0, 0, 0, 0, 2}};
 	for (uint32_t i = 0; i < PHONES; i++) {
 		struct message_phone who;
-		struct message_fields fields = {.token = {i, 1, TOKEN_OPTIONS, 3}, .cseq = 3};
-		struct address source;
-		struct frame_ends ends = {.source = &source,
-			.destination = &f->config.proxy[PROXY_PRIMARY].address,
-			.destination_port = 5060};
-		memcpy(fields.tag, "5f1c02aa", 8);
-		memcpy(fields.call_id, "0000d431c0ffee0012345678", MESSAGE_CALL_ID);
+		struct message_fields fields = {
+			.token = {i, 1, TOKEN_OPTIONS, 3}, .call = 0xc0ffee0012345678, .cseq = 3};
 		messages_phone(f->messages, i, PROXY_PRIMARY, &who);
 		const uint16_t n = messages_options_length(f->messages, &who);
-		address_plan_at(&f->plan, i, &source, &ends.source_port);
 		uint8_t *out = f->request[i].bytes;
-		messages_options_write(
-			f->messages, &who, &fields, SECRET, frame_udp(out, &link, &ends, n));
-		frame_udp_checksum(out + frame_link_length(0), ADDRESS_IPV4);
+		uint8_t *payload = frame_path_udp(&f->path, out, &who.address, who.port, n);
+		const uint32_t sum = messages_options_write(
+			f->messages, &who, &fields, SECRET, payload);
+		if (sum == MESSAGE_SUM_OPEN)
+			frame_udp_checksum(out + frame_link_length(0), ADDRESS_IPV4);
+		else
+			frame_path_checksum(&f->path, out, sum);
 		f->sink += out[0];
 	}
 }
@@ -193,7 +190,11 @@ static void open_all(struct fixture *f)
 		.seed = 1,
 		.server = "bench"};
 	config_make(f);
+	static const struct frame_link link = {
+		.source = {2, 0, 0, 0, 0, 1}, .destination = {2, 0, 0, 0, 0, 2}};
 	f->messages = messages_create(&f->config);
+	frame_path_make(
+		&f->path, &link, FRAME_OPEN_SOURCE, &f->config.proxy[PROXY_PRIMARY].address, 5060);
 	f->registrar = registrar_create(&registrar, &answers);
 	if (f->messages == NULL || f->registrar == NULL || scan_learned_open(&f->learned) != 0 ||
 		herd_create(&f->herd, &f->config, &out) != 0)

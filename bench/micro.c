@@ -91,8 +91,6 @@ static void sample_build(void *context)
 		uint32_t phone = f->order[next++ % PHONES];
 		struct message_phone who;
 		struct message_fields fields = {.token = {phone, 1, TOKEN_OPTIONS, 3}, .cseq = 3};
-		memcpy(fields.tag, "5f1c02aa", 8);
-		memcpy(fields.call_id, "0000d431c0ffee0012345678", MESSAGE_CALL_ID);
 		messages_phone(f->messages, phone, PROXY_PRIMARY, &who);
 		messages_options_write(f->messages, &who, &fields, SECRET, f->buffer[i % 64]);
 		f->sink += messages_options_length(f->messages, &who);

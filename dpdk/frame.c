@@ -357,22 +357,87 @@ static uint8_t *write_ipv6(uint8_t *at, const struct address *source,
 	return at + sizeof(ip);
 }
 
-uint8_t *frame_udp(
-	uint8_t *at, const struct frame_link *link, const struct frame_ends *ends, uint16_t n)
+void frame_path_make(struct frame_path *path, const struct frame_link *link, enum frame_open open,
+	const struct address *fixed, uint16_t fixed_port)
 {
-	const uint16_t length = (uint16_t)(sizeof(struct rte_udp_hdr) + n);
-	if (ends->destination->family == ADDRESS_IPV4) {
-		at = write_link(at, link, RTE_ETHER_TYPE_IPV4);
-		at = write_ipv4(at, ends->source, ends->destination, IPPROTO_UDP, length);
-	} else {
-		at = write_link(at, link, RTE_ETHER_TYPE_IPV6);
-		at = write_ipv6(at, ends->source, ends->destination, IPPROTO_UDP, length);
+	const bool ipv4 = fixed->family == ADDRESS_IPV4, source = open == FRAME_OPEN_SOURCE;
+	const struct address none = {.family = fixed->family};
+	const struct address *from = source ? &none : fixed, *to = source ? fixed : &none;
+	const struct rte_udp_hdr udp = {.src_port = source ? 0 : htons(fixed_port),
+		.dst_port = source ? htons(fixed_port) : 0};
+	memset(path, 0, sizeof(*path));
+	path->link = *link;
+	path->fixed = *fixed;
+	path->fixed_port = fixed_port;
+	uint8_t *network = write_link(
+		path->head, link, ipv4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6);
+	uint8_t *at = ipv4 ? write_ipv4(network, from, to, IPPROTO_UDP, 0)
+			   : write_ipv6(network, from, to, IPPROTO_UDP, 0);
+	if (ipv4) { /* what depends on the length comes later */
+		memset(network + offsetof(struct rte_ipv4_hdr, total_length), 0, 2);
+		memset(network + offsetof(struct rte_ipv4_hdr, hdr_checksum), 0, 2);
+		path->header_sum = rte_raw_cksum(network, sizeof(struct rte_ipv4_hdr));
 	}
-	const struct rte_udp_hdr udp = {.src_port = htons(ends->source_port),
-		.dst_port = htons(ends->destination_port),
-		.dgram_len = htons(length)};
 	memcpy(at, &udp, sizeof(udp));
-	return at + sizeof(udp);
+	path->pseudo_sum = pseudo_sum_of(network, fixed->family, IPPROTO_UDP, 0) +
+			   htons(fixed_port);
+	path->length = (uint8_t)(at + sizeof(udp) - path->head);
+	path->network = (uint8_t)(network - path->head);
+	const size_t addresses = ipv4 ? offsetof(struct rte_ipv4_hdr, src_addr)
+				      : offsetof(struct rte_ipv6_hdr, src_addr);
+	path->open_address = (uint8_t)(path->network + addresses + (source ? 0 : ipv4 ? 4 : 16));
+	path->open_port = (uint8_t)(at - path->head + (source ? 0 : 2));
+}
+
+uint8_t *frame_path_udp(const struct frame_path *path, uint8_t *at, const struct address *open,
+	uint16_t open_port, uint16_t n)
+{
+	const uint16_t length = htons((uint16_t)(sizeof(struct rte_udp_hdr) + n));
+	const uint16_t port = htons(open_port);
+	uint8_t *network = at + path->network,
+		*udp = at + path->length - sizeof(struct rte_udp_hdr);
+	memcpy(at, path->head, FRAME_PATH_ROOM);
+	if (path->fixed.family == ADDRESS_IPV4) {
+		const uint16_t total = htons(
+			(uint16_t)(sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_udp_hdr) + n));
+		uint32_t address;
+		memcpy(&address, open->bytes, sizeof(address));
+		const uint16_t sum = (uint16_t)~fold(
+			path->header_sum + (address >> 16) + (address & 0xffff) + total);
+		memcpy(network + offsetof(struct rte_ipv4_hdr, total_length), &total, 2);
+		memcpy(network + offsetof(struct rte_ipv4_hdr, hdr_checksum), &sum, 2);
+		memcpy(at + path->open_address, &address, sizeof(address));
+	} else {
+		memcpy(network + offsetof(struct rte_ipv6_hdr, payload_len), &length, 2);
+		memcpy(at + path->open_address, open->bytes, sizeof(open->bytes));
+	}
+	memcpy(at + path->open_port, &port, sizeof(port));
+	memcpy(udp + offsetof(struct rte_udp_hdr, dgram_len), &length, sizeof(length));
+	return at + path->length;
+}
+
+void frame_path_checksum(const struct frame_path *path, uint8_t *at, uint32_t payload_sum)
+{
+	uint8_t *udp = at + path->length - sizeof(struct rte_udp_hdr);
+	uint16_t port, length;
+	uint64_t sum = (uint64_t)path->pseudo_sum + payload_sum;
+	memcpy(&port, at + path->open_port, sizeof(port));
+	memcpy(&length, udp + offsetof(struct rte_udp_hdr, dgram_len), sizeof(length));
+	/* Words of 32 bits are sums of two of 16, once they are folded. */
+	uint32_t word[4];
+	memcpy(word, at + path->open_address, sizeof(word[0]));
+	sum += word[0];
+	if (path->fixed.family == ADDRESS_IPV6) {
+		memcpy(word + 1, at + path->open_address + 4, 3 * sizeof(word[0]));
+		sum += (uint64_t)word[1] + word[2] + word[3];
+	}
+	sum += port + 2u * length; /* in the pseudo header and in UDP's own */
+	sum = (sum >> 32) + (sum & UINT32_MAX);
+	sum = (sum >> 16) + (sum & 0xffff);
+	uint16_t checksum = (uint16_t)~fold((uint32_t)sum);
+	if (!checksum) /* zero on the wire means that there is none */
+		checksum = 0xffff;
+	memcpy(udp + offsetof(struct rte_udp_hdr, dgram_cksum), &checksum, sizeof(checksum));
 }
 
 /* The UDP header behind an IP header that is known to be whole, its length, the pseudo sum. */

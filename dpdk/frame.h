@@ -9,6 +9,7 @@
 #ifndef SIPHERD_FRAME_H
 #define SIPHERD_FRAME_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,11 +70,6 @@ struct frame_link {
 	uint16_t vlan; /* 0: untagged */
 };
 
-struct frame_ends {
-	const struct address *source, *destination; /* of one family */
-	uint16_t source_port, destination_port;
-};
-
 static inline size_t frame_link_length(uint16_t vlan)
 {
 	return vlan ? 18 : 14;
@@ -85,10 +81,51 @@ static inline size_t frame_headers(uint8_t family, uint16_t vlan)
 	return frame_link_length(vlan) + (family == ADDRESS_IPV4 ? 20 : 40) + 8;
 }
 
-/* Write all headers of a datagram of n payload bytes; returns where the payload goes. The UDP
- * checksum is left open. Room: frame_headers() + n. */
-uint8_t *frame_udp(
-	uint8_t *at, const struct frame_link *link, const struct frame_ends *ends, uint16_t n);
+/* address_equal of the hot path. */
+static inline bool frame_address_equal(const struct address *a, const struct address *b)
+{
+	return a->family == b->family && !memcmp(a->bytes, b->bytes, 16);
+}
+
+/*
+ * All that datagrams between one fixed end and others have in common, written and summed once: of a herd
+ * the other end is the source, of a registrar the destination. The open end's address and port and the
+ * length are patched into a copy, and the sums go on from what is known.
+ */
+#define FRAME_PATH_ROOM 80 /* bytes that are written whatever the length */
+struct frame_path {
+	uint8_t head[FRAME_PATH_ROOM];
+	struct frame_link link;
+	struct address fixed;
+	uint16_t fixed_port;
+	uint8_t length;                  /* of all headers */
+	uint8_t network;                 /* where the IP header begins */
+	uint8_t open_address, open_port; /* where the other end's are */
+	uint32_t header_sum; /* of an IPv4 header, its length and the open address left out */
+	uint32_t pseudo_sum; /* likewise, of the pseudo header */
+};
+static_assert(FRAME_PATH_ROOM >= FRAME_HEADERS_MAX, "all headers are copied at once");
+
+enum frame_open { FRAME_OPEN_SOURCE, FRAME_OPEN_DESTINATION };
+void frame_path_make(struct frame_path *path, const struct frame_link *link, enum frame_open open,
+	const struct address *fixed, uint16_t fixed_port);
+
+/* Is this still the path between these? */
+static inline bool frame_path_fits(const struct frame_path *path, const struct frame_link *link,
+	const struct address *fixed, uint16_t fixed_port)
+{
+	return path->length && !memcmp(&path->link, link, sizeof(*link)) &&
+	       path->fixed_port == fixed_port && frame_address_equal(&path->fixed, fixed);
+}
+
+/* Write all headers of a datagram of n payload bytes to or from an address of the path's family; returns
+ * where the payload goes. The UDP checksum is left open. Room: FRAME_PATH_ROOM + n. */
+uint8_t *frame_path_udp(const struct frame_path *path, uint8_t *at, const struct address *open,
+	uint16_t open_port, uint16_t n);
+
+/* Fill in the UDP checksum of such a datagram, from the sum of its payload's 16-bit words as they lie in
+ * memory, which need not be folded. */
+void frame_path_checksum(const struct frame_path *path, uint8_t *at, uint32_t payload_sum);
 
 /* Fill in the UDP checksum, once the payload is there. `network` points to the IP header. */
 void frame_udp_checksum(uint8_t *network, uint8_t family);
@@ -119,11 +156,5 @@ struct frame_neighbour {
 #define FRAME_OVERRIDE 0x20
 size_t frame_neighbour(uint8_t at[FRAME_REQUEST_MAX], const struct frame_link *link,
 	const struct frame_neighbour *neighbour);
-
-/* address_equal of the hot path. */
-static inline bool frame_address_equal(const struct address *a, const struct address *b)
-{
-	return a->family == b->family && !memcmp(a->bytes, b->bytes, 16);
-}
 
 #endif

@@ -121,6 +121,9 @@ static void close_datagram(struct worker *worker, struct station *station)
 		frame->l3_len = ipv4 ? 20 : 40;
 		frame->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM |
 				   (ipv4 ? RTE_MBUF_F_TX_IPV4 : RTE_MBUF_F_TX_IPV6);
+	} else if (station->envelope.sum != HERD_SUM_OPEN) {
+		frame_path_checksum(station->open_path, rte_pktmbuf_mtod(frame, uint8_t *),
+			station->envelope.sum);
 	} else {
 		frame_udp_checksum(network, station->open_family);
 	}
@@ -153,12 +156,12 @@ void station_relay(struct worker *worker, struct station *station)
 	}
 }
 
-/* Open a datagram of n payload bytes; NULL when there is no room or no buffer. */
+/* Open a datagram of n payload bytes to or from the path's open end; NULL when there is no room or no
+ * buffer. */
 static uint8_t *open_datagram(struct worker *worker, struct station *station,
-	const struct frame_link *link, const struct frame_ends *ends, uint16_t n)
+	const struct frame_path *path, const struct address *open, uint16_t open_port, uint16_t n)
 {
-	const uint8_t family = ends->destination->family;
-	const size_t length = frame_headers(family, link->vlan) + n;
+	const size_t length = (size_t)path->length + n;
 	if (length > station->frame_max) {
 		worker->counters.not_sent_too_long++;
 		return NULL;
@@ -171,13 +174,14 @@ static uint8_t *open_datagram(struct worker *worker, struct station *station,
 	frame->data_len = (uint16_t)length;
 	frame->pkt_len = (uint32_t)length;
 	station->open = frame;
-	station->open_family = family;
-	return frame_udp(rte_pktmbuf_mtod(frame, uint8_t *), link, ends, n);
+	station->open_path = path;
+	station->open_family = path->fixed.family;
+	return frame_path_udp(path, rte_pktmbuf_mtod(frame, uint8_t *), open, open_port, n);
 }
 
 uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
 {
-	const struct slice *slice = context;
+	struct slice *slice = context;
 	struct worker *worker = slice->worker;
 	struct station *station = worker->herd_station;
 	const struct next_hop *hop = &station->neighbours
@@ -196,18 +200,18 @@ uint8_t *station_herd_buffer(void *context, uint32_t phone, enum proxy proxy, ui
 	struct frame_link link = {.vlan = station->neighbours.vlan};
 	memcpy(link.source, station->neighbours.mac, FRAME_MAC);
 	memcpy(link.destination, hop->mac, FRAME_MAC);
-	struct address source;
-	struct frame_ends ends = {.source = &source,
-		.destination = &slice->proxy[proxy].address,
-		.destination_port = slice->proxy[proxy].port};
-	address_plan_at(slice->plan[ends.destination->family], phone, &source, &ends.source_port);
+	const struct wire_proxy *to = &slice->proxy[proxy];
+	struct frame_path *path = &slice->path[LINK_NEAR][proxy];
+	if (unlikely(!frame_path_fits(path, &link, &to->address, to->port)))
+		frame_path_make(path, &link, FRAME_OPEN_SOURCE, &to->address, to->port);
 	station->open_phone = phone;
 	station->open_proxy = (uint8_t)proxy;
-	return open_datagram(worker, station, &link, &ends, n);
+	return open_datagram(
+		worker, station, path, &station->envelope.source, station->envelope.source_port, n);
 }
 
 static uint8_t *registrar_buffer(
-	const struct slice *slice, enum proxy proxy, const struct endpoint *to, uint16_t n)
+	struct slice *slice, enum proxy proxy, const struct endpoint *to, uint16_t n)
 {
 	struct worker *worker = slice->worker;
 	struct station *station = worker->registrar_station;
@@ -216,11 +220,12 @@ static uint8_t *registrar_buffer(
 	struct frame_link link = {.vlan = station->neighbours.vlan};
 	memcpy(link.source, station->neighbours.mac, FRAME_MAC);
 	memcpy(link.destination, to->neighbour, FRAME_MAC);
-	const struct frame_ends ends = {.source = &slice->proxy[proxy].address,
-		.destination = &to->address,
-		.source_port = slice->proxy[proxy].port,
-		.destination_port = to->port};
-	return open_datagram(worker, station, &link, &ends, n);
+	const struct wire_proxy *from = &slice->proxy[proxy];
+	struct frame_path *path = &slice->path[LINK_FAR][proxy];
+	if (unlikely(!frame_path_fits(path, &link, &from->address, from->port)))
+		frame_path_make(path, &link, FRAME_OPEN_DESTINATION, &from->address, from->port);
+	station->envelope.sum = HERD_SUM_OPEN;
+	return open_datagram(worker, station, path, &to->address, to->port, n);
 }
 
 uint8_t *station_primary_buffer(void *context, const struct endpoint *to, uint16_t n)

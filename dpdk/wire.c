@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_launch.h>
 #include <rte_mbuf.h>
@@ -210,7 +211,9 @@ static int open_herd(struct wire *wire, struct slice *slice, struct wire_error *
 	config.first = config.begin + (worker->index + worker->workers - passed) % worker->workers;
 	config.stride = worker->workers;
 	config.worker = worker->index;
-	const struct herd_output output = {.context = slice, .buffer = station_herd_buffer};
+	const struct herd_output output = {.context = slice,
+		.buffer = station_herd_buffer,
+		.envelope = &worker->herd_station->envelope};
 	const int result = herd_create(&slice->herd, &config, &output);
 	if (!result)
 		return 0;
@@ -612,6 +615,15 @@ static void close_worker(struct worker *worker)
 	free(worker);
 }
 
+/* Not by spinning: with a real-time priority that would keep a worker on the same CPU from ever ending. */
+static void wait_for_worker(unsigned lcore)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	while (rte_eal_get_lcore_state(lcore) == RUNNING)
+		nanosleep(&pause, NULL);
+	rte_eal_wait_lcore(lcore);
+}
+
 void wire_close(struct wire *wire)
 {
 	if (!wire)
@@ -619,7 +631,7 @@ void wire_close(struct wire *wire)
 	atomic_store_explicit(&wire->stop, true, memory_order_release);
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
 		if (wire->worker[w])
-			rte_eal_wait_lcore(wire->worker[w]->lcore);
+			wait_for_worker(wire->worker[w]->lcore);
 	capture_close(wire->capture);
 	link_close(&wire->link);
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX; w++)

@@ -48,6 +48,8 @@ struct station {
 	struct neighbours neighbours;
 	/* The datagram that the herd or a registrar is filling, at most one. */
 	struct rte_mbuf *open;
+	const struct frame_path *open_path;
+	struct herd_envelope envelope; /* of the herd's station; the other's says HERD_SUM_OPEN */
 	uint8_t open_family;
 	uint32_t open_phone;
 	uint8_t open_proxy; /* enum proxy, on the herd's station */
@@ -123,7 +125,8 @@ struct slice {
 	struct registrar *registrar[PROXIES]; /* NULL: no registrars here */
 	const struct address_plan *plan[ADDRESS_FAMILIES];
 	struct wire_proxy proxy[PROXIES];
-	uint16_t generation[PROXIES]; /* how often the proxy's address has changed */
+	struct frame_path path[LINK_ENDS][PROXIES]; /* by whose datagrams they are */
+	uint16_t generation[PROXIES];               /* how often the proxy's address has changed */
 };
 
 struct worker {

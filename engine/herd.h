@@ -76,11 +76,21 @@ struct herd_config {
 	unsigned worker; /* which of the mirror's workers this slice is */
 };
 
+/* What is known of a datagram besides its text, for who wants it. The herd writes the source before it asks
+ * for the buffer, and the sum once the buffer is filled. */
+#define HERD_SUM_OPEN UINT32_MAX
+struct herd_envelope {
+	struct address source;
+	uint16_t source_port;
+	uint32_t sum; /* of the 16-bit words of the text as they lie in memory; HERD_SUM_OPEN */
+};
+
 /* Gives a buffer of n bytes for a datagram of phone `index` (fleet-wide) to a proxy, or NULL. The
  * herd fills all n bytes before its next call or its return. */
 struct herd_output {
 	void *context;
 	uint8_t *(*buffer)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);
+	struct herd_envelope *envelope; /* NULL: not wanted */
 	/* For who wants to see what an impairment does, else NULL: a buffer for a datagram that it
 	 * loses, and one that it has held back and that is read now. */
 	uint8_t *(*lost)(void *context, uint32_t phone, enum proxy proxy, uint16_t n);

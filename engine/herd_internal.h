@@ -89,6 +89,7 @@ struct herd {
 	struct herd_population population;
 	struct herd_histograms histograms;
 	struct series series;
+	uint32_t *sum, no_sum;     /* of the datagram being written; nobody's */
 	uint8_t lost[MESSAGE_MAX]; /* what an impairment loses is written here */
 };
 
@@ -247,12 +248,29 @@ bool herd_may_take(const struct herd *herd, uint32_t phone);
 void herd_read(
 	struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram, size_t length);
 
-/* Where a datagram of n bytes is to be written; NULL: there is no buffer. */
+/* Whose datagram comes next: before herd_buffer. */
+static inline void herd_sender(struct herd *herd, const struct address *source, uint16_t port)
+{
+	struct herd_envelope *envelope = herd->output.envelope;
+	if (envelope == NULL)
+		return;
+	envelope->source = *source;
+	envelope->source_port = port;
+}
+
+/* Where a datagram of n bytes is to be written; NULL: there is no buffer. herd->sum is then where its sum
+ * goes, of which nothing is known yet. */
 static inline uint8_t *herd_buffer(
 	struct herd *herd, uint32_t phone, enum proxy proxy, uint16_t n, uint8_t method)
 {
-	if ((herd->impaired >> proxy & 1) == 0 || !herd_loses_sent(herd, phone, proxy, n, method))
-		return herd->output.buffer(herd->output.context, phone, proxy, n);
+	herd->sum = &herd->no_sum;
+	if ((herd->impaired >> proxy & 1) == 0 || !herd_loses_sent(herd, phone, proxy, n, method)) {
+		uint8_t *out = herd->output.buffer(herd->output.context, phone, proxy, n);
+		if (herd->output.envelope != NULL)
+			herd->sum = &herd->output.envelope->sum;
+		*herd->sum = HERD_SUM_OPEN;
+		return out;
+	}
 	if (herd->output.lost == NULL)
 		return herd->lost;
 	return herd->output.lost(herd->output.context, phone, proxy, n);

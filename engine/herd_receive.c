@@ -401,6 +401,10 @@ static void take_request(
 		c->request_unanswerable++;
 		return;
 	}
+	struct address own;
+	uint16_t port;
+	address_plan_at(herd->config.plan[source.address.family], index, &own, &port);
+	herd_sender(herd, &own, port);
 	uint8_t *out = herd_buffer(herd, index, proxy, (uint16_t)answer.length, 0);
 	if (out == NULL) {
 		c->not_sent++;

@@ -24,11 +24,7 @@ static void fields_of(const struct herd *herd, uint32_t index, uint16_t epoch, e
 {
 	/* The Expires 0 belongs to the call of its registration. */
 	uint32_t call = kind == TOKEN_OPTIONS;
-	uint64_t id = herd_draw(herd->config.secret, index, epoch, DRAW_CALL, call);
-	hex8_write(index, fields->call_id);
-	hex8_write((uint32_t)(id >> 32), fields->call_id + 8);
-	hex8_write((uint32_t)id, fields->call_id + 16);
-	hex8_write((uint32_t)(id >> 32) * 2654435761u ^ (uint32_t)id, fields->tag);
+	fields->call = herd_draw(herd->config.secret, index, epoch, DRAW_CALL, call);
 	fields->cseq = cseq;
 	fields->token = (struct token){.phone = index,
 		.epoch = epoch,
@@ -45,13 +41,15 @@ static bool send_options(struct herd *herd, uint32_t local)
 	struct message_fields fields;
 	messages_phone(herd->messages, index, target, &who);
 	uint16_t length = messages_options_length(herd->messages, &who);
+	herd_sender(herd, &who.address, who.port);
 	uint8_t *out = herd_buffer(herd, index, target, length, IMPAIRMENT_OPTIONS);
 	if (out == NULL) {
 		herd->counters.not_sent++;
 		return false;
 	}
 	fields_of(herd, index, phone->epoch, TOKEN_OPTIONS, phone->keepalive_cseq, &fields);
-	messages_options_write(herd->messages, &who, &fields, herd->config.secret, out);
+	*herd->sum = messages_options_write(
+		herd->messages, &who, &fields, herd->config.secret, out);
 	return true;
 }
 
@@ -82,6 +80,7 @@ static bool send_registration(struct herd *herd, uint32_t local, const struct re
 	messages_phone(herd->messages, index, r->proxy, &who);
 	uint16_t length = messages_register_length(
 		herd->messages, &who, r->expires_s, authorization_length);
+	herd_sender(herd, &who.address, who.port);
 	uint8_t *out = herd_buffer(herd, index, r->proxy, length, IMPAIRMENT_REGISTER);
 	if (out == NULL) {
 		herd->counters.not_sent++;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define DIGITS_MAX 10 /* of a 32-bit index */
+#define DIGITS_MAX IDENTITY_DIGITS
 #define CHUNK_BYTES 65536
 #define SLOTS_FIRST 64
 #define ROWS_FIRST 64
@@ -138,17 +138,6 @@ static const char pairs[200] = "00010203040506070809"
 			       "70717273747576777879"
 			       "80818283848586878889"
 			       "90919293949596979899";
-
-static inline unsigned digits_in(uint32_t n)
-{
-	static const uint32_t power[DIGITS_MAX] = {
-		1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
-	/* 1233 / 4096 is log10(2), close enough to be at most one too low for 32 bits. 0 has the
-	 * digits of 1. */
-	unsigned bits = 32 - (unsigned)__builtin_clz(n | 1);
-	unsigned least = bits * 1233 >> 12;
-	return least + ((n | 1) >= power[least]);
-}
 
 static inline void write_number(char *out, unsigned width, uint32_t n)
 {
@@ -303,7 +292,7 @@ static int compile_pieces(struct pattern *pattern, const struct source *source)
 /* Lengths by digits, and back. Texts of equal length have one layout, whatever their digits. */
 static int measure(struct pattern *pattern, const struct source *source, uint32_t last)
 {
-	for (unsigned digits = digits_in(last); digits > 0; digits--) {
+	for (unsigned digits = identity_digits(last); digits > 0; digits--) {
 		unsigned length = 0;
 		for (unsigned i = 0; i < pattern->pieces; i++) {
 			const struct piece *piece = &pattern->piece[i];
@@ -372,7 +361,7 @@ int identity_patterns(struct identity_set **out, const char *user, const char *a
 
 static size_t pattern_write(const struct pattern *pattern, uint32_t index, char *out)
 {
-	unsigned digits = digits_in(index);
+	unsigned digits = identity_digits(index);
 	for (unsigned i = 0; i < pattern->pieces; i++) {
 		const struct piece *piece = &pattern->piece[i];
 		unsigned length = piece->length;
@@ -735,7 +724,58 @@ size_t identity_user_length(const struct identity_set *set, uint32_t index)
 		set = part_of(set, index);
 		return set ? identity_user_length(set, index) : 0;
 	}
-	return set->is_patterns ? set->user.length[digits_in(n)] : set->row[n].user;
+	return set->is_patterns ? set->user.length[identity_digits(n)] : set->row[n].user;
+}
+
+/* Where the digit of this weight (0: ones) stands among the sixteen characters. */
+static uint8_t digit_place(unsigned weight)
+{
+	return (uint8_t)(weight < 8 ? 7 - weight : 17 - weight);
+}
+
+static void shape_number(struct identity_shape *shape, unsigned *at, unsigned width)
+{
+	for (unsigned weight = width; weight-- > 0; ++*at) {
+		if (weight < DIGITS_MAX)
+			shape->pick[*at] = digit_place(weight);
+		else
+			shape->text[*at] = '0';
+	}
+}
+
+static void shape_make(const struct pattern *pattern, unsigned digits, struct identity_shape *shape)
+{
+	unsigned at = 0;
+	memset(shape->text, 0, sizeof(shape->text));
+	memset(shape->pick, IDENTITY_NO_DIGIT, sizeof(shape->pick));
+	for (unsigned i = 0; i < pattern->pieces; i++) {
+		const struct piece *piece = &pattern->piece[i];
+		if (piece->is_number) {
+			shape_number(shape, &at, piece->length < digits ? digits : piece->length);
+			continue;
+		}
+		memcpy(shape->text + at, pattern->literal + piece->at, piece->length);
+		at += piece->length;
+	}
+	shape->length = (uint8_t)at;
+}
+
+bool identity_user_shapes(const struct identity_set *set,
+	struct identity_shape shape[IDENTITY_SHAPES], uint32_t *begin)
+{
+	if (!set->is_patterns)
+		return false;
+	memset(shape, 0, IDENTITY_SHAPES * sizeof(*shape));
+	for (unsigned digits = 1; digits <= DIGITS_MAX; digits++) {
+		/* More digits than the last phone has do not occur. */
+		if (digits > identity_digits(set->phones ? set->phones - 1 : 0))
+			break;
+		if (set->user.length[digits] > IDENTITY_SHAPE_MAX)
+			return false;
+		shape_make(&set->user, digits, &shape[digits]);
+	}
+	*begin = set->begin;
+	return true;
 }
 
 size_t identity_auth(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX])

@@ -15,7 +15,21 @@
 
 #define IDENTITY_TEXT_MAX 64 /* longest user, auth name or password, in bytes, without NUL */
 
+#define IDENTITY_DIGITS 10 /* of a 32-bit index, at most */
+
 struct identity_set;
+
+/* Decimal digits of an index. */
+static inline unsigned identity_digits(uint32_t n)
+{
+	static const uint32_t power[IDENTITY_DIGITS] = {
+		1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
+	/* 1233 / 4096 is log10(2), close enough to be at most one too low for 32 bits. 0 has the
+	 * digits of 1. */
+	unsigned bits = 32 - (unsigned)__builtin_clz(n | 1);
+	unsigned least = bits * 1233 >> 12;
+	return least + ((n | 1) >= power[least]);
+}
 
 /* A place and a reason for the message at the edge, filled when a function below fails. */
 struct identity_error {
@@ -62,6 +76,25 @@ bool identity_has_credentials(const struct identity_set *set);
  * such phone. The hot path calls identity_user. */
 size_t identity_user(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 size_t identity_user_length(const struct identity_set *set, uint32_t index);
+
+/*
+ * How the user of every index with so many digits is put together: its fixed text with zeros where
+ * digits belong, and for each byte which of the sixteen characters of identity_digits goes there,
+ * IDENTITY_NO_DIGIT: none. What a vector unit does in one shuffle. Both are zero from `length` on.
+ */
+#define IDENTITY_SHAPES \
+	(IDENTITY_DIGITS + 1) /* by the digits of the index; the first stays empty */
+#define IDENTITY_SHAPE_MAX 32
+#define IDENTITY_NO_DIGIT 0x80
+struct identity_shape {
+	uint8_t text[IDENTITY_SHAPE_MAX], pick[IDENTITY_SHAPE_MAX];
+	uint8_t length;
+};
+
+/* The digits are those of the index less `begin`: the eight low ones in bytes 0-7, the two above them in
+ * bytes 8-9. False: rows, joined sets, or a user longer than IDENTITY_SHAPE_MAX. */
+bool identity_user_shapes(const struct identity_set *set,
+	struct identity_shape shape[IDENTITY_SHAPES], uint32_t *begin);
 size_t identity_auth(const struct identity_set *set, uint32_t index, char out[IDENTITY_TEXT_MAX]);
 /* 0 when there is no password. */
 size_t identity_password(

@@ -1,34 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "message.h"
+#include "message_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "herd.h"
-
-#define HOSTPORT_MAX (ADDRESS_TEXT_MAX + 8)
-#define CSEQ_DIGITS 10
-
-enum request { REQUEST_OPTIONS, REQUEST_REGISTER, REQUESTS };
-
-/* Offsets of the patched fields; the lengths follow from the class. */
-struct template
-{
-	char *text;
-	uint16_t length;
-	uint16_t via_host, branch, from_user, tag, to_user, call_id, cseq, contact_user,
-		contact_host;
-};
-
-struct messages {
-	const struct address_plan *plan[PROXIES];
-	const struct identity_set *identities;
-	uint32_t templates;
-	uint64_t text_bytes;
-	struct template *template;
-	/* By proxy, kind, length of "address:port", length of user. */
-	uint16_t class[PROXIES][REQUESTS][HOSTPORT_MAX][IDENTITY_TEXT_MAX + 1];
-};
 
 /* Builds a template; positions are noted as it goes. */
 struct draft {
@@ -56,7 +32,7 @@ static uint16_t gap(struct draft *draft, size_t n)
 		draft->overflow = true;
 		return 0;
 	}
-	memset(draft->text + at, 'x', n);
+	memset(draft->text + at, 0, n);
 	draft->length += n;
 	return (uint16_t)at;
 }
@@ -125,11 +101,14 @@ static bool template_make(struct template *t, const struct herd_config *config, 
 		add(&draft, "Accept: application/sdp\r\nContent-Length: 0\r\n\r\n");
 	if (draft.overflow)
 		return false;
-	t->text = malloc(draft.length);
+	t->text = calloc(1, draft.length + MESSAGE_PIECE);
 	if (t->text == NULL)
 		return false;
 	memcpy(t->text, draft.text, draft.length);
 	t->length = (uint16_t)draft.length;
+	t->hostport = (uint8_t)hostport;
+	t->user = (uint8_t)user;
+	message_vectors_prepare(t);
 	return true;
 }
 
@@ -150,11 +129,14 @@ static bool classes_make(
 		for (size_t user = 1; user <= IDENTITY_TEXT_MAX; user++) {
 			for (int kind = 0; seen[user] && kind < REQUESTS; kind++) {
 				struct template *t = &m->template[m->templates];
+				*t = (struct template){0};
 				if (!template_make(
 					    t, config, (enum request)kind, proxy, hostport, user))
 					return false;
 				m->text_bytes += t->length;
-				m->class[proxy][kind][hostport][user] = (uint16_t)m->templates++;
+				if (kind == REQUEST_OPTIONS)
+					m->class[proxy][hostport][user] = (uint16_t)m->templates;
+				m->templates++;
 			}
 		}
 	}
@@ -172,8 +154,10 @@ struct messages *messages_create(const struct herd_config *config)
 	if (m == NULL)
 		return NULL;
 	m->identities = config->identities;
-	m->template = calloc(PROXIES * REQUESTS * HOSTPORT_MAX * (lengths ? lengths : 1),
-		sizeof(struct template));
+	message_vectors_open(m);
+	m->templates_max = PROXIES * REQUESTS * HOSTPORT_MAX * (uint32_t)(lengths ? lengths : 1);
+	m->template = aligned_alloc(
+		alignof(struct template), (size_t)m->templates_max * sizeof(struct template));
 	for (int proxy = 0; m->template != NULL && proxy < PROXIES; proxy++) {
 		m->plan[proxy] = config->plan[config->proxy[proxy].address.family];
 		/* Without redundancy the redundant proxy has neither name nor plan. */
@@ -219,30 +203,45 @@ static size_t write_port(char *out, uint16_t port)
 	return digits + 1;
 }
 
+bool messages_use_vectors(struct messages *m, bool wish)
+{
+	m->vectors = wish && message_vectors_possible();
+	return m->vectors;
+}
+
+static void phone_texts(const struct messages *m, uint32_t index, struct message_phone *out)
+{
+	const struct address *address = &out->address;
+	size_t n = 0;
+	memset(out->hostport, 0, MESSAGE_PIECE);
+	memset(out->user, 0, MESSAGE_PIECE);
+	if (address->family == ADDRESS_IPV6)
+		out->hostport[n++] = '[';
+	n += address_format(address, out->hostport + n);
+	if (address->family == ADDRESS_IPV6)
+		out->hostport[n++] = ']';
+	out->host_length = (uint8_t)n;
+	n += write_port(out->hostport + n, out->port);
+	out->hostport_length = (uint8_t)n;
+	out->user_length = (uint8_t)identity_user(m->identities, index, out->user);
+}
+
 void messages_phone(
 	const struct messages *m, uint32_t index, enum proxy proxy, struct message_phone *out)
 {
-	struct address address;
-	uint16_t port;
-	address_plan_at(m->plan[proxy], index, &address, &port);
-	size_t n = 0;
-	if (address.family == ADDRESS_IPV6)
-		out->hostport[n++] = '[';
-	n += address_format(&address, out->hostport + n);
-	if (address.family == ADDRESS_IPV6)
-		out->hostport[n++] = ']';
-	out->host_length = (uint8_t)n;
-	n += write_port(out->hostport + n, port);
-	out->hostport_length = (uint8_t)n;
-	out->user_length = (uint8_t)identity_user(m->identities, index, out->user);
+	address_plan_at(m->plan[proxy], index, &out->address, &out->port);
 	out->proxy = (uint8_t)proxy;
+	if (m->vectors && m->shaped && out->address.family == ADDRESS_IPV4)
+		message_vectors_phone(m, index, out);
+	else
+		phone_texts(m, index, out);
+	out->template = m->class[proxy][out->hostport_length][out->user_length];
 }
 
 static const struct template *template_of(
 	const struct messages *m, const struct message_phone *phone, enum request kind)
 {
-	return &m->template[m->class[phone->proxy][kind][phone->hostport_length]
-				    [phone->user_length]];
+	return &m->template[phone->template + kind];
 }
 
 /* Ten digits of 1000000000 + n, two at a time. */
@@ -263,12 +262,24 @@ static void patch(const struct template *t, const struct message_phone *phone,
 	memcpy(text + t->via_host, phone->hostport, phone->hostport_length);
 	token_write(&fields->token, secret, text + t->branch);
 	memcpy(text + t->from_user, phone->user, phone->user_length);
-	memcpy(text + t->tag, fields->tag, 8);
+	hex8_write(message_tag(fields->call), text + t->tag);
 	memcpy(text + t->to_user, phone->user, phone->user_length);
-	memcpy(text + t->call_id, fields->call_id, MESSAGE_CALL_ID);
+	hex8_write(fields->token.phone, text + t->call_id);
+	hex8_write((uint32_t)(fields->call >> 32), text + t->call_id + 8);
+	hex8_write((uint32_t)fields->call, text + t->call_id + 16);
 	write_cseq(text + t->cseq, fields->cseq);
 	memcpy(text + t->contact_user, phone->user, phone->user_length);
 	memcpy(text + t->contact_host, phone->hostport, phone->hostport_length);
+}
+
+static uint32_t write(const struct messages *m, const struct template *t,
+	const struct message_phone *phone, const struct message_fields *fields, uint64_t secret,
+	uint8_t *out)
+{
+	if (m->vectors && t->vectors)
+		return message_vectors_write(t, phone, fields, secret, out);
+	patch(t, phone, fields, secret, out);
+	return MESSAGE_SUM_OPEN;
 }
 
 uint16_t messages_options_length(const struct messages *m, const struct message_phone *phone)
@@ -276,10 +287,10 @@ uint16_t messages_options_length(const struct messages *m, const struct message_
 	return template_of(m, phone, REQUEST_OPTIONS)->length;
 }
 
-void messages_options_write(const struct messages *m, const struct message_phone *phone,
+uint32_t messages_options_write(const struct messages *m, const struct message_phone *phone,
 	const struct message_fields *fields, uint64_t secret, uint8_t *out)
 {
-	patch(template_of(m, phone, REQUEST_OPTIONS), phone, fields, secret, out);
+	return write(m, template_of(m, phone, REQUEST_OPTIONS), phone, fields, secret, out);
 }
 
 static size_t decimal(uint32_t value, char out[10])
@@ -312,7 +323,7 @@ void messages_register_write(const struct messages *m, const struct message_phon
 	const char *authorization, size_t authorization_length, uint8_t *out)
 {
 	const struct template *t = template_of(m, phone, REQUEST_REGISTER);
-	patch(t, phone, fields, secret, out);
+	write(m, t, phone, fields, secret, out);
 	out += t->length;
 	memcpy(out, EXPIRES, strlen(EXPIRES));
 	out += strlen(EXPIRES);

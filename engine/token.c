@@ -45,13 +45,20 @@ static uint32_t check_of(uint32_t phone, uint32_t word, uint64_t seed)
 	return (uint32_t)XXH3_64bits_withSeed(&both, sizeof(both), seed);
 }
 
+void token_words(const struct token *token, uint64_t seed, uint32_t out[3])
+{
+	out[0] = token->phone;
+	out[1] = (uint32_t)token->epoch << 16 | (uint32_t)(token->kind & 3) << 14 |
+		 (token->sequence & TOKEN_SEQUENCE_MASK);
+	out[2] = check_of(out[0], out[1], seed);
+}
+
 void token_write(const struct token *token, uint64_t seed, char out[TOKEN_HEX])
 {
-	uint32_t word = (uint32_t)token->epoch << 16 | (uint32_t)(token->kind & 3) << 14 |
-			(token->sequence & TOKEN_SEQUENCE_MASK);
-	hex8_write(token->phone, out);
-	hex8_write(word, out + 8);
-	hex8_write(check_of(token->phone, word, seed), out + 16);
+	uint32_t word[3];
+	token_words(token, seed, word);
+	for (int i = 0; i < 3; i++)
+		hex8_write(word[i], out + 8 * i);
 }
 
 bool token_parse(const char *branch, size_t length, uint64_t seed, struct token *out)

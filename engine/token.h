@@ -27,6 +27,9 @@ struct token {
 };
 #define TOKEN_SEQUENCE_MASK 0x3fffu
 
+/* The three words whose hex digits the 24 characters are. */
+void token_words(const struct token *token, uint64_t seed, uint32_t out[3]);
+
 /* Write the 24 characters. */
 void token_write(const struct token *token, uint64_t seed, char out[TOKEN_HEX]);
 

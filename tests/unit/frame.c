@@ -47,13 +47,27 @@ static size_t build(uint8_t *out, const char *from, uint16_t from_port, const ch
 {
 	const struct address source = address(from), destination = address(to);
 	const struct frame_link link = link_to(them, vlan);
-	const struct frame_ends ends = {&source, &destination, from_port, to_port};
 	const uint16_t n = (uint16_t)strlen(payload);
-	uint8_t *at = frame_udp(out, &link, &ends, n);
+	const size_t length = frame_headers(source.family, vlan) + n;
+	struct frame_path path;
+	uint8_t again[512];
+	uint32_t sum = 0;
+	frame_path_make(&path, &link, FRAME_OPEN_SOURCE, &destination, to_port);
+	assert_true(frame_path_fits(&path, &link, &destination, to_port));
+	assert_false(frame_path_fits(&path, &link, &destination, to_port + 1));
+	assert_false(frame_path_fits(&path, &link, &source, to_port));
+	uint8_t *at = frame_path_udp(&path, out, &source, from_port, n);
 	assert_int_equal((size_t)(at - out), frame_headers(source.family, vlan));
 	memcpy(at, payload, n);
 	frame_udp_checksum(out + frame_link_length(vlan), source.family);
-	return frame_headers(source.family, vlan) + n;
+	/* The same with the other end open, and from the payload's sum alone. */
+	frame_path_make(&path, &link, FRAME_OPEN_DESTINATION, &source, from_port);
+	memcpy(frame_path_udp(&path, again, &destination, to_port, n), payload, n);
+	for (uint16_t i = 0; i < n; i++)
+		sum += (uint32_t)(uint8_t)payload[i] << i % 2 * 8;
+	frame_path_checksum(&path, again, sum);
+	assert_memory_equal(out, again, length);
+	return length;
 }
 
 static void datagrams_are_golden(void **state)
@@ -230,21 +244,24 @@ static void no_checksum_is_an_ipv4_right(void **state)
 /* A sum of zero is sent as 0xffff: find a payload that gives it. */
 static void zero_is_never_sent(void **state)
 {
-	uint8_t out[64];
+	uint8_t out[FRAME_PATH_ROOM + 2];
 	const struct address source = address("10.20.0.5"), destination = address("10.10.0.1");
 	const struct frame_link link = link_to(them, 0);
-	const struct frame_ends ends = {&source, &destination, 5060, 5060};
+	struct frame_path path;
 	const struct frame_rules rules = untagged;
 	struct frame f;
 	bool seen = false;
 	(void)state;
+	frame_path_make(&path, &link, FRAME_OPEN_SOURCE, &destination, 5060);
 	for (uint32_t word = 0; word <= 0xffff; word++) {
-		uint8_t *at = frame_udp(out, &link, &ends, 2);
+		uint8_t *at = frame_path_udp(&path, out, &source, 5060, 2);
 		at[0] = (uint8_t)(word >> 8);
 		at[1] = (uint8_t)word;
 		frame_udp_checksum(out + 14, ADDRESS_IPV4);
 		const uint16_t sum = (uint16_t)(out[40] << 8 | out[41]);
 		assert_int_not_equal(sum, 0);
+		frame_path_checksum(&path, out, (word >> 8) + (word & 255) * 256);
+		assert_int_equal(out[40] << 8 | out[41], sum);
 		seen |= sum == 0xffff;
 		assert_int_equal(frame_parse(out, 44, &rules, &f), FRAME_UDP);
 	}

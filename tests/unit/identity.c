@@ -207,6 +207,45 @@ static void patterns_find_their_phones(void **state)
 	identity_free(set);
 }
 
+/* What shapes say of a user, put together, is the user. */
+static void shapes_are_the_users(void **state)
+{
+	(void)state;
+	static const char *const pattern[] = {
+		"2{n:07}", "{n}", "a{n:012}-{n:03}z", "{n}{n}{n}", "alice"};
+	for (size_t p = 0; p < sizeof(pattern) / sizeof(pattern[0]); p++) {
+		const uint32_t phones = p == 4 ? 1 : UINT32_MAX;
+		struct identity_set *set = NULL;
+		struct identity_shape shape[IDENTITY_SHAPES];
+		uint32_t begin;
+		assert_int_equal(identity_patterns(&set, pattern[p], NULL, NULL, phones, NULL), 0);
+		assert_true(identity_user_shapes(set, shape, &begin));
+		for (uint64_t i = 0; i < phones; i += 1 + i * 7 / 61) {
+			char user[IDENTITY_TEXT_MAX], text[IDENTITY_SHAPE_MAX], digits[17];
+			const struct identity_shape *s = &shape[identity_digits((uint32_t)i)];
+			snprintf(digits, sizeof(digits), "%08u%02u", (unsigned)(i % 100000000),
+				(unsigned)(i / 100000000));
+			for (unsigned at = 0; at < IDENTITY_SHAPE_MAX; at++)
+				text[at] = (char)(s->pick[at] == IDENTITY_NO_DIGIT
+							  ? s->text[at]
+							  : digits[s->pick[at]]);
+			assert_int_equal(identity_user(set, (uint32_t)i, user), s->length);
+			assert_memory_equal(text, user, s->length);
+			for (unsigned at = s->length; at < IDENTITY_SHAPE_MAX; at++)
+				assert_int_equal(text[at], 0);
+		}
+		identity_free(set);
+	}
+	struct identity_set *set = NULL;
+	struct identity_shape shape[IDENTITY_SHAPES];
+	uint32_t begin;
+	assert_int_equal(identity_patterns(&set, "a-user-of-thirty-three-letters-{n:02}", NULL,
+				 NULL, 9, NULL),
+		0);
+	assert_false(identity_user_shapes(set, shape, &begin));
+	identity_free(set);
+}
+
 static void one_phone_needs_no_number(void **state)
 {
 	(void)state;
@@ -673,6 +712,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(patterns_write_their_texts),
 		cmocka_unit_test(patterns_find_their_phones),
+		cmocka_unit_test(shapes_are_the_users),
 		cmocka_unit_test(one_phone_needs_no_number),
 		cmocka_unit_test(bad_patterns_are_refused),
 		cmocka_unit_test(reasons_quote_no_secret),

@@ -69,9 +69,10 @@ static struct trace_frame datagram(uint8_t *out, const char *text, uint64_t now_
 	assert_int_equal(address_parse("10.20.0.5", &from), 0);
 	assert_int_equal(address_parse("10.10.0.1", &to), 0);
 	const struct frame_link link = {.source = {2}, .destination = {2, 1}};
-	const struct frame_ends ends = {&from, &to, 5060, 5060};
+	struct frame_path path;
 	const uint16_t n = (uint16_t)strlen(text);
-	uint8_t *payload = frame_udp(out, &link, &ends, n);
+	frame_path_make(&path, &link, FRAME_OPEN_SOURCE, &to, 5060);
+	uint8_t *payload = frame_path_udp(&path, out, &from, 5060, n);
 	memcpy(payload, text, n);
 	if (open)
 		frame_udp_offload(out + 14, ADDRESS_IPV4);

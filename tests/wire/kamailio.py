@@ -128,6 +128,7 @@ class Kamailio:
         self.process = None
         self.starts = 0
         self.stopped = False
+        self.memory_mb = 256  # of all its children together
         self.ctl = os.path.join(lab.folder, side + ".ctl")
         self.fifo = os.path.join(lab.folder, side + ".fifo")
         self.config = os.path.join(lab.folder, side + ".cfg")
@@ -155,8 +156,8 @@ class Kamailio:
             if os.path.exists(path):
                 os.unlink(path)
         # -b: let the socket hold a burst, as far as the kernel allows (net.core.rmem_max).
-        argv = ["kamailio", "-f", self.config, "-DD", "-E", "-P", self.pid_file, "-m", "256", "-M",
-                "512", "-b", "4194304"]
+        argv = ["kamailio", "-f", self.config, "-DD", "-E", "-P", self.pid_file, "-m",
+                str(self.memory_mb), "-M", "512", "-b", "4194304"]
         self.process = self.lab.start(f"kamailio-{self.side}", argv, namespace=self.side)
         self.stopped = False
         lab_room.wait_until(f"kamailio {self.side} is up", self._up, 30, 0.1)
