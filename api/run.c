@@ -9,6 +9,7 @@
 #include "check.h"
 #include "herds.h"
 #include "run_internal.h"
+#include "sizing_print.h"
 
 #define TICK_S 0.1
 #define RESOLVE_MS 5000
@@ -377,6 +378,8 @@ int run_live(struct run *run)
 	if (wire_start(run->wire, &error) != 0)
 		return host_error(&error);
 	printf("link %s\n", wire_description(run->wire));
+	if (wire_pages(run->wire) != NULL)
+		printf("memory %s\n", wire_pages(run->wire));
 	fflush(stdout);
 	/* A proxy that is down may have no neighbour: phones will find the other one. */
 	if ((run->config.roles & WIRE_HERD) &&
@@ -440,7 +443,8 @@ int run_check(const struct options *options)
 	if (status == EXIT_DONE)
 		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
-		status = check_print(stdout, &run->fleet, &run->config);
+		status = options->sizing ? sizing_print(stdout, options, &run->fleet, &run->config)
+					 : check_print(stdout, &run->fleet, &run->config);
 	run_close(run);
 	return status;
 }

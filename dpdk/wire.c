@@ -8,15 +8,16 @@
 #include <time.h>
 
 #include <rte_launch.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "failure.h"
+#include "memory.h"
+#include "phone.h"
 #include "pool.h"
 #include "telemetry.h"
 #include "wire_internal.h"
 
-#define FRAMES_PER_WORKER 8191
-#define FRAMES_PER_WORKER_MEMORY 16383 /* both ends' rings may be full at once */
 #define FRAME_CACHE 256
 #define MEMORY_BASE_MB 48
 
@@ -108,21 +109,30 @@ static int take_herds(struct wire *wire, struct wire_error *error)
 	return 0;
 }
 
-static struct pool_shape pool_shape(const struct wire *wire)
+static uint32_t phones_per_worker(const struct wire_config *config)
 {
-	const uint8_t kind = wire->config.link.kind;
-	struct pool_shape shape = {.frames = FRAMES_PER_WORKER_MEMORY,
+	const uint32_t phones = has_herd(config) ? config->herd.fleet_phones
+						 : config->registrar[PROXY_PRIMARY].capacity;
+	return (phones - 1) / config->workers + 1;
+}
+
+static struct pool_shape pool_shape(const struct wire *wire, unsigned worker)
+{
+	struct pool_need need = {.phones = phones_per_worker(&wire->config),
+		.workers = wire->config.workers,
+		.redirect = WORKER_REDIRECTS};
+	link_need(&wire->link, &need);
+	return (struct pool_shape){.frames = pool_frames(&need, FRAME_CACHE),
 		.room = link_buffer_size(&wire->link),
 		.cache = FRAME_CACHE,
-		.dma = kind == WIRE_PCI};
-	if (kind != WIRE_MEMORY && kind != WIRE_PCI)
-		shape.frames = FRAMES_PER_WORKER + WORKER_REDIRECTS * (wire->config.workers - 1);
-	return shape;
+		.dma = wire->config.link.kind == WIRE_PCI,
+		.ours = !wire->link.huge_pages,
+		.socket = wire->link.socket[worker]};
 }
 
 static unsigned memory_mb(const struct wire *wire)
 {
-	const struct pool_shape shape = pool_shape(wire);
+	const struct pool_shape shape = pool_shape(wire, 0);
 	uint64_t bytes = pool_memory(&shape) * wire->config.workers;
 	if (wire->config.capture.path)
 		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
@@ -141,6 +151,8 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 	const int result = eal_open(&wire->eal, &wish, error);
 	wire->eal_is_open = !result;
 	wire->link.huge_pages = wire->eal.huge_pages;
+	for (unsigned w = 0; w < config->workers && !result; w++)
+		wire->link.socket[w] = (int)rte_lcore_to_socket_id(wire->eal.lcore[w]);
 	if (result || !wire->eal.telemetry)
 		return result;
 	const int told = telemetry_open();
@@ -151,20 +163,55 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 		    : 0;
 }
 
-static int open_pools(struct wire *wire, struct wire_error *error)
+/* Something of one worker's that its own thread is to open, so that it is the first to touch the memory. */
+struct errand {
+	struct wire *wire;
+	unsigned index;
+	int (*open)(struct wire *wire, unsigned index, struct wire_error *error);
+	struct wire_error error;
+};
+
+static int run_errand(void *argument)
 {
-	const struct pool_shape shape = pool_shape(wire);
-	for (unsigned w = 0; w < wire->config.workers; w++) {
-		char name[32];
-		snprintf(name, sizeof(name), "frames-%u", w);
-		wire->pool[w] = pool_open(name, &shape);
-		if (!wire->pool[w])
-			return failure(error, -ENOMEM,
-				"buffers: no memory for %u frames of worker %u. Give DPDK more: "
-				"EAL argument -m %u",
-				shape.frames, w, 2 * memory_mb(wire));
+	struct errand *errand = argument;
+	return errand->open(errand->wire, errand->index, &errand->error);
+}
+
+/* All workers at once; what the first one of those that fail says is the error. */
+static int open_there(struct wire *wire,
+	int (*open)(struct wire *wire, unsigned index, struct wire_error *error),
+	struct wire_error *error)
+{
+	struct errand errand[WIRE_WORKERS_MAX];
+	const unsigned workers = wire->config.workers;
+	int result = 0;
+	for (unsigned w = 0; w < workers; w++) {
+		errand[w] = (struct errand){.wire = wire, .index = w, .open = open};
+		if (rte_eal_remote_launch(run_errand, &errand[w], wire->eal.lcore[w]))
+			result = failure(error, -EBUSY, "worker %u: its lcore %u is busy", w,
+				wire->eal.lcore[w]);
 	}
-	return 0;
+	for (unsigned w = 0; w < workers; w++) {
+		const int opened = rte_eal_wait_lcore(wire->eal.lcore[w]);
+		if (!opened || result)
+			continue;
+		*error = errand[w].error;
+		result = opened;
+	}
+	return result;
+}
+
+static int open_pool(struct wire *wire, unsigned index, struct wire_error *error)
+{
+	const struct pool_shape shape = pool_shape(wire, index);
+	char name[32];
+	snprintf(name, sizeof(name), "frames-%u", index);
+	wire->pool[index] = pool_open(name, &shape);
+	if (wire->pool[index])
+		return 0;
+	return failure(error, -ENOMEM,
+		"buffers: no memory for %u frames of worker %u. Give DPDK more: EAL argument -m %u",
+		shape.frames, index, 2 * memory_mb(wire));
 }
 
 /* --- Workers --- */
@@ -327,10 +374,12 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->stop = &wire->stop;
 	worker->rests_shortly = config->link.kind == WIRE_PCI;
 	worker->alone = config->link.kind == WIRE_MEMORY;
+	worker->has_device = !worker->alone && index < wire->link.port[LINK_NEAR].queues;
+	worker->device_fd = -1;
 	worker->crowded = wire->eal.crowded;
 	worker->roster = &wire->roster;
 	worker->discard = malloc(UINT16_MAX);
-	if (!worker->discard)
+	if (bell_open(&worker->bell) || !worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	const int result = open_mailbox(wire, worker, error);
 	if (result)
@@ -339,12 +388,13 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	return open_slices(wire, worker, error);
 }
 
-static struct rte_ring *open_path(const char *kind, unsigned from, unsigned to)
+/* Near the one who reads. */
+static struct rte_ring *open_path(
+	const struct wire *wire, const char *kind, unsigned from, unsigned to)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "%s-%u-%u", kind, from, to);
-	return rte_ring_create(
-		name, WORKER_REDIRECTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return link_ring(name, WORKER_REDIRECTS, wire->link.socket[to]);
 }
 
 /* Between each two workers a ring each way for redirected frames; from workers without a queue one
@@ -355,9 +405,10 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 	for (unsigned from = 0; from < workers; from++) {
 		struct worker *worker = wire->worker[from];
 		for (unsigned to = 0; to < workers; to++) {
+			worker->bell_of[to] = &wire->worker[to]->bell;
 			if (to == from)
 				continue;
-			struct rte_ring *ring = open_path("redirect", from, to);
+			struct rte_ring *ring = open_path(wire, "redirect", from, to);
 			if (!ring)
 				return failure(error, -ENOMEM, "workers: no memory for rings");
 			worker->redirect_to[to] = wire->worker[to]->redirect_from[from] = ring;
@@ -365,9 +416,10 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 		if (from < queues)
 			continue;
 		struct worker *sender = wire->worker[from % queues];
-		worker->station[LINK_NEAR].relay = open_path("relay", from, sender->index);
+		worker->station[LINK_NEAR].relay = open_path(wire, "relay", from, sender->index);
 		if (!worker->station[LINK_NEAR].relay)
 			return failure(error, -ENOMEM, "workers: no memory for rings");
+		worker->station[LINK_NEAR].relayed_by = (uint8_t)sender->index;
 		sender->relay_from[from] = worker->station[LINK_NEAR].relay;
 		sender->relays = true;
 	}
@@ -402,15 +454,18 @@ static int open_all(struct wire *wire, struct wire_error *error)
 	if (!result)
 		result = open_eal(wire, error);
 	if (!result)
-		result = open_pools(wire, error);
+		result = open_there(wire, open_pool, error);
 	if (!result)
 		result = link_open(&wire->link, wire->pool, error);
-	for (unsigned w = 0; w < config->workers && !result; w++)
-		result = open_worker(wire, w, error);
+	if (!result)
+		result = open_there(wire, open_worker, error);
 	if (!result)
 		result = join_workers(wire, error);
 	if (!result)
 		result = link_start(&wire->link, error);
+	for (unsigned w = 0; w < config->workers && !result; w++)
+		if (wire->worker[w]->has_device)
+			wire->worker[w]->device_fd = wire->link.wait_fd[w];
 	if (!result)
 		describe(wire);
 	return result;
@@ -507,11 +562,12 @@ static int say_missing(const struct wire *wire, unsigned place, struct wire_erro
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error)
 {
 	const uint64_t end_us = clock_us(&wire->clock) + (uint64_t)timeout_ms * 1000;
+	uint32_t pause_us = 0;
 	for (unsigned p = 0; p < wire->herds * PROXIES && has_herd(&wire->config); p++)
 		while (wire->herd[p / PROXIES].proxy[p % PROXIES].known && !hop_known(wire, p)) {
 			if (clock_us(&wire->clock) >= end_us)
 				return say_missing(wire, p, error);
-			wire_pause();
+			wire_pause(&pause_us);
 		}
 	return 0;
 }
@@ -521,13 +577,15 @@ static void post(struct wire *wire, struct worker *worker, const struct order *o
 {
 	struct mailbox *mailbox = &worker->mailbox;
 	const uint32_t put = atomic_load_explicit(&mailbox->put, memory_order_relaxed);
+	uint32_t pause_us = 0;
 	while (put - atomic_load_explicit(&mailbox->taken, memory_order_acquire) > mailbox->mask) {
 		if (!wire->started)
 			return;
-		wire_pause();
+		wire_pause(&pause_us);
 	}
 	mailbox->order[put & mailbox->mask] = *order;
 	atomic_store_explicit(&mailbox->put, put + 1, memory_order_release);
+	bell_ring(&worker->bell);
 }
 
 static void post_all(struct wire *wire, const struct order *order)
@@ -592,6 +650,21 @@ const char *wire_description(const struct wire *wire)
 	return wire->description;
 }
 
+const char *wire_pages(const struct wire *wire)
+{
+	if ((uint64_t)phones_per_worker(&wire->config) * sizeof(struct phone) < MEMORY_HUGE_PAGE)
+		return NULL;
+	if (!eal_has_transparent_pages())
+		return wire->eal.huge_pages
+			       ? "phones on small pages (the kernel's transparent_hugepage/enabled "
+				 "says never), frames on reserved huge pages"
+			       : "small pages (the kernel's transparent_hugepage/enabled says "
+				 "never)";
+	return wire->eal.huge_pages
+		       ? "phones on 2 MiB pages (transparent), frames on reserved huge pages"
+		       : "2 MiB pages (transparent)";
+}
+
 /* --- Closing --- */
 
 static void close_worker(struct worker *worker)
@@ -610,6 +683,7 @@ static void close_worker(struct worker *worker)
 		rte_ring_free(worker->redirect_to[to]);
 	rte_ring_free(worker->station[LINK_NEAR].relay);
 	announcer_close(&worker->announcer);
+	bell_close(&worker->bell);
 	free(worker->mailbox.order);
 	free(worker->discard);
 	free(worker);
@@ -629,6 +703,9 @@ void wire_close(struct wire *wire)
 	if (!wire)
 		return;
 	atomic_store_explicit(&wire->stop, true, memory_order_release);
+	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
+		if (wire->worker[w])
+			bell_ring(&wire->worker[w]->bell);
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
 		if (wire->worker[w])
 			wait_for_worker(wire->worker[w]->lcore);

@@ -236,6 +236,9 @@ uint8_t *wire_trace_pcapng(const struct wire_trace *trace, size_t *length);
 /* The link in use and how frames find their worker, in words, for the banner. */
 const char *wire_description(const struct wire *wire);
 
+/* On what pages phones and frames lie, for the banner; NULL: the herd is too small to matter. */
+const char *wire_pages(const struct wire *wire);
+
 /* Stop the workers, close the port, free everything. */
 void wire_close(struct wire *wire);
 

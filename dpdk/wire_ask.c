@@ -16,17 +16,19 @@ static bool question_is_answered(const struct question *question)
 }
 
 /* Only after the one before has been answered. */
-static void ask(struct question *question)
+static void ask(struct worker *worker, struct question *question)
 {
 	const uint32_t asked = atomic_load_explicit(&question->asked, memory_order_relaxed);
 	atomic_store_explicit(&question->asked, asked + 1, memory_order_release);
+	bell_ring(&worker->bell);
 }
 
 static bool wait_answered(const struct wire *wire, const struct question *question, uint64_t end_us)
 {
 	bool answered;
+	uint32_t pause_us = 0;
 	while (!(answered = question_is_answered(question)) && clock_us(&wire->clock) < end_us)
-		wire_pause();
+		wire_pause(&pause_us);
 	return answered;
 }
 
@@ -58,7 +60,7 @@ static void collect_reports(struct wire *wire)
 	const unsigned workers = wire->config.workers;
 	for (unsigned w = 0; w < workers; w++)
 		if (question_is_answered(&wire->worker[w]->report_question))
-			ask(&wire->worker[w]->report_question);
+			ask(wire->worker[w], &wire->worker[w]->report_question);
 	const uint64_t end_us = clock_us(&wire->clock) + ANSWER_WAIT_US;
 	for (unsigned w = 0; w < workers; w++)
 		if (wait_answered(wire, &wire->worker[w]->report_question, end_us))
@@ -171,7 +173,7 @@ bool wire_look(struct wire *wire, uint32_t phone, struct herd_look *out)
 	if (!question_is_answered(&look->question))
 		return false;
 	look->phone = phone;
-	ask(&look->question);
+	ask(worker, &look->question);
 	if (!wait_answered(wire, &look->question, clock_us(&wire->clock) + LOOK_WAIT_US) ||
 		!look->found)
 		return false;

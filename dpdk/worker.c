@@ -2,7 +2,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include <rte_pause.h>
 
@@ -14,16 +13,19 @@
 #define REPORT_HERDS 8      /* told at once, for the same reason */
 #define ROUNDS_BUSY 256     /* between two visits of the housekeeper */
 #define ROUNDS_RESTING 4    /* while there is next to nothing to do */
-/* How a worker without work gives way: it spins, then yields, then sleeps. */
+/*
+ * How a worker without work gives way. It spins for a while, since an answer is often near, and then
+ * sleeps until a timer is due or somebody wakes it: its device, another worker, the control thread.
+ * Where a device cannot wake, it yields and then sleeps in steps.
+ */
 #define SPIN_US 50
 #define YIELD_US 300
 #define SLEEP_US 50
 #define SLEEP_LONG_AFTER_US 10000
 #define SLEEP_LONG_US 1000
-#define SLEEP_SHORT_US 20   /* where a device's queue would overflow meanwhile */
-#define SLEEP_ALONE_US 4000 /* where only orders come from outside */
-#define ATTENTIVE_US 20000  /* after a look: who looks at one phone often looks at more */
-#define WAKE_UP_US 20       /* a sleeper is late by about so much */
+#define SLEEP_SHORT_US 20    /* where a device's queue would overflow meanwhile */
+#define SLEEP_WOKEN_US 20000 /* where everything that comes wakes */
+#define WAKE_UP_US 20        /* a sleeper is late by about so much */
 
 static void publish_hop(struct worker *worker, unsigned place)
 {
@@ -41,6 +43,7 @@ void worker_publish_hops(struct worker *worker)
 {
 	for (unsigned p = 0; p < worker->herds * PROXIES; p++)
 		publish_hop(worker, p);
+	worker->to_wake |= (1u << worker->workers) - 2;
 }
 
 /* Worker 0 writes the board, the others copy from it what is meant for the address they know. */
@@ -204,7 +207,6 @@ static void answer_look(struct worker *worker, uint64_t now_us)
 	const struct slice *slice = &worker->slice[roster_herd_of(worker->roster, look->phone)];
 	look->found = herd_look(slice->herd, look->phone, now_us, &look->answer);
 	atomic_store_explicit(&look->question.answered, asked, memory_order_release);
-	worker->attentive_until_us = now_us + ATTENTIVE_US;
 }
 
 /* The earliest of everything that has a time. */
@@ -215,39 +217,75 @@ static uint64_t next_due_us(const struct worker *worker, uint64_t limit_us)
 		next = herd_next_us(worker->slice[h].herd, next);
 	if (worker->registrar_station && worker->registrar_next_us < next)
 		next = worker->registrar_next_us;
+	if (worker->herd_station && !worker->index)
+		next = RTE_MIN(next, neighbours_next_us(&worker->herd_station->neighbours));
 	return next;
 }
 
-static void sleep_us(uint64_t duration_us)
+/* Whether anybody has left something for us. */
+static bool is_wanted(const struct worker *worker)
 {
-	const struct timespec pause = {.tv_nsec = (long)duration_us * 1000};
-	nanosleep(&pause, NULL);
+	uint32_t asked;
+	if (atomic_load_explicit(&worker->mailbox.put, memory_order_acquire) !=
+			atomic_load_explicit(&worker->mailbox.taken, memory_order_relaxed) ||
+		is_asked(&worker->report_question, &asked) ||
+		is_asked(&worker->look.question, &asked) ||
+		atomic_load_explicit(worker->stop, memory_order_acquire))
+		return true;
+	for (unsigned from = 0; from < worker->workers; from++)
+		if ((worker->redirect_from[from] && !rte_ring_empty(worker->redirect_from[from])) ||
+			(worker->relay_from[from] && !rte_ring_empty(worker->relay_from[from])))
+			return true;
+	return false;
 }
 
-/* Nothing happened since the last visit: give way, the longer the more, but be back in time. */
+static void wake_others(struct worker *worker)
+{
+	for (uint32_t left = worker->to_wake; left; left &= left - 1)
+		bell_ring(worker->bell_of[__builtin_ctz(left)]);
+	worker->to_wake = 0;
+}
+
+/* How long we may sleep at most, timers apart. */
+static uint64_t longest_us(const struct worker *worker, uint64_t idle_us)
+{
+	if (worker->announcer.once.count || worker->announcer.again.count)
+		return SLEEP_LONG_US;
+	if (!worker->has_device || worker->device_fd >= 0)
+		return SLEEP_WOKEN_US;
+	if (worker->rests_shortly)
+		return SLEEP_SHORT_US;
+	return idle_us < SLEEP_LONG_AFTER_US ? SLEEP_US : SLEEP_LONG_US;
+}
+
+static void sleep_until(struct worker *worker, uint64_t now_us, uint64_t wake_us)
+{
+	bell_lie_down(&worker->bell);
+	if (is_wanted(worker))
+		bell_get_up(&worker->bell);
+	else if (!bell_sleep(&worker->bell, worker->device_fd, wake_us - now_us))
+		worker->device_fd = -1;
+}
+
+/* Nothing happened since the last visit: give way, but be back in time. */
 static void rest(struct worker *worker, uint64_t now_us)
 {
-	const uint64_t idle = now_us - worker->idle_since_us;
-	if (idle < SPIN_US && !worker->crowded) {
+	const uint64_t idle_us = now_us - worker->idle_since_us;
+	const bool yields = worker->has_device && worker->device_fd < 0;
+	if (idle_us < SPIN_US && !worker->crowded && !worker->alone) {
 		rte_pause();
 		return;
 	}
-	if (idle < YIELD_US) {
+	if (idle_us < YIELD_US && yields) {
 		sched_yield();
 		return;
 	}
-	uint64_t longest = idle < SLEEP_LONG_AFTER_US ? SLEEP_US : SLEEP_LONG_US;
-	if (worker->rests_shortly)
-		longest = SLEEP_SHORT_US;
-	if (worker->alone)
-		longest = SLEEP_ALONE_US;
-	if (now_us < worker->attentive_until_us)
-		longest = RTE_MIN(longest, (uint64_t)SLEEP_US);
-	const uint64_t due = next_due_us(worker, now_us + longest + WAKE_UP_US);
-	if (due <= now_us + WAKE_UP_US)
+	const uint64_t limit_us = now_us + longest_us(worker, idle_us);
+	const uint64_t due_us = next_due_us(worker, limit_us + WAKE_UP_US);
+	if (due_us <= now_us + WAKE_UP_US)
 		sched_yield();
 	else
-		sleep_us(due - now_us - WAKE_UP_US);
+		sleep_until(worker, now_us, due_us - WAKE_UP_US);
 }
 
 /* Share of the last second that was not spent polling in vain. */
@@ -312,6 +350,8 @@ static void go_round(struct worker *worker)
 		if (worker->relays)
 			station_relay(worker, near);
 	}
+	if (worker->to_wake)
+		wake_others(worker);
 	if (worker->activity != before)
 		worker->busy_tsc += rte_rdtsc() - tsc;
 }

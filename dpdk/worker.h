@@ -17,6 +17,7 @@
 #include <rte_ring.h>
 
 #include "announce.h"
+#include "bell.h"
 #include "capture.h"
 #include "clock.h"
 #include "frame.h"
@@ -39,6 +40,7 @@ struct station {
 	bool sends_checksum; /* hardware completes UDP checksums */
 	bool flawless;       /* frames cannot be damaged on their way: none are needed */
 	uint16_t frame_max;  /* MTU and link header */
+	uint8_t relayed_by;  /* that worker */
 	struct rte_ring *relay;
 	struct rte_mempool *pool;
 	struct capture *capture; /* NULL: not here */
@@ -146,8 +148,13 @@ struct worker {
 	bool alone;         /* both ends of the link are here: nothing comes unasked */
 	bool rests_shortly; /* the device's queue is short: never sleep long */
 	bool crowded;       /* somebody else needs this CPU */
+	bool has_device;    /* frames come from a device, */
+	int device_fd;      /* which can be waited for here; -1: it has to be looked at */
 	uint64_t activity;  /* grows with everything that is not polling in vain */
-	uint64_t idle_since_us, attentive_until_us, rounds, busy_tsc, window_tsc;
+	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
+	struct bell bell;                       /* wakes us */
+	struct bell *bell_of[WIRE_WORKERS_MAX]; /* wakes the others, */
+	uint32_t to_wake;                       /* one bit for each that we left something for */
 	float busy_ratio;
 	struct mailbox mailbox;
 	atomic_bool *stop; /* control thread writes */

@@ -225,6 +225,9 @@ int herd_create(
 	struct herd **out, const struct herd_config *config, const struct herd_output *output);
 void herd_free(struct herd *herd);
 
+/* A datagram for this phone of the slice will come soon: fetch its memory. */
+void herd_fetch(const struct herd *herd, uint32_t phone);
+
 /* A datagram from `proxy` for phone `index` (by destination address and port) arrived. */
 void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
 	size_t length, uint64_t now_us);
