@@ -18,8 +18,6 @@
 #include "telemetry.h"
 #include "wire_internal.h"
 
-#define TIMERS_PER_ROUND 64 /* of all herds together, so that receiving never waits long */
-#define TIMERS_PER_HERD 8   /* but of each at least */
 #define FRAME_CACHE 256
 #define MEMORY_BASE_MB 48
 
@@ -385,7 +383,6 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 	worker->device_fd = -1;
 	worker->crowded = wire->eal.crowded;
 	worker->roster = &wire->roster;
-	worker->budget = RTE_MAX(TIMERS_PER_ROUND / wire->herds, (unsigned)TIMERS_PER_HERD);
 	worker->discard = malloc(UINT16_MAX);
 	if (bell_open(&worker->bell) || !worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);

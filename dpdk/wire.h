@@ -192,8 +192,9 @@ void wire_announce(struct wire *wire, uint32_t first, uint32_t count);
 uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
-/* One herd's part of the last snapshot. */
+/* One herd's part of the last snapshot, and the phones of it alone. */
 void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd_snapshot *out);
+void wire_herd_population(const struct wire *wire, unsigned herd, struct herd_population *out);
 
 /* One phone, as its worker knows it. Waits for the worker for 20 ms at most; one that did not answer in
  * time is not waited for again before it has. False: no herd here, no such phone, or no answer in time. */

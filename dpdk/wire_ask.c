@@ -129,6 +129,17 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 	telemetry_publish(out);
 }
 
+void wire_herd_population(const struct wire *wire, unsigned herd, struct herd_population *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned w = 0; w < wire->config.workers; w++) {
+		const struct herd_population *p = &wire->last[w].slice[herd].population;
+		for (unsigned s = 0; s < PHONE_STATES; s++)
+			for (unsigned i = 0; i < PROXIES; i++)
+				out->phones[s][i] += p->phones[s][i];
+	}
+}
+
 void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd_snapshot *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -142,10 +153,9 @@ void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd
 			counters_add(&out->registrar[p], &report->registrar[p],
 				registrar_counters_count);
 			out->registered_at[p] += report->registered_at[p];
-			for (unsigned s = 0; s < PHONE_STATES; s++)
-				out->population.phones[s][p] += report->population.phones[s][p];
 		}
 	}
+	wire_herd_population(wire, herd, &out->population);
 }
 
 /* --- Looks --- */

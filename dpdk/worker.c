@@ -9,8 +9,10 @@
 #include "registrar.h"
 #include "worker.h"
 
-#define ROUNDS_BUSY 256  /* between two visits of the housekeeper */
-#define ROUNDS_RESTING 4 /* while there is next to nothing to do */
+#define TIMERS_PER_ROUND 64 /* so that receiving never waits long */
+#define REPORT_HERDS 8      /* told at once, for the same reason */
+#define ROUNDS_BUSY 256     /* between two visits of the housekeeper */
+#define ROUNDS_RESTING 4    /* while there is next to nothing to do */
 /*
  * How a worker without work gives way. It spins for a while, since an answer is often near, and then
  * sleeps until a timer is due or somebody wakes it: its device, another worker, the control thread.
@@ -150,7 +152,8 @@ static void report_slice(const struct slice *slice, struct slice_report *report)
 	}
 }
 
-void worker_report(struct worker *worker, uint64_t now_us)
+/* What there is beside the herds. */
+static void report_rest(struct worker *worker, uint64_t now_us)
 {
 	struct report *report = &worker->report;
 	report->now_us = now_us;
@@ -160,12 +163,15 @@ void worker_report(struct worker *worker, uint64_t now_us)
 		.registrar_ratio = worker->registrar_ratio,
 		.rounds = worker->rounds};
 	report->quiet = true;
-	for (unsigned h = 0; h < worker->herds; h++) {
-		const struct slice *slice = &worker->slice[h];
-		report_slice(slice, &report->slice[h]);
-		if (slice->herd && !herd_is_quiet(slice->herd))
-			report->quiet = false;
-	}
+	for (unsigned h = 0; h < worker->herds && worker->herd_station; h++)
+		report->quiet &= herd_is_quiet(worker->slice[h].herd);
+}
+
+void worker_report(struct worker *worker, uint64_t now_us)
+{
+	for (unsigned h = 0; h < worker->herds; h++)
+		report_slice(&worker->slice[h], &worker->report.slice[h]);
+	report_rest(worker, now_us);
 }
 
 /* True: it was asked, and is ours until *asked is given back as answered. */
@@ -180,7 +186,16 @@ static void answer_report(struct worker *worker, uint64_t now_us)
 	uint32_t asked;
 	if (!is_asked(&worker->report_question, &asked))
 		return;
-	worker_report(worker, now_us);
+	for (unsigned i = 0; i < REPORT_HERDS && worker->reported < worker->herds; i++) {
+		const unsigned h = worker->reported++;
+		report_slice(&worker->slice[h], &worker->report.slice[h]);
+	}
+	if (worker->reported < worker->herds) {
+		worker->activity++; /* the others at the next visit, which is to be soon */
+		return;
+	}
+	worker->reported = 0;
+	report_rest(worker, now_us);
 	atomic_store_explicit(&worker->report_question.answered, asked, memory_order_release);
 }
 
@@ -297,11 +312,22 @@ static uint64_t advance_registrars(struct worker *worker, uint64_t now_us)
 	return next_us;
 }
 
+/* One budget for all: where it ends early, the next round goes on behind the herd that has used it up. */
 static void advance_herds(struct worker *worker, uint64_t now_us)
 {
-	for (unsigned h = 0; h < worker->herds; h++)
-		if (!herd_advance(worker->slice[h].herd, now_us, worker->budget))
+	uint32_t budget = TIMERS_PER_ROUND;
+	unsigned h = worker->turn;
+	for (unsigned i = 0; i < worker->herds; i++) {
+		struct herd *herd = worker->slice[h].herd;
+		const bool done = herd_advance(herd, now_us, budget);
+		h = h + 1 < worker->herds ? h + 1 : 0;
+		if (!done) {
 			worker->activity++;
+			worker->turn = h;
+			return;
+		}
+		budget -= herd_spent(herd);
+	}
 }
 
 /* One round: take what came, do what is due, send. */

@@ -162,8 +162,9 @@ struct worker {
 	atomic_bool *stop; /* control thread writes */
 	struct question report_question;
 	struct look look;
-	unsigned told;   /* herds that have taken the command at hand */
-	uint32_t budget; /* timers per round and herd */
+	unsigned told;     /* herds that have taken the command at hand */
+	unsigned turn;     /* the herd that is advanced first */
+	unsigned reported; /* herds that are in the report being made */
 	struct report report;
 	const struct roster *roster;
 	unsigned herds;
