@@ -3,9 +3,8 @@
 
 #include "drills_print.h"
 #include "options.h"
+#include "sizing.h"
 #include "view.h"
-
-#define SAMPLE_PHONES 20000u
 
 /* Datagrams of one silent OPTIONS, by the fleet's own timers. */
 static unsigned datagrams_until_silence(const struct fleet *fleet)
@@ -67,46 +66,17 @@ static void tell_load(FILE *out, const struct fleet *fleet)
 	fputc('\n', out);
 }
 
-/* Never called: nothing is sent before a herd is started. */
-static uint8_t *no_buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
-{
-	(void)context, (void)phone, (void)proxy, (void)n;
-	return NULL;
-}
-
-static double memory_of(const struct fleet *fleet, uint32_t phones)
-{
-	const struct herd_output output = {.buffer = no_buffer};
-	struct herd_config config;
-	struct herd *herd;
-	fleet_herd_config(fleet, &config);
-	config.fleet_phones = config.end = config.begin + phones;
-	if (herd_create(&herd, &config, &output) != 0)
-		return 0;
-	double bytes = (double)herd_memory(herd);
-	herd_free(herd);
-	return bytes;
-}
-
-/* Measured; for a large herd on two small ones, and drawn out. */
-static double memory_of_herd(const struct fleet *herd)
-{
-	if (herd->phones <= SAMPLE_PHONES)
-		return memory_of(herd, herd->phones);
-	double less = memory_of(herd, SAMPLE_PHONES / 10);
-	double more = memory_of(herd, SAMPLE_PHONES);
-	double each = (more - less) / (SAMPLE_PHONES - SAMPLE_PHONES / 10);
-	return more + each * (herd->phones - SAMPLE_PHONES);
-}
-
-static void tell_memory(FILE *out, const struct fleet *fleet)
+static void tell_memory(FILE *out, const struct fleet *fleet, const struct wire_config *config)
 {
 	double bytes = 0;
-	for (uint32_t h = 0; h < fleet_herds(fleet); h++)
-		bytes += memory_of_herd(fleet_herd(fleet, h));
+	for (uint32_t h = 0; h < fleet_herds(fleet); h++) {
+		struct herd_config herd;
+		fleet_herd_config(fleet_herd(fleet, h), &herd);
+		bytes += sizing_herd_bytes(&herd, config->workers);
+	}
 	fprintf(out, "memory      about %.1f MB for the phones", bytes / 1e6);
 	struct mirror *mirror = NULL;
-	if (mirror_create(&mirror, fleet->phones, fleet->workers, NULL, true) == 0)
+	if (mirror_create(&mirror, fleet->phones, config->workers, NULL, true) == 0)
 		fprintf(out, ", %.1f MB for what store and HTTP API are told",
 			(double)mirror_memory(mirror) / 1e6);
 	mirror_free(mirror);
@@ -180,6 +150,6 @@ int check_print(FILE *out, const struct fleet *fleet, const struct wire_config *
 		fprintf(out, "ramp        all at once\n");
 	tell_store(out, fleet);
 	tell_load(out, fleet);
-	tell_memory(out, fleet);
+	tell_memory(out, fleet, config);
 	return drills_check(fleet, config, out) == 0 ? EXIT_DONE : EXIT_USAGE;
 }

@@ -131,9 +131,23 @@ const struct option_row options_rows[] = {
 		9999999},
 	{"feed", NULL, ON(COMMAND_FLEET), VALUE_FLAG, FIELD(feed),
 		"follow the phones' transitions until --for is over or Ctrl-C"},
-	{"json", NULL, ON(COMMAND_FLEET) | ON(COMMAND_PROBE) | ON(COMMAND_CTL), VALUE_FLAG,
-		FIELD(json),
-		"as JSON (schemas sipherd.fleet/1, sipherd.probe/1, the HTTP API's own); the feed "
+	{"sizing", NULL, ON(COMMAND_CHECK), VALUE_FLAG, FIELD(sizing),
+		"tell what the fleet takes instead: packets and bits per second when nothing "
+		"happens, at the start and while the primary dies and returns, workers, memory, "
+		"Redis, share of a NIC, and how many machines"},
+	{"ns-per-transaction", "N", ON(COMMAND_CHECK), VALUE_COUNT, FIELD(ns_per_transaction),
+		"with --sizing: nanoseconds of a worker per answered keep-alive, of the machine "
+		"that is to do it; all other work is scaled likewise",
+		1, 1000000},
+	{"cores", "N", ON(COMMAND_CHECK), VALUE_COUNT, FIELD(cores),
+		"with --sizing: cores for workers on one machine (16)", 1, WIRE_WORKERS_MAX},
+	{"nic", "GBIT", ON(COMMAND_CHECK), VALUE_COUNT, FIELD(nic),
+		"with --sizing: the NIC of one machine, in Gbit/s (10)", 1, 1000},
+	{"json", NULL, ON(COMMAND_FLEET) | ON(COMMAND_PROBE) | ON(COMMAND_CTL) | ON(COMMAND_CHECK),
+		VALUE_FLAG, FIELD(json),
+		"as JSON (schemas sipherd.fleet/1, sipherd.probe/1, sipherd.sizing/1 with "
+		"--sizing, "
+		"the HTTP API's own); the feed "
 		"and events as one object per line"},
 	{"csv", NULL, ON(COMMAND_EXPORT) | ON(COMMAND_REPORT), VALUE_FLAG, FIELD(csv),
 		"comma-separated with a header. export: index, user, address, port, registered, "
@@ -465,6 +479,18 @@ static int parse_command_line(struct options *options, int argc, char **argv)
 	return 0;
 }
 
+/* What only means something beside --sizing; NULL: none of it is given. */
+static const char *sizing_option(const struct options *options)
+{
+	if (options->ns_per_transaction != OPTIONS_NOT_GIVEN)
+		return "--ns-per-transaction";
+	if (options->cores != OPTIONS_NOT_GIVEN)
+		return "--cores";
+	if (options->nic != OPTIONS_NOT_GIVEN)
+		return "--nic";
+	return options->json ? "--json" : NULL;
+}
+
 static int check_arguments(const struct options *options)
 {
 	const struct command_row *command = &options_commands[options->command];
@@ -504,6 +530,9 @@ int options_parse(struct options *options, int argc, char **argv)
 		.settle_ms = 5000,
 		.repeats = 3,
 		.hold_ms = OPTIONS_NOT_GIVEN,
+		.ns_per_transaction = OPTIONS_NOT_GIVEN,
+		.cores = OPTIONS_NOT_GIVEN,
+		.nic = OPTIONS_NOT_GIVEN,
 		.warning_ms = OPTIONS_NOT_GIVEN,
 		.critical_ms = OPTIONS_NOT_GIVEN};
 	split_eal(options, &argc, &argv);
@@ -522,9 +551,14 @@ int options_parse(struct options *options, int argc, char **argv)
 			environment_set(options, &options_rows[i]) != 0)
 			return -EINVAL;
 	const char *environment_store = options->store;
+	const char *environment_sizing = sizing_option(options);
 	if (parse_command_line(options, argc, argv) != 0)
 		return -EINVAL;
 	options->store_from_environment = options->store == environment_store;
+	if (options->command == COMMAND_CHECK && !options->sizing && environment_sizing == NULL &&
+		sizing_option(options) != NULL)
+		return usage("only --sizing goes with", sizing_option(options),
+			"See sipherd help check.");
 	return check_arguments(options);
 }
 

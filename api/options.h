@@ -56,12 +56,13 @@ struct options {
 	enum command command;
 	bool help, version, man, verbose, pcap_credentials;
 	bool json, feed, csv, sipp, secrets, keep, prometheus, once, yes;
-	bool plan, baseline, no_hooks;
+	bool plan, baseline, no_hooks, sizing;
 	bool store_from_environment; /* where ps does not show it */
 	uint64_t for_ms, seed, workers, pcap_phone, vlan, capacity, phone; /* OPTIONS_NOT_GIVEN */
 	uint64_t min_expires_s, max_expires_s;
 	uint64_t count, interval_ms, timeout_ms, warning_ms, critical_ms, screen, settle_ms;
 	uint64_t repeats, hold_ms;
+	uint64_t ns_per_transaction, cores, nic; /* OPTIONS_NOT_GIVEN */
 	/* NULL when not given */
 	const char *summary, *pcap, *dns, *output;
 	const char *link, *primary, *redundant, *realm, *digest;

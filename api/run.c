@@ -9,6 +9,7 @@
 #include "check.h"
 #include "herds.h"
 #include "run_internal.h"
+#include "sizing_print.h"
 
 #define TICK_S 0.1
 #define RESOLVE_MS 5000
@@ -167,10 +168,9 @@ static void follow_share(struct run *run)
 static void keep_herds(struct run *run)
 {
 	for (uint32_t h = 0; h < run->fleet.herds; h++) {
-		struct wire_herd_snapshot now;
-		wire_herd_snapshot(run->wire, h, &now);
-		herds_only_ours(&run->share, fleet_herd(&run->fleet, h), &now.population);
-		run->herds_at_stop[h] = now.population;
+		struct herd_population *phones = &run->herds_at_stop[h];
+		wire_herd_population(run->wire, h, phones);
+		herds_only_ours(&run->share, fleet_herd(&run->fleet, h), phones);
 	}
 }
 
@@ -393,6 +393,8 @@ int run_live(struct run *run)
 	if (wire_start(run->wire, &error) != 0)
 		return host_error(&error);
 	printf("link %s\n", wire_description(run->wire));
+	if (wire_pages(run->wire) != NULL)
+		printf("memory %s\n", wire_pages(run->wire));
 	fflush(stdout);
 	/* A proxy that is down may have no neighbour: phones will find the other one. */
 	if ((run->config.roles & WIRE_HERD) &&
@@ -456,7 +458,8 @@ int run_check(const struct options *options)
 	if (status == EXIT_DONE)
 		status = run_configure_fleet(run);
 	if (status == EXIT_DONE)
-		status = check_print(stdout, &run->fleet, &run->config);
+		status = options->sizing ? sizing_print(stdout, options, &run->fleet, &run->config)
+					 : check_print(stdout, &run->fleet, &run->config);
 	run_close(run);
 	return status;
 }

@@ -44,8 +44,11 @@ struct capture {
 
 static struct pool_shape pool_shape(uint16_t snap)
 {
-	return (struct pool_shape){
-		.frames = COPIES - 1, .room = snap, .note = sizeof(struct note), .cache = 64};
+	return (struct pool_shape){.frames = COPIES - 1,
+		.room = snap,
+		.note = sizeof(struct note),
+		.cache = 64,
+		.socket = SOCKET_ID_ANY};
 }
 
 uint64_t capture_memory(uint16_t snap)

@@ -18,6 +18,7 @@
 #define ARGUMENTS_MAX 64
 #define LCORES_TEXT_MAX 4096
 #define HUGE_PAGES_PATH "/sys/kernel/mm/hugepages"
+#define TRANSPARENT_PATH "/sys/kernel/mm/transparent_hugepage/enabled"
 
 /* What DPDK says while we keep it quiet. Written by whichever thread logs, under stdio's lock of
  * the stream; read by the control thread after a call has failed. */
@@ -79,6 +80,17 @@ static uint64_t free_huge_pages(void)
 	}
 	closedir(folder);
 	return total;
+}
+
+bool eal_has_transparent_pages(void)
+{
+	char line[80] = "";
+	FILE *file = fopen(TRANSPARENT_PATH, "r");
+	if (!file)
+		return false;
+	const bool read = fgets(line, sizeof(line), file) != NULL;
+	fclose(file);
+	return read && !strstr(line, "[never]");
 }
 
 struct arguments {

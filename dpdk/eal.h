@@ -27,6 +27,9 @@ struct eal {
 int eal_open(struct eal *out, const struct eal_wish *wish, struct wire_error *error);
 void eal_close(void);
 
+/* Whether the kernel gives transparent huge pages to who asks for them. */
+bool eal_has_transparent_pages(void);
+
 /* The first thing DPDK complained of since eal_forget_complaint, for the `why` of a message: what it
  * says later are only consequences. "" when it said nothing, or was allowed to say it aloud. */
 const char *eal_complaint(void);

@@ -28,6 +28,7 @@
 
 #define RING_SIZE 4096
 #define DESCRIPTORS 1024
+#define XDP_DESCRIPTORS 2048 /* of each of its four rings, by itself */
 #define BUFFER_MIN 2048
 #define PACKET_HEADER_MAX 128
 #define SLOTS_PER_BLOCK 4u /* of 1 KiB steps: blocks are whole pages */
@@ -262,6 +263,26 @@ uint16_t link_buffer_size(const struct link *link)
 	return (uint16_t)frame; /* two of them fit one small page */
 }
 
+void link_need(const struct link *link, struct pool_need *need)
+{
+	static const unsigned held[] = {[WIRE_MEMORY] = 0,
+		[WIRE_TAP] = DESCRIPTORS,
+		[WIRE_AF_PACKET] = 0,
+		[WIRE_AF_XDP] = 4 * XDP_DESCRIPTORS,
+		[WIRE_PCI] = 2 * DESCRIPTORS};
+	need->held = held[link->wish.kind];
+	need->rings = link->wish.kind == WIRE_MEMORY ? LINK_ENDS : 0;
+	need->ring = RING_SIZE;
+}
+
+struct rte_ring *link_ring(const char *name, unsigned size, int socket)
+{
+	struct rte_ring *ring = rte_ring_create(name, size, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	if (ring || socket == SOCKET_ID_ANY)
+		return ring;
+	return rte_ring_create(name, size, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
 /* Device name and arguments of the drivers that work on a kernel interface; returns queue count. */
 static uint16_t describe_device(struct link *link, char *arguments, size_t size)
 {
@@ -373,8 +394,7 @@ static int make_rings(struct link *link, struct wire_error *error)
 		for (unsigned w = 0; w < link->workers; w++) {
 			char name[32];
 			snprintf(name, sizeof(name), "link-%s-%u", end_name[end], w);
-			link->ring[end][w] = rte_ring_create(
-				name, RING_SIZE, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+			link->ring[end][w] = link_ring(name, RING_SIZE, link->socket[w]);
 			if (!link->ring[end][w])
 				return failure(
 					error, -ENOMEM, "link memory: no memory for its rings");
@@ -410,14 +430,16 @@ static void wish_of_card(struct link_port *port, const struct rte_eth_dev_info *
 					    (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
 }
 
-static int set_up_queues(struct link_port *port, struct rte_mempool *const *pool)
+static int set_up_queues(
+	const struct link *link, struct link_port *port, struct rte_mempool *const *pool)
 {
 	uint16_t receive = DESCRIPTORS, send = DESCRIPTORS;
 	int result = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &receive, &send);
 	for (uint16_t q = 0; q < port->queues && !result; q++) {
-		result = rte_eth_rx_queue_setup(port->id, q, receive, SOCKET_ID_ANY, NULL, pool[q]);
+		const unsigned socket = (unsigned)link->socket[q];
+		result = rte_eth_rx_queue_setup(port->id, q, receive, socket, NULL, pool[q]);
 		if (!result)
-			result = rte_eth_tx_queue_setup(port->id, q, send, SOCKET_ID_ANY, NULL);
+			result = rte_eth_tx_queue_setup(port->id, q, send, socket, NULL);
 	}
 	return result;
 }
@@ -433,9 +455,10 @@ static int configure_port(
 		return result;
 	if (link->wish.kind == WIRE_PCI)
 		wish_of_card(port, &info, &conf, link->mtu);
+	conf.intr_conf.rxq = link->wish.kind == WIRE_TAP;
 	result = rte_eth_dev_configure(port->id, port->queues, port->queues, &conf);
 	if (!result)
-		result = set_up_queues(port, pool);
+		result = set_up_queues(link, port, pool);
 	if (!result && link->wish.kind == WIRE_TAP && link->mtu != MTU_DEFAULT)
 		result = rte_eth_dev_set_mtu(port->id, link->mtu);
 	if (!result)
@@ -506,6 +529,7 @@ int link_start(struct link *link, struct wire_error *error)
 		if (rte_eth_allmulticast_enable(id))
 			rte_eth_promiscuous_enable(id);
 	}
+	link_find_waits(link);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <rte_ring.h>
 
 #include "frame.h"
+#include "pool.h"
 #include "wire.h"
 
 enum link_end { LINK_NEAR = 0, LINK_FAR = 1, LINK_ENDS = 2 };
@@ -33,13 +34,16 @@ struct link {
 	unsigned workers;
 	uint16_t mtu;
 	bool verbose;
-	bool huge_pages; /* set by the caller once DPDK has started */
-	const struct sock_fprog
-		*program; /* set by the caller: the kernel is to steer by it; NULL: not */
+	bool huge_pages;              /* set by the caller once DPDK has started, */
+	int socket[WIRE_WORKERS_MAX]; /* and so is each worker's NUMA node */
+	/* Set by the caller: the kernel is to steer by it; NULL: not. */
+	const struct sock_fprog *program;
 	unsigned ends;
 	struct link_port port[LINK_ENDS];
 	struct rte_ring *ring[LINK_ENDS][WIRE_WORKERS_MAX]; /* memory: by the end that receives */
 	char name[64];                                      /* of the device that we made, if any */
+	int wait_fd
+		[WIRE_WORKERS_MAX]; /* by queue: readable while frames are there; -1: none such */
 };
 
 /* Before DPDK is started: does the interface exist, is it up, may we use it? Also settles the MTU.
@@ -49,11 +53,20 @@ int link_check(struct link *out, const struct wire_config *config, struct wire_e
 /* The least room for a frame that the link's driver wants in a buffer. */
 uint16_t link_buffer_size(const struct link *link);
 
+/* Frames that may be on their way between the link's ends, and that its driver keeps for each queue. */
+void link_need(const struct link *link, struct pool_need *need);
+
+/* A ring in memory of this NUMA node if there is any. One writer, one reader. NULL: no memory. */
+struct rte_ring *link_ring(const char *name, unsigned size, int socket);
+
 /* Make and configure the ports. pool[i] feeds queue i. */
 int link_open(struct link *link, struct rte_mempool *const *pool, struct wire_error *error);
 
 /* Ports begin to carry frames. */
 int link_start(struct link *link, struct wire_error *error);
+
+/* Fill wait_fd, once frames are carried. */
+void link_find_waits(struct link *link);
 
 void link_close(struct link *link);
 

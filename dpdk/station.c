@@ -10,6 +10,7 @@
 #define SEND_TRIES 4
 #define RECEIVE_BURSTS 4 /* a round takes at most so many bursts from one queue */
 #define PREFETCH_AHEAD 4
+#define NEAR_AHEAD 8 /* bindings are fetched so many requests before theirs */
 
 /* --- Sending --- */
 
@@ -63,6 +64,7 @@ static void send_by_relay(struct worker *worker, struct station *station)
 		station->relay, (void **)station->batch, station->waiting, NULL);
 	worker->counters.not_sent_full += station->waiting - sent;
 	rte_pktmbuf_free_bulk(station->batch + sent, station->waiting - sent);
+	worker->to_wake |= 1u << station->relayed_by;
 }
 
 /* Hand frames to our own queue; what it refuses after a few tries is dropped and counted. */
@@ -348,6 +350,7 @@ static bool redirect(struct worker *worker, unsigned owner, struct rte_mbuf *m)
 		return false;
 	}
 	worker->counters.redirected++;
+	worker->to_wake |= 1u << owner;
 	return true;
 }
 
@@ -396,12 +399,22 @@ static inline void capture_phone(
 		capture_one(worker, station, m, true);
 }
 
+/* A frame of a burst, read but not delivered yet: what its delivery needs is fetched meanwhile. */
+struct arrival {
+	enum frame_kind kind;
+	struct frame f;
+	const struct slice *slice;   /* of FRAME_UDP for a phone: whose it is; NULL: nobody's */
+	struct registrar *registrar; /* of FRAME_UDP for a proxy; NULL: none's */
+	uint32_t phone;
+};
+
 /* A datagram for a phone. True: the frame went to the worker that owns the phone. */
 static bool take_datagram(
-	struct worker *worker, struct rte_mbuf *m, const struct frame *f, uint64_t now_us)
+	struct worker *worker, struct rte_mbuf *m, const struct arrival *arrival, uint64_t now_us)
 {
-	uint32_t phone;
-	const struct slice *slice = phone_at(worker, &f->destination, f->destination_port, &phone);
+	const struct frame *f = &arrival->f;
+	const uint32_t phone = arrival->phone;
+	const struct slice *slice = arrival->slice;
 	if (!slice) {
 		worker->counters.foreign_address++;
 		return false;
@@ -443,7 +456,7 @@ static bool take_icmp_error(
 }
 
 /* Each herd has registrars of its own, also where two herds' proxies share an address: who asks decides. */
-static void take_request(struct worker *worker, const struct frame *f, uint64_t now_us)
+static struct registrar *registrar_at(const struct worker *worker, const struct frame *f)
 {
 	unsigned herd = 0;
 	uint32_t phone;
@@ -452,13 +465,19 @@ static void take_request(struct worker *worker, const struct frame *f, uint64_t 
 	const struct slice *slice = &worker->slice[herd];
 	const enum proxy proxy = found ? proxy_at(slice, &f->destination, f->destination_port)
 				       : PROXIES;
-	if (proxy == PROXIES) {
+	return proxy == PROXIES ? NULL : slice->registrar[proxy];
+}
+
+static void take_request(struct worker *worker, const struct arrival *arrival, uint64_t now_us)
+{
+	const struct frame *f = &arrival->f;
+	if (!arrival->registrar) {
 		worker->counters.foreign_address++;
 		return;
 	}
 	struct endpoint from = {.address = f->source, .port = f->source_port};
 	memcpy(from.neighbour, f->link_source, FRAME_MAC);
-	registrar_datagram(slice->registrar[proxy], &from, f->payload, f->payload_length, now_us);
+	registrar_datagram(arrival->registrar, &from, f->payload, f->payload_length, now_us);
 }
 
 /* Frames for other machines, which a promiscuous port sees, and our own that come back. */
@@ -470,40 +489,64 @@ static inline bool for_us(const struct station *station, const struct frame *f)
 	return (f->link_destination[0] & 1) || !memcmp(f->link_destination, mac, FRAME_MAC);
 }
 
-/* Deliver one frame. True: the frame was passed on and must not be freed. */
-static bool take_frame(struct worker *worker, struct station *station, struct rte_mbuf *m,
-	uint64_t now_us, bool redirected)
+static void read_frame(struct station *station, struct rte_mbuf *m, struct arrival *out)
 {
-	struct frame f;
 	struct frame_rules rules = station->rules;
 	const uint64_t network = m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK,
 		       transport = m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	rules.network_checked = network == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 	rules.transport_checked = transport == RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-	enum frame_kind kind = m->nb_segs == 1 || !rte_pktmbuf_linearize(m)
-				       ? frame_parse(rte_pktmbuf_mtod(m, const uint8_t *),
-						 m->data_len, &rules, &f)
-				       : FRAME_BAD;
-	if (kind < FRAME_BAD && !for_us(station, &f)) {
+	out->kind = m->nb_segs == 1 || !rte_pktmbuf_linearize(m)
+			    ? frame_parse(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &rules,
+				      &out->f)
+			    : FRAME_BAD;
+}
+
+/* Whom a datagram is for, and his memory on its way here. */
+static void find_receiver(
+	const struct worker *worker, const struct station *station, struct arrival *arrival)
+{
+	const struct frame *f = &arrival->f;
+	if (arrival->kind != FRAME_UDP)
+		return;
+	if (station == worker->herd_station) {
+		arrival->slice = phone_at(
+			worker, &f->destination, f->destination_port, &arrival->phone);
+		if (arrival->slice && worker_owner(worker, arrival->phone) == worker->index)
+			herd_fetch(arrival->slice->herd, arrival->phone);
+		return;
+	}
+	arrival->registrar = registrar_at(worker, f);
+	if (arrival->registrar)
+		registrar_fetch(arrival->registrar, f->payload, f->payload_length, false);
+}
+
+/* Deliver one frame. True: the frame was passed on and must not be freed. */
+static bool take_frame(struct worker *worker, struct station *station, struct rte_mbuf *m,
+	const struct arrival *arrival, uint64_t now_us, bool redirected)
+{
+	const struct frame *f = &arrival->f;
+	const enum frame_kind kind = arrival->kind;
+	if (kind < FRAME_BAD && !for_us(station, f)) {
 		worker->counters.foreign_address++;
 		return false;
 	}
 	switch (kind) {
 	case FRAME_UDP:
 		if (station == worker->herd_station)
-			return take_datagram(worker, m, &f, now_us);
-		take_request(worker, &f, now_us);
+			return take_datagram(worker, m, arrival, now_us);
+		take_request(worker, arrival, now_us);
 		return false;
 	case FRAME_ARP:
 	case FRAME_SOLICITATION:
 	case FRAME_ADVERTISEMENT:
-		return take_neighbour(worker, station, m, &f, now_us, redirected);
+		return take_neighbour(worker, station, m, f, now_us, redirected);
 	case FRAME_ECHO_REQUEST:
-		answer(worker, station, &f);
+		answer(worker, station, f);
 		return false;
 	case FRAME_ICMP_ERROR:
 		if (station == worker->herd_station)
-			return take_icmp_error(worker, m, &f, now_us);
+			return take_icmp_error(worker, m, f, now_us);
 		count_foreign(worker, kind);
 		return false;
 	default:
@@ -512,22 +555,43 @@ static bool take_frame(struct worker *worker, struct station *station, struct rt
 	}
 }
 
-static void take_burst(struct worker *worker, struct station *station, struct rte_mbuf **frames,
-	unsigned count, uint64_t now_us, bool redirected)
+/* All are read before the first is delivered. */
+static void read_burst(struct worker *worker, struct station *station, struct rte_mbuf **frames,
+	unsigned count, struct arrival *arrivals)
 {
-	unsigned spent = 0;
 	for (unsigned i = 0; i < count && i < PREFETCH_AHEAD; i++)
 		rte_prefetch0(rte_pktmbuf_mtod(frames[i], void *));
 	for (unsigned i = 0; i < count; i++) {
-		struct rte_mbuf *m = frames[i];
 		if (i + PREFETCH_AHEAD < count)
 			rte_prefetch0(rte_pktmbuf_mtod(frames[i + PREFETCH_AHEAD], void *));
+		read_frame(station, frames[i], &arrivals[i]);
+		find_receiver(worker, station, &arrivals[i]);
+	}
+}
+
+static void fetch_near(
+	const struct worker *worker, const struct station *station, const struct arrival *later)
+{
+	if (station != worker->herd_station && later->kind == FRAME_UDP && later->registrar)
+		registrar_fetch(later->registrar, later->f.payload, later->f.payload_length, true);
+}
+
+static void take_burst(struct worker *worker, struct station *station, struct rte_mbuf **frames,
+	unsigned count, uint64_t now_us, bool redirected)
+{
+	struct arrival arrivals[STATION_BURST];
+	unsigned spent = 0;
+	read_burst(worker, station, frames, count, arrivals);
+	for (unsigned i = 0; i < count; i++) {
+		struct rte_mbuf *m = frames[i];
+		if (i + NEAR_AHEAD < count)
+			fetch_near(worker, station, &arrivals[i + NEAR_AHEAD]);
 		if (!redirected) {
 			worker->counters.bytes_received += rte_pktmbuf_pkt_len(m);
 			if (station->capture && station->capture_phone < 0)
 				capture_one(worker, station, m, true);
 		}
-		if (!take_frame(worker, station, m, now_us, redirected))
+		if (!take_frame(worker, station, m, &arrivals[i], now_us, redirected))
 			frames[spent++] = m;
 	}
 	rte_pktmbuf_free_bulk(frames, spent);

@@ -8,17 +8,16 @@
 #include <time.h>
 
 #include <rte_launch.h>
+#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include "failure.h"
+#include "memory.h"
+#include "phone.h"
 #include "pool.h"
 #include "telemetry.h"
 #include "wire_internal.h"
 
-#define TIMERS_PER_ROUND 64 /* of all herds together, so that receiving never waits long */
-#define TIMERS_PER_HERD 8   /* but of each at least */
-#define FRAMES_PER_WORKER 8191
-#define FRAMES_PER_WORKER_MEMORY 16383 /* both ends' rings may be full at once */
 #define FRAME_CACHE 256
 #define MEMORY_BASE_MB 48
 
@@ -54,6 +53,10 @@ static int check_config(const struct wire *wire, struct wire_error *error)
 	if (!config->workers || config->workers > WIRE_WORKERS_MAX)
 		return failure(error, -EINVAL, "workers %u: out of range. Use 1 to %d",
 			config->workers, WIRE_WORKERS_MAX);
+	if (config->apart && (!memory || all_workers(config) > WIRE_WORKERS_MAX))
+		return failure(error, -EINVAL,
+			"registrars apart: on the memory link only, and with at most %d workers",
+			WIRE_WORKERS_MAX / 2);
 	if (memory != (has_herd(config) && has_registrars(config)))
 		return failure(error, -EINVAL,
 			memory ? "link memory: it joins a herd to registrars, both have to be there"
@@ -110,22 +113,31 @@ static int take_herds(struct wire *wire, struct wire_error *error)
 	return 0;
 }
 
-static struct pool_shape pool_shape(const struct wire *wire)
+static uint32_t phones_per_worker(const struct wire_config *config)
 {
-	const uint8_t kind = wire->config.link.kind;
-	struct pool_shape shape = {.frames = FRAMES_PER_WORKER_MEMORY,
+	const uint32_t phones = has_herd(config) ? config->herd.fleet_phones
+						 : config->registrar[PROXY_PRIMARY].capacity;
+	return (phones - 1) / config->workers + 1;
+}
+
+static struct pool_shape pool_shape(const struct wire *wire, unsigned worker)
+{
+	struct pool_need need = {.phones = phones_per_worker(&wire->config),
+		.workers = wire->config.workers,
+		.redirect = WORKER_REDIRECTS};
+	link_need(&wire->link, &need);
+	return (struct pool_shape){.frames = pool_frames(&need, FRAME_CACHE),
 		.room = link_buffer_size(&wire->link),
 		.cache = FRAME_CACHE,
-		.dma = kind == WIRE_PCI};
-	if (kind != WIRE_MEMORY && kind != WIRE_PCI)
-		shape.frames = FRAMES_PER_WORKER + WORKER_REDIRECTS * (wire->config.workers - 1);
-	return shape;
+		.dma = wire->config.link.kind == WIRE_PCI,
+		.ours = !wire->link.huge_pages,
+		.socket = wire->link.socket[worker]};
 }
 
 static unsigned memory_mb(const struct wire *wire)
 {
-	const struct pool_shape shape = pool_shape(wire);
-	uint64_t bytes = pool_memory(&shape) * wire->config.workers;
+	const struct pool_shape shape = pool_shape(wire, 0);
+	uint64_t bytes = pool_memory(&shape) * all_workers(&wire->config);
 	if (wire->config.capture.path)
 		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
 	return MEMORY_BASE_MB + (unsigned)(bytes >> 20);
@@ -134,7 +146,7 @@ static unsigned memory_mb(const struct wire *wire)
 static int open_eal(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
-	const struct eal_wish wish = {.workers = config->workers,
+	const struct eal_wish wish = {.workers = all_workers(config),
 		.memory_mb = memory_mb(wire),
 		.pci = config->link.kind == WIRE_PCI ? config->link.device : NULL,
 		.argc = config->eal_argc,
@@ -143,6 +155,8 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 	const int result = eal_open(&wire->eal, &wish, error);
 	wire->eal_is_open = !result;
 	wire->link.huge_pages = wire->eal.huge_pages;
+	for (unsigned w = 0; w < all_workers(config) && !result; w++)
+		wire->link.socket[w] = (int)rte_lcore_to_socket_id(wire->eal.lcore[w]);
 	if (result || !wire->eal.telemetry)
 		return result;
 	const int told = telemetry_open();
@@ -153,20 +167,55 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 		    : 0;
 }
 
-static int open_pools(struct wire *wire, struct wire_error *error)
+/* Something of one worker's that its own thread is to open, so that it is the first to touch the memory. */
+struct errand {
+	struct wire *wire;
+	unsigned index;
+	int (*open)(struct wire *wire, unsigned index, struct wire_error *error);
+	struct wire_error error;
+};
+
+static int run_errand(void *argument)
 {
-	const struct pool_shape shape = pool_shape(wire);
-	for (unsigned w = 0; w < wire->config.workers; w++) {
-		char name[32];
-		snprintf(name, sizeof(name), "frames-%u", w);
-		wire->pool[w] = pool_open(name, &shape);
-		if (!wire->pool[w])
-			return failure(error, -ENOMEM,
-				"buffers: no memory for %u frames of worker %u. Give DPDK more: "
-				"EAL argument -m %u",
-				shape.frames, w, 2 * memory_mb(wire));
+	struct errand *errand = argument;
+	return errand->open(errand->wire, errand->index, &errand->error);
+}
+
+/* All workers at once; what the first one of those that fail says is the error. */
+static int open_there(struct wire *wire,
+	int (*open)(struct wire *wire, unsigned index, struct wire_error *error),
+	struct wire_error *error)
+{
+	struct errand errand[WIRE_WORKERS_MAX];
+	const unsigned workers = all_workers(&wire->config);
+	int result = 0;
+	for (unsigned w = 0; w < workers; w++) {
+		errand[w] = (struct errand){.wire = wire, .index = w, .open = open};
+		if (rte_eal_remote_launch(run_errand, &errand[w], wire->eal.lcore[w]))
+			result = failure(error, -EBUSY, "worker %u: its lcore %u is busy", w,
+				wire->eal.lcore[w]);
 	}
-	return 0;
+	for (unsigned w = 0; w < workers; w++) {
+		const int opened = rte_eal_wait_lcore(wire->eal.lcore[w]);
+		if (!opened || result)
+			continue;
+		*error = errand[w].error;
+		result = opened;
+	}
+	return result;
+}
+
+static int open_pool(struct wire *wire, unsigned index, struct wire_error *error)
+{
+	const struct pool_shape shape = pool_shape(wire, index);
+	char name[32];
+	snprintf(name, sizeof(name), "frames-%u", index);
+	wire->pool[index] = pool_open(name, &shape);
+	if (wire->pool[index])
+		return 0;
+	return failure(error, -ENOMEM,
+		"buffers: no memory for %u frames of worker %u. Give DPDK more: EAL argument -m %u",
+		shape.frames, index, 2 * memory_mb(wire));
 }
 
 /* --- Workers --- */
@@ -184,7 +233,7 @@ static void set_up_station(struct wire *wire, struct worker *worker, unsigned en
 	/* A capture is to show what a link would carry. */
 	station->flawless = config->link.kind == WIRE_MEMORY && config->capture.path == NULL;
 	station->frame_max = (uint16_t)(wire->link.mtu + frame_link_length(config->vlan));
-	station->pool = wire->pool[worker->index];
+	station->pool = worker->pool;
 	station->capture_phone = config->capture.phone;
 	station->rules = (struct frame_rules){
 		.vlan = config->vlan, .partial_allowed = port->partial_allowed};
@@ -273,14 +322,14 @@ static int open_mailbox(struct wire *wire, struct worker *worker, struct wire_er
 }
 
 /* What a worker drives and what serves it, and room to report it. */
-static int open_slices(struct wire *wire, struct worker *worker, struct wire_error *error)
+static int open_slices(
+	struct wire *wire, struct worker *worker, unsigned index, struct wire_error *error)
 {
-	const struct wire_config *config = &wire->config;
 	int result = 0;
 	worker->report.slice = calloc(wire->herds, sizeof(struct slice_report));
-	wire->last[worker->index].slice = calloc(wire->herds, sizeof(struct slice_report));
-	if (!worker->report.slice || !wire->last[worker->index].slice)
-		return failure(error, -ENOMEM, "worker %u: out of memory", worker->index);
+	wire->last[index].slice = calloc(wire->herds, sizeof(struct slice_report));
+	if (!worker->report.slice || !wire->last[index].slice)
+		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	worker->herds = wire->herds;
 	for (unsigned h = 0; h < wire->herds && !result; h++) {
 		struct slice *slice = &worker->slice[h];
@@ -289,22 +338,22 @@ static int open_slices(struct wire *wire, struct worker *worker, struct wire_err
 		slice->index = h;
 		memcpy(slice->plan, wire->herd[h].config.plan, sizeof(slice->plan));
 		memcpy(slice->proxy, wire->herd[h].proxy, sizeof(slice->proxy));
-		if (has_herd(config))
+		if (worker->herd_station)
 			result = open_herd(wire, slice, error);
-		if (!result && has_registrars(config))
+		if (!result && worker->registrar_station)
 			result = open_registrars(wire, slice, error);
 	}
 	return result;
 }
 
-static void open_stations(struct wire *wire, struct worker *worker)
+static void open_stations(struct wire *wire, struct worker *worker, unsigned index)
 {
 	const struct wire_config *config = &wire->config;
-	if (has_herd(config)) {
+	if (has_herd(config) && index < config->workers) {
 		worker->herd_station = &worker->station[LINK_NEAR];
 		set_up_station(wire, worker, LINK_NEAR, WIRE_HERD);
 	}
-	if (has_registrars(config)) {
+	if (has_registrars(config) && (!config->apart || index >= config->workers)) {
 		const unsigned end = has_herd(config) ? LINK_FAR : LINK_NEAR;
 		worker->registrar_station = &worker->station[end];
 		set_up_station(wire, worker, end, WIRE_REGISTRARS);
@@ -320,34 +369,37 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	memset(worker, 0, sizeof(*worker));
 	wire->worker[index] = worker;
-	worker->index = index;
+	worker->index = index % config->workers;
+	worker->pool = wire->pool[index];
 	worker->workers = config->workers;
 	worker->owner_factor = worker_owner_factor(config->workers);
 	worker->lcore = wire->eal.lcore[index];
 	worker->clock = &wire->clock;
 	worker->board = &wire->board;
 	worker->stop = &wire->stop;
-	worker->rests_shortly = config->link.kind == WIRE_PCI;
-	worker->alone = config->link.kind == WIRE_MEMORY;
+	worker->rests_shortly = config->link.kind == WIRE_PCI || config->apart;
+	worker->alone = config->link.kind == WIRE_MEMORY && !config->apart;
+	worker->has_device = !worker->alone && worker->index < wire->link.port[LINK_NEAR].queues;
+	worker->device_fd = -1;
 	worker->crowded = wire->eal.crowded;
 	worker->roster = &wire->roster;
-	worker->budget = RTE_MAX(TIMERS_PER_ROUND / wire->herds, (unsigned)TIMERS_PER_HERD);
 	worker->discard = malloc(UINT16_MAX);
-	if (!worker->discard)
+	if (bell_open(&worker->bell) || !worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	const int result = open_mailbox(wire, worker, error);
 	if (result)
 		return result;
-	open_stations(wire, worker);
-	return open_slices(wire, worker, error);
+	open_stations(wire, worker, index);
+	return open_slices(wire, worker, index, error);
 }
 
-static struct rte_ring *open_path(const char *kind, unsigned from, unsigned to)
+/* Near the one who reads. */
+static struct rte_ring *open_path(
+	const struct wire *wire, const char *kind, unsigned from, unsigned to)
 {
 	char name[32];
 	snprintf(name, sizeof(name), "%s-%u-%u", kind, from, to);
-	return rte_ring_create(
-		name, WORKER_REDIRECTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return link_ring(name, WORKER_REDIRECTS, wire->link.socket[to]);
 }
 
 /* Between each two workers a ring each way for redirected frames; from workers without a queue one
@@ -358,9 +410,10 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 	for (unsigned from = 0; from < workers; from++) {
 		struct worker *worker = wire->worker[from];
 		for (unsigned to = 0; to < workers; to++) {
+			worker->bell_of[to] = &wire->worker[to]->bell;
 			if (to == from)
 				continue;
-			struct rte_ring *ring = open_path("redirect", from, to);
+			struct rte_ring *ring = open_path(wire, "redirect", from, to);
 			if (!ring)
 				return failure(error, -ENOMEM, "workers: no memory for rings");
 			worker->redirect_to[to] = wire->worker[to]->redirect_from[from] = ring;
@@ -368,9 +421,10 @@ static int join_workers(struct wire *wire, struct wire_error *error)
 		if (from < queues)
 			continue;
 		struct worker *sender = wire->worker[from % queues];
-		worker->station[LINK_NEAR].relay = open_path("relay", from, sender->index);
+		worker->station[LINK_NEAR].relay = open_path(wire, "relay", from, sender->index);
 		if (!worker->station[LINK_NEAR].relay)
 			return failure(error, -ENOMEM, "workers: no memory for rings");
+		worker->station[LINK_NEAR].relayed_by = (uint8_t)sender->index;
 		sender->relay_from[from] = worker->station[LINK_NEAR].relay;
 		sender->relays = true;
 	}
@@ -398,13 +452,16 @@ static int open_all(struct wire *wire, struct wire_error *error)
 	if (!result)
 		result = open_eal(wire, error);
 	if (!result)
-		result = open_pools(wire, error);
+		result = open_there(wire, open_pool, error);
 	if (!result)
 		result = open_link(wire, error);
-	for (unsigned w = 0; w < config->workers && !result; w++)
-		result = open_worker(wire, w, error);
+	if (!result)
+		result = open_there(wire, open_worker, error);
 	if (!result)
 		result = join_workers(wire, error);
+	for (unsigned w = 0; w < config->workers && !result; w++)
+		if (wire->worker[w]->has_device)
+			wire->worker[w]->device_fd = wire->link.wait_fd[w];
 	if (!result)
 		wire_describe(wire);
 	return result;
@@ -420,7 +477,7 @@ int wire_open(struct wire **out, const struct wire_config *config, struct wire_e
 		return failure(error, -ENOMEM, "wire: out of memory");
 	wire->config = *config;
 	trace_book_open(&wire->traces);
-	wire->last = calloc(config->workers, sizeof(*wire->last));
+	wire->last = calloc(all_workers(config), sizeof(*wire->last));
 	const int result = wire->last ? open_all(wire, error)
 				      : failure(error, -ENOMEM, "wire: out of memory");
 	taken = wire->eal_is_open;
@@ -464,7 +521,7 @@ int wire_start(struct wire *wire, struct wire_error *error)
 	}
 	if (has_herd(config))
 		worker_publish_hops(wire->worker[0]);
-	for (unsigned w = 0; w < config->workers; w++) {
+	for (unsigned w = 0; w < all_workers(config); w++) {
 		/* With both ends in one process, one copy of each frame is enough. */
 		wire->worker[w]->station[LINK_NEAR].capture = wire->capture;
 		if (rte_eal_remote_launch(worker_run, wire->worker[w], wire->worker[w]->lcore))
@@ -501,11 +558,12 @@ static int say_missing(const struct wire *wire, unsigned place, struct wire_erro
 int wire_wait_neighbours(struct wire *wire, uint32_t timeout_ms, struct wire_error *error)
 {
 	const uint64_t end_us = clock_us(&wire->clock) + (uint64_t)timeout_ms * 1000;
+	uint32_t pause_us = 0;
 	for (unsigned p = 0; p < wire->herds * PROXIES && has_herd(&wire->config); p++)
 		while (wire->herd[p / PROXIES].proxy[p % PROXIES].known && !hop_known(wire, p)) {
 			if (clock_us(&wire->clock) >= end_us)
 				return say_missing(wire, p, error);
-			wire_pause();
+			wire_pause(&pause_us);
 		}
 	return 0;
 }
@@ -515,18 +573,20 @@ static void post(struct wire *wire, struct worker *worker, const struct order *o
 {
 	struct mailbox *mailbox = &worker->mailbox;
 	const uint32_t put = atomic_load_explicit(&mailbox->put, memory_order_relaxed);
+	uint32_t pause_us = 0;
 	while (put - atomic_load_explicit(&mailbox->taken, memory_order_acquire) > mailbox->mask) {
 		if (!wire->started)
 			return;
-		wire_pause();
+		wire_pause(&pause_us);
 	}
 	mailbox->order[put & mailbox->mask] = *order;
 	atomic_store_explicit(&mailbox->put, put + 1, memory_order_release);
+	bell_ring(&worker->bell);
 }
 
 static void post_all(struct wire *wire, const struct order *order)
 {
-	for (unsigned w = 0; w < wire->config.workers; w++)
+	for (unsigned w = 0; w < all_workers(&wire->config); w++)
 		post(wire, wire->worker[w], order);
 }
 
@@ -586,6 +646,21 @@ const char *wire_description(const struct wire *wire)
 	return wire->description;
 }
 
+const char *wire_pages(const struct wire *wire)
+{
+	if ((uint64_t)phones_per_worker(&wire->config) * sizeof(struct phone) < MEMORY_HUGE_PAGE)
+		return NULL;
+	if (!eal_has_transparent_pages())
+		return wire->eal.huge_pages
+			       ? "phones on small pages (the kernel's transparent_hugepage/enabled "
+				 "says never), frames on reserved huge pages"
+			       : "small pages (the kernel's transparent_hugepage/enabled says "
+				 "never)";
+	return wire->eal.huge_pages
+		       ? "phones on 2 MiB pages (transparent), frames on reserved huge pages"
+		       : "2 MiB pages (transparent)";
+}
+
 /* --- Closing --- */
 
 static void close_worker(struct worker *worker)
@@ -604,6 +679,7 @@ static void close_worker(struct worker *worker)
 		rte_ring_free(worker->redirect_to[to]);
 	rte_ring_free(worker->station[LINK_NEAR].relay);
 	announcer_close(&worker->announcer);
+	bell_close(&worker->bell);
 	free(worker->mailbox.order);
 	free(worker->discard);
 	free(worker);
@@ -625,6 +701,9 @@ void wire_close(struct wire *wire)
 	atomic_store_explicit(&wire->stop, true, memory_order_release);
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
 		if (wire->worker[w])
+			bell_ring(&wire->worker[w]->bell);
+	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
+		if (wire->worker[w])
 			wait_for_worker(wire->worker[w]->lcore);
 	capture_close(wire->capture);
 	link_close(&wire->link);
@@ -637,7 +716,7 @@ void wire_close(struct wire *wire)
 		eal_close();
 	trace_book_close(&wire->traces);
 	free(wire->order);
-	for (unsigned w = 0; w < wire->config.workers && wire->last; w++)
+	for (unsigned w = 0; w < all_workers(&wire->config) && wire->last; w++)
 		free(wire->last[w].slice);
 	free(wire->last);
 	free(wire->herd);

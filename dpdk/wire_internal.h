@@ -63,10 +63,17 @@ static inline bool has_registrars(const struct wire_config *config)
 	return config->roles & WIRE_REGISTRARS;
 }
 
-/* Between two looks at what a worker may have done meanwhile. */
-static inline void wire_pause(void)
+/* Those with a herd come first, then the ones of registrars that live apart. */
+static inline unsigned all_workers(const struct wire_config *config)
 {
-	const struct timespec pause = {.tv_nsec = 20000};
+	return config->apart ? 2 * config->workers : config->workers;
+}
+
+/* Between two looks at what a worker may have done meanwhile: a little longer each time. From 0. */
+static inline void wire_pause(uint32_t *pause_us)
+{
+	*pause_us = *pause_us ? RTE_MIN(2 * *pause_us, 1000u) : 20;
+	const struct timespec pause = {.tv_nsec = (long)*pause_us * 1000};
 	nanosleep(&pause, NULL);
 }
 

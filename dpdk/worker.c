@@ -2,7 +2,6 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 
 #include <rte_pause.h>
 
@@ -10,18 +9,23 @@
 #include "registrar.h"
 #include "worker.h"
 
-#define ROUNDS_BUSY 256  /* between two visits of the housekeeper */
-#define ROUNDS_RESTING 4 /* while there is next to nothing to do */
-/* How a worker without work gives way: it spins, then yields, then sleeps. */
+#define TIMERS_PER_ROUND 64 /* so that receiving never waits long */
+#define REPORT_HERDS 8      /* told at once, for the same reason */
+#define ROUNDS_BUSY 256     /* between two visits of the housekeeper */
+#define ROUNDS_RESTING 4    /* while there is next to nothing to do */
+/*
+ * How a worker without work gives way. It spins for a while, since an answer is often near, and then
+ * sleeps until a timer is due or somebody wakes it: its device, another worker, the control thread.
+ * Where a device cannot wake, it yields and then sleeps in steps.
+ */
 #define SPIN_US 50
 #define YIELD_US 300
 #define SLEEP_US 50
 #define SLEEP_LONG_AFTER_US 10000
 #define SLEEP_LONG_US 1000
-#define SLEEP_SHORT_US 20   /* where a device's queue would overflow meanwhile */
-#define SLEEP_ALONE_US 4000 /* where only orders come from outside */
-#define ATTENTIVE_US 20000  /* after a look: who looks at one phone often looks at more */
-#define WAKE_UP_US 20       /* a sleeper is late by about so much */
+#define SLEEP_SHORT_US 20    /* where a device's queue would overflow meanwhile */
+#define SLEEP_WOKEN_US 20000 /* where everything that comes wakes */
+#define WAKE_UP_US 20        /* a sleeper is late by about so much */
 
 static void publish_hop(struct worker *worker, unsigned place)
 {
@@ -39,6 +43,7 @@ void worker_publish_hops(struct worker *worker)
 {
 	for (unsigned p = 0; p < worker->herds * PROXIES; p++)
 		publish_hop(worker, p);
+	worker->to_wake |= (1u << worker->workers) - 2;
 }
 
 /* Worker 0 writes the board, the others copy from it what is meant for the address they know. */
@@ -147,21 +152,26 @@ static void report_slice(const struct slice *slice, struct slice_report *report)
 	}
 }
 
-void worker_report(struct worker *worker, uint64_t now_us)
+/* What there is beside the herds. */
+static void report_rest(struct worker *worker, uint64_t now_us)
 {
 	struct report *report = &worker->report;
 	report->now_us = now_us;
 	report->wire = worker->counters;
 	report->state = (struct wire_worker_state){.cpu = (uint32_t)sched_getcpu(),
 		.busy_ratio = worker->busy_ratio,
+		.registrar_ratio = worker->registrar_ratio,
 		.rounds = worker->rounds};
 	report->quiet = true;
-	for (unsigned h = 0; h < worker->herds; h++) {
-		const struct slice *slice = &worker->slice[h];
-		report_slice(slice, &report->slice[h]);
-		if (slice->herd && !herd_is_quiet(slice->herd))
-			report->quiet = false;
-	}
+	for (unsigned h = 0; h < worker->herds && worker->herd_station; h++)
+		report->quiet &= herd_is_quiet(worker->slice[h].herd);
+}
+
+void worker_report(struct worker *worker, uint64_t now_us)
+{
+	for (unsigned h = 0; h < worker->herds; h++)
+		report_slice(&worker->slice[h], &worker->report.slice[h]);
+	report_rest(worker, now_us);
 }
 
 /* True: it was asked, and is ours until *asked is given back as answered. */
@@ -176,7 +186,16 @@ static void answer_report(struct worker *worker, uint64_t now_us)
 	uint32_t asked;
 	if (!is_asked(&worker->report_question, &asked))
 		return;
-	worker_report(worker, now_us);
+	for (unsigned i = 0; i < REPORT_HERDS && worker->reported < worker->herds; i++) {
+		const unsigned h = worker->reported++;
+		report_slice(&worker->slice[h], &worker->report.slice[h]);
+	}
+	if (worker->reported < worker->herds) {
+		worker->activity++; /* the others at the next visit, which is to be soon */
+		return;
+	}
+	worker->reported = 0;
+	report_rest(worker, now_us);
 	atomic_store_explicit(&worker->report_question.answered, asked, memory_order_release);
 }
 
@@ -189,7 +208,6 @@ static void answer_look(struct worker *worker, uint64_t now_us)
 	const struct slice *slice = &worker->slice[roster_herd_of(worker->roster, look->phone)];
 	look->found = herd_look(slice->herd, look->phone, now_us, &look->answer);
 	atomic_store_explicit(&look->question.answered, asked, memory_order_release);
-	worker->attentive_until_us = now_us + ATTENTIVE_US;
 }
 
 /* The earliest of everything that has a time. */
@@ -200,39 +218,75 @@ static uint64_t next_due_us(const struct worker *worker, uint64_t limit_us)
 		next = herd_next_us(worker->slice[h].herd, next);
 	if (worker->registrar_station && worker->registrar_next_us < next)
 		next = worker->registrar_next_us;
+	if (worker->herd_station && !worker->index)
+		next = RTE_MIN(next, neighbours_next_us(&worker->herd_station->neighbours));
 	return next;
 }
 
-static void sleep_us(uint64_t duration_us)
+/* Whether anybody has left something for us. */
+static bool is_wanted(const struct worker *worker)
 {
-	const struct timespec pause = {.tv_nsec = (long)duration_us * 1000};
-	nanosleep(&pause, NULL);
+	uint32_t asked;
+	if (atomic_load_explicit(&worker->mailbox.put, memory_order_acquire) !=
+			atomic_load_explicit(&worker->mailbox.taken, memory_order_relaxed) ||
+		is_asked(&worker->report_question, &asked) ||
+		is_asked(&worker->look.question, &asked) ||
+		atomic_load_explicit(worker->stop, memory_order_acquire))
+		return true;
+	for (unsigned from = 0; from < worker->workers; from++)
+		if ((worker->redirect_from[from] && !rte_ring_empty(worker->redirect_from[from])) ||
+			(worker->relay_from[from] && !rte_ring_empty(worker->relay_from[from])))
+			return true;
+	return false;
 }
 
-/* Nothing happened since the last visit: give way, the longer the more, but be back in time. */
+static void wake_others(struct worker *worker)
+{
+	for (uint32_t left = worker->to_wake; left; left &= left - 1)
+		bell_ring(worker->bell_of[__builtin_ctz(left)]);
+	worker->to_wake = 0;
+}
+
+/* How long we may sleep at most, timers apart. */
+static uint64_t longest_us(const struct worker *worker, uint64_t idle_us)
+{
+	if (worker->announcer.once.count || worker->announcer.again.count)
+		return SLEEP_LONG_US;
+	if (!worker->has_device || worker->device_fd >= 0)
+		return SLEEP_WOKEN_US;
+	if (worker->rests_shortly)
+		return SLEEP_SHORT_US;
+	return idle_us < SLEEP_LONG_AFTER_US ? SLEEP_US : SLEEP_LONG_US;
+}
+
+static void sleep_until(struct worker *worker, uint64_t now_us, uint64_t wake_us)
+{
+	bell_lie_down(&worker->bell);
+	if (is_wanted(worker))
+		bell_get_up(&worker->bell);
+	else if (!bell_sleep(&worker->bell, worker->device_fd, wake_us - now_us))
+		worker->device_fd = -1;
+}
+
+/* Nothing happened since the last visit: give way, but be back in time. */
 static void rest(struct worker *worker, uint64_t now_us)
 {
-	const uint64_t idle = now_us - worker->idle_since_us;
-	if (idle < SPIN_US && !worker->crowded) {
+	const uint64_t idle_us = now_us - worker->idle_since_us;
+	const bool yields = worker->has_device && worker->device_fd < 0;
+	if (idle_us < SPIN_US && !worker->crowded && !worker->alone) {
 		rte_pause();
 		return;
 	}
-	if (idle < YIELD_US) {
+	if (idle_us < YIELD_US && yields) {
 		sched_yield();
 		return;
 	}
-	uint64_t longest = idle < SLEEP_LONG_AFTER_US ? SLEEP_US : SLEEP_LONG_US;
-	if (worker->rests_shortly)
-		longest = SLEEP_SHORT_US;
-	if (worker->alone)
-		longest = SLEEP_ALONE_US;
-	if (now_us < worker->attentive_until_us)
-		longest = RTE_MIN(longest, (uint64_t)SLEEP_US);
-	const uint64_t due = next_due_us(worker, now_us + longest + WAKE_UP_US);
-	if (due <= now_us + WAKE_UP_US)
+	const uint64_t limit_us = now_us + longest_us(worker, idle_us);
+	const uint64_t due_us = next_due_us(worker, limit_us + WAKE_UP_US);
+	if (due_us <= now_us + WAKE_UP_US)
 		sched_yield();
 	else
-		sleep_us(due - now_us - WAKE_UP_US);
+		sleep_until(worker, now_us, due_us - WAKE_UP_US);
 }
 
 /* Share of the last second that was not spent polling in vain. */
@@ -242,7 +296,8 @@ static void measure_busy(struct worker *worker, uint64_t tsc)
 	if (window < rte_get_tsc_hz())
 		return;
 	worker->busy_ratio = (float)((double)worker->busy_tsc / (double)window);
-	worker->busy_tsc = 0;
+	worker->registrar_ratio = (float)((double)worker->registrar_tsc / (double)window);
+	worker->busy_tsc = worker->registrar_tsc = 0;
 	worker->window_tsc = tsc;
 }
 
@@ -257,11 +312,22 @@ static uint64_t advance_registrars(struct worker *worker, uint64_t now_us)
 	return next_us;
 }
 
+/* One budget for all: where it ends early, the next round goes on behind the herd that has used it up. */
 static void advance_herds(struct worker *worker, uint64_t now_us)
 {
-	for (unsigned h = 0; h < worker->herds; h++)
-		if (!herd_advance(worker->slice[h].herd, now_us, worker->budget))
+	uint32_t budget = TIMERS_PER_ROUND;
+	unsigned h = worker->turn;
+	for (unsigned i = 0; i < worker->herds; i++) {
+		struct herd *herd = worker->slice[h].herd;
+		const bool done = herd_advance(herd, now_us, budget);
+		h = h + 1 < worker->herds ? h + 1 : 0;
+		if (!done) {
 			worker->activity++;
+			worker->turn = h;
+			return;
+		}
+		budget -= herd_spent(herd);
+	}
 }
 
 /* One round: take what came, do what is due, send. */
@@ -277,6 +343,7 @@ static void go_round(struct worker *worker)
 			worker->registrar_next_us = advance_registrars(worker, now_us);
 		station_flush(worker, far);
 	}
+	const uint64_t between = far ? rte_rdtsc() : tsc;
 	if (near) {
 		if (worker->workers > 1)
 			station_receive_redirected(worker, now_us);
@@ -286,8 +353,12 @@ static void go_round(struct worker *worker)
 		if (worker->relays)
 			station_relay(worker, near);
 	}
-	if (worker->activity != before)
+	if (worker->to_wake)
+		wake_others(worker);
+	if (worker->activity != before) {
 		worker->busy_tsc += rte_rdtsc() - tsc;
+		worker->registrar_tsc += between - tsc;
+	}
 }
 
 /* What needs not be done every round. */

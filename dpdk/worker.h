@@ -17,6 +17,7 @@
 #include <rte_ring.h>
 
 #include "announce.h"
+#include "bell.h"
 #include "capture.h"
 #include "clock.h"
 #include "frame.h"
@@ -39,6 +40,7 @@ struct station {
 	bool sends_checksum; /* hardware completes UDP checksums */
 	bool flawless;       /* frames cannot be damaged on their way: none are needed */
 	uint16_t frame_max;  /* MTU and link header */
+	uint8_t relayed_by;  /* that worker */
 	struct rte_ring *relay;
 	struct rte_mempool *pool;
 	struct capture *capture; /* NULL: not here */
@@ -130,7 +132,8 @@ struct slice {
 };
 
 struct worker {
-	unsigned index, workers, lcore;
+	unsigned index, workers, lcore; /* registrars apart have the index of their herd's worker */
+	struct rte_mempool *pool;
 	uint64_t owner_factor; /* to find index % workers without division */
 	const struct clock *clock;
 	struct hop_board *board;
@@ -146,15 +149,22 @@ struct worker {
 	bool alone;         /* both ends of the link are here: nothing comes unasked */
 	bool rests_shortly; /* the device's queue is short: never sleep long */
 	bool crowded;       /* somebody else needs this CPU */
+	bool has_device;    /* frames come from a device, */
+	int device_fd;      /* which can be waited for here; -1: it has to be looked at */
 	uint64_t activity;  /* grows with everything that is not polling in vain */
-	uint64_t idle_since_us, attentive_until_us, rounds, busy_tsc, window_tsc;
-	float busy_ratio;
+	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
+	struct bell bell;                       /* wakes us */
+	struct bell *bell_of[WIRE_WORKERS_MAX]; /* wakes the others, */
+	uint32_t to_wake;                       /* one bit for each that we left something for */
+	uint64_t registrar_tsc;                 /* the part of busy_tsc at the registrars' end */
+	float busy_ratio, registrar_ratio;
 	struct mailbox mailbox;
 	atomic_bool *stop; /* control thread writes */
 	struct question report_question;
 	struct look look;
-	unsigned told;   /* herds that have taken the command at hand */
-	uint32_t budget; /* timers per round and herd */
+	unsigned told;     /* herds that have taken the command at hand */
+	unsigned turn;     /* the herd that is advanced first */
+	unsigned reported; /* herds that are in the report being made */
 	struct report report;
 	const struct roster *roster;
 	unsigned herds;

@@ -32,6 +32,21 @@ struct habit *habit_of(struct habits *habits)
 	return habit;
 }
 
+struct span habit_guess_user(const struct habits *habits, size_t length)
+{
+	const size_t first = length % SCAN_LEARN_SETS * SCAN_LEARN_WAYS;
+	if (!habits->learned.possible)
+		return (struct span){0};
+	for (size_t i = first; i < first + SCAN_LEARN_WAYS; i++) {
+		const struct scan_skeleton *skeleton = &habits->learned.skeleton[i];
+		const struct habit *habit = &habits->habit[i];
+		if (skeleton->length == length && habit->number == skeleton->number &&
+			habit->knows_aor)
+			return habit->aor.user;
+	}
+	return (struct span){0};
+}
+
 bool habit_aor(struct habit *habit, const struct sip_message *request, struct sip_uri *out)
 {
 	if (habit != NULL && habit->knows_aor) {

@@ -46,6 +46,10 @@ bool habit_aor(struct habit *habit, const struct sip_message *request, struct si
 int habit_credentials(struct habit *habit, const struct sip_message *request, unsigned number,
 	struct digest_credentials *out);
 
+/* Where the user of an address-of-record stands in a datagram of this length, if it is what such datagrams
+ * have been; length 0: not known. The datagram holds so many bytes, whatever they are. */
+struct span habit_guess_user(const struct habits *habits, size_t length);
+
 static inline void habit_keep_contact(struct habit *habit, const struct habit_contact *contact)
 {
 	if (habit == NULL)

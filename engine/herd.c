@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "herd_internal.h"
+#include "memory.h"
 
 #define TAKE 64     /* wheel entries taken at once */
 #define PREFETCH 12 /* how many of them ahead the records are fetched */
@@ -26,20 +27,11 @@ static uint32_t slice_size(const struct herd_config *config)
 
 #define LINE 64 /* bytes of a cache line, and of a record */
 
-/* n records, each in a cache line of its own, zero, and none of them touched before it is used:
- * memory of phones that another generator drives costs nothing. */
-static void *take_records(uint32_t n, void **block)
-{
-	*block = calloc((size_t)n + 1, LINE);
-	if (*block == NULL)
-		return NULL;
-	return (void *)(((uintptr_t)*block + LINE - 1) / LINE * LINE);
-}
-
 int herd_create(
 	struct herd **out, const struct herd_config *config, const struct herd_output *output)
 {
-	if (config->stride == 0 || config->stride > 16 || config->keepalive_jitter_percent > 100)
+	if (config->stride == 0 || (uint64_t)config->stride * config->fleet_phones >> 40 != 0 ||
+		config->keepalive_jitter_percent > 100)
 		return -EINVAL;
 	struct herd *herd = calloc(1, sizeof(*herd));
 	if (herd == NULL)
@@ -57,8 +49,9 @@ int herd_create(
 	herd->step_end_us = SERIES_STEP_US;
 	herd_set_pace(herd, config->ramp_per_s);
 	static_assert(sizeof(struct phone) == LINE && sizeof(struct phone_auth) == LINE, "records");
-	herd->phone = take_records(n, &herd->phone_block);
-	herd->auth = take_records(n, &herd->auth_block);
+	/* Memory of phones that another generator drives is never touched. */
+	herd->phone = memory_take((size_t)n * LINE);
+	herd->auth = memory_take((size_t)n * LINE);
 	herd->limit = herd->config.end;
 	herd->limit_local = herd->phones;
 	/* A phone has one live entry and seldom more than one that it has moved on from. */
@@ -105,8 +98,9 @@ void herd_free(struct herd *herd)
 	wheel_free(herd->wheel);
 	if (herd->auth != NULL && herd->shard != NULL)
 		wipe(herd);
-	free(herd->auth_block);
-	free(herd->phone_block);
+	const size_t records = herd->phones ? herd->phones : 1;
+	memory_give(herd->auth, records * LINE);
+	memory_give(herd->phone, records * LINE);
 	free(herd->shard);
 	free(herd);
 }
@@ -237,6 +231,7 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 	uint32_t done = herd_advance_leaving(herd, budget);
 	if (herd_is_muted(herd)) {
 		done += herd_advance_muted_jobs(herd, budget - done);
+		herd->spent = done;
 		return done < budget;
 	}
 	/* Before timers: what comes at the moment of a time-out has come in time. Besides the budget,
@@ -247,6 +242,7 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 	done += herd_advance_jobs(herd, budget - done);
 	done += herd_advance_ramp(herd, budget - done);
 	done += advance_wheel(herd, budget - done);
+	herd->spent = done;
 	return done < budget && held < budget;
 }
 
@@ -279,6 +275,11 @@ bool herd_command(struct herd *herd, const struct herd_command *command, uint64_
 	default:
 		return herd_add_job(herd, command);
 	}
+}
+
+uint32_t herd_spent(const struct herd *herd)
+{
+	return herd->spent;
 }
 
 uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us)

@@ -225,6 +225,9 @@ int herd_create(
 	struct herd **out, const struct herd_config *config, const struct herd_output *output);
 void herd_free(struct herd *herd);
 
+/* A datagram for this phone of the slice will come soon: fetch its memory. */
+void herd_fetch(const struct herd *herd, uint32_t phone);
+
 /* A datagram from `proxy` for phone `index` (by destination address and port) arrived. */
 void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,
 	size_t length, uint64_t now_us);
@@ -238,6 +241,9 @@ void herd_unreachable(struct herd *herd, uint32_t phone, enum proxy proxy, uint6
  * first.
  */
 bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget);
+
+/* How much of its budget the last herd_advance has used. */
+uint32_t herd_spent(const struct herd *herd);
 
 /* Commands for many phones are carried out a budget at a time by herd_advance, in their order.
  * False: too many are waiting, this one was not taken. */

@@ -54,14 +54,14 @@ struct herd {
 	uint32_t now_ms;
 	uint64_t step_end_us; /* of the step of the series that is being counted */
 	uint32_t phones;
-	uint64_t stride_inverse; /* 2^40 / stride rounded up: exact for 32-bit indices and stride <=
-				    16 */
+	uint64_t
+		stride_inverse; /* 2^40 / stride rounded up: exact for indices below 2^40 / stride */
 	struct phone *phone;
 	struct phone_auth *auth;
-	void *phone_block, *auth_block; /* what holds them */
 	struct wheel *wheel;
 	uint32_t timers;  /* entries the wheel has room for, however they are spread */
 	uint32_t queued;  /* phones with a live entry: PHONE_QUEUED */
+	uint32_t spent;   /* of the budget of the last herd_advance */
 	uint8_t impaired; /* bit p: there is an impairment of proxy p */
 	struct impairment impairment[PROXIES];
 	struct jitter_line held; /* datagrams that impairments have held back */

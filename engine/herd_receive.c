@@ -414,14 +414,18 @@ static void take_request(
 	++*manner.counter;
 }
 
+void herd_fetch(const struct herd *herd, uint32_t index)
+{
+	__builtin_prefetch(&herd->phone[herd_local(herd, index)], 1);
+	if (herd->record != NULL)
+		__builtin_prefetch(&herd->record[index], 1);
+}
+
 /* A phone that is being left, or a whole herd without a lease, could only answer. Its memory is
  * fetched while the datagram is read. */
 bool herd_may_take(const struct herd *herd, uint32_t index)
 {
-	const uint32_t local = herd_local(herd, index);
-	__builtin_prefetch(&herd->phone[local], 1);
-	if (herd->record != NULL)
-		__builtin_prefetch(&herd->record[index], 1);
+	herd_fetch(herd, index);
 	return herd->shard[index / SHARD_PHONES].state != SHARD_LEAVING && !herd_is_muted(herd);
 }
 

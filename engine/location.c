@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "location.h"
 
+#include "memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +26,9 @@ int location_open(struct location *location, uint32_t capacity)
 	if (capacity == 0 || capacity == LOCATION_NONE)
 		return -EINVAL;
 	location->capacity = capacity;
-	location->binding = malloc((size_t)capacity * sizeof(location->binding[0]));
-	location->expiry_ms = malloc((size_t)capacity * sizeof(location->expiry_ms[0]));
-	location->head = malloc((size_t)capacity * sizeof(location->head[0]));
+	location->binding = memory_take((size_t)capacity * sizeof(location->binding[0]));
+	location->expiry_ms = memory_take((size_t)capacity * sizeof(location->expiry_ms[0]));
+	location->head = memory_take((size_t)capacity * sizeof(location->head[0]));
 	if (location->binding == NULL || location->expiry_ms == NULL || location->head == NULL) {
 		location_close(location);
 		return -ENOMEM;
@@ -37,9 +39,10 @@ int location_open(struct location *location, uint32_t capacity)
 
 void location_close(struct location *location)
 {
-	free(location->binding);
-	free(location->expiry_ms);
-	free(location->head);
+	memory_give(location->binding, (size_t)location->capacity * sizeof(location->binding[0]));
+	memory_give(
+		location->expiry_ms, (size_t)location->capacity * sizeof(location->expiry_ms[0]));
+	memory_give(location->head, (size_t)location->capacity * sizeof(location->head[0]));
 	memset(location, 0, sizeof(*location));
 }
 
@@ -122,6 +125,23 @@ void location_find(struct location *location, struct location_key key, uint32_t 
 			out->slot[out->count++] = slot;
 		}
 	}
+}
+
+void location_fetch(const struct location *location, uint64_t seed, const char *user, size_t length,
+	bool bindings)
+{
+	const uint32_t *head = head_of(location, XXH3_64bits_withSeed(user, length, seed));
+	if (!bindings) {
+		__builtin_prefetch(head, 1);
+		return;
+	}
+	const uint32_t slot = *head != LOCATION_NONE ? *head : location->free;
+	if (slot == LOCATION_NONE)
+		return;
+	const char *binding = (const char *)&location->binding[slot];
+	__builtin_prefetch(binding, 1);
+	__builtin_prefetch(binding + 64, 1); /* where a URI of usual length ends */
+	__builtin_prefetch(&location->expiry_ms[slot], 1);
 }
 
 bool location_has_user(const struct location *location, uint64_t seed, const char *user,

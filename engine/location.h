@@ -76,6 +76,10 @@ struct location_found {
 void location_find(struct location *location, struct location_key key, uint32_t now_ms,
 	struct location_found *out);
 
+/* Fetch the memory that this user's bindings are found by, or, when it is there, theirs. */
+void location_fetch(const struct location *location, uint64_t seed, const char *user, size_t length,
+	bool bindings);
+
 /* Has this user, at any host, a live binding? */
 bool location_has_user(const struct location *location, uint64_t seed, const char *user,
 	size_t length, uint32_t now_ms);

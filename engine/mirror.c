@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "mirror.h"
 
+#include "memory.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -20,18 +22,15 @@ struct mirror_feed {
 /* What the header does not show. */
 struct whole {
 	struct mirror mirror; /* first */
-	void *records;        /* block that holds the records, when they are ours */
+	void *records;        /* when they are ours */
 };
 
-/* Records of our own: zero and untouched, and two of them in each cache line, never one across. */
+/* Records of our own: two of them in each cache line, never one across. */
 static bool take_records(struct whole *whole)
 {
-	whole->records = calloc((size_t)whole->mirror.phones + 2, RECORD_SIZE);
-	if (whole->records == NULL)
-		return false;
-	const uintptr_t at = ((uintptr_t)whole->records + LINE - 1) / LINE * LINE;
-	whole->mirror.record = (struct phone_record *)at;
-	return true;
+	whole->records = memory_take((size_t)whole->mirror.phones * RECORD_SIZE);
+	whole->mirror.record = whole->records;
+	return whole->records != NULL;
 }
 
 /* The lines are left untouched: a ring that is never filled costs little. */
@@ -100,7 +99,7 @@ void mirror_free(struct mirror *mirror)
 	free(mirror->shard_dirty);
 	free(mirror->driven);
 	free(mirror->here);
-	free(whole->records);
+	memory_give(whole->records, (size_t)mirror->phones * RECORD_SIZE);
 	free(whole);
 }
 

@@ -1011,6 +1011,15 @@ void registrar_datagram(struct registrar *registrar, const struct endpoint *from
 	handle_request(registrar, &exchange);
 }
 
+void registrar_fetch(
+	const struct registrar *registrar, const void *datagram, size_t length, bool near)
+{
+	const struct span user = habit_guess_user(&registrar->habits, length);
+	if (user.length > 0)
+		location_fetch(&registrar->location, registrar->hash_seed,
+			(const char *)datagram + user.at, user.length, near);
+}
+
 uint64_t registrar_advance(struct registrar *registrar, uint64_t now_us)
 {
 	bool behind;

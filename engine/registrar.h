@@ -69,6 +69,11 @@ void registrar_free(struct registrar *registrar);
 void registrar_datagram(struct registrar *registrar, const struct endpoint *from,
 	const void *datagram, size_t length, uint64_t now_us);
 
+/* A datagram will come soon: fetch what a request like those before will need. First far ahead, then,
+ * when that is there, near, which leads to the rest. Changes nothing. */
+void registrar_fetch(
+	const struct registrar *registrar, const void *datagram, size_t length, bool near);
+
 /* Time went on: delayed answers go out, expired bindings are dropped, within a bounded budget.
  * Returns when it wants to be called again, at the latest (us); UINT64_MAX: no wish. */
 uint64_t registrar_advance(struct registrar *registrar, uint64_t now_us);

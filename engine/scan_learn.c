@@ -314,10 +314,9 @@ WITH_AVX2 static inline __m256i differences(const struct scan_block *block, size
 	const __m256i bits = _mm256_and_si256(
 		_mm256_shuffle_epi8(columns, _mm256_and_si256(text, low)),
 		_mm256_shuffle_epi8(rows, _mm256_and_si256(_mm256_srli_epi16(text, 4), low)));
-	const __m256i other = _mm256_and_si256(_mm256_xor_si256(text, expect), fixed);
 	const __m256i strange = _mm256_cmpeq_epi8(
 		_mm256_and_si256(bits, need), _mm256_setzero_si256());
-	return _mm256_or_si256(other, _mm256_andnot_si256(fixed, strange));
+	return _mm256_blendv_epi8(strange, _mm256_xor_si256(text, expect), fixed);
 }
 
 WITH_AVX2 static bool matches(const struct scan_skeleton *s, const uint8_t *text)

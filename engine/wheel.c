@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "wheel.h"
 
+#include "memory.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -34,7 +36,7 @@ struct wheel *wheel_create(uint32_t entries, uint32_t now_ms)
 	struct wheel *wheel = calloc(1, sizeof(*wheel));
 	if (wheel == NULL)
 		return NULL;
-	wheel->chunk = aligned_alloc(64, chunks * sizeof(struct chunk));
+	wheel->chunk = memory_take(chunks * sizeof(struct chunk));
 	if (wheel->chunk == NULL) {
 		free(wheel);
 		return NULL;
@@ -51,7 +53,7 @@ void wheel_free(struct wheel *wheel)
 {
 	if (wheel == NULL)
 		return;
-	free(wheel->chunk);
+	memory_give(wheel->chunk, wheel->chunks * sizeof(struct chunk));
 	free(wheel);
 }
 

@@ -15,33 +15,23 @@
 
 #include <pthread.h>
 
+#include "pace.h"
 #include "placement.h"
 #include "router.h"
 #include "store.h"
 
 #define STORE_TICK_US 10000
-#define STORE_FLUSH_US 50000    /* between two flushes of a shard */
-#define STORE_CALL_BYTES 65536  /* of one flush, all told */
-#define STORE_ARGUMENT_BYTES 26 /* of an argument besides its text, as the link bounds them */
-#define STORE_GAP_RECORDS 15 /* so many clean records between two dirty ones are sent with them */
-#define STORE_RUNS_MAX 600   /* a shard has at most 10,000 / 17 runs */
-#define STORE_LINES_MAX 400  /* of the feed in one flush */
-#define STORE_LINE_BYTES 112 /* of one line at most */
-#define STORE_LINES_POOL 131072 /* lines that wait for their shard's flush, 20 bytes each */
-#define STORE_LINES_SHARD 12000 /* of these, of one shard: all its phones at once, and some */
-#define STORE_SWEEP_US 45000000 /* one round of the sweep */
-#define STORE_SWEEP_RECORDS \
-	1960                   /* in one call of the sweep: with its frame below STORE_CALL_BYTES */
-#define STORE_RENEW_LEASES 64  /* in one call */
-#define STORE_RENEW_US 1000000 /* longest time between renewals: a lost lease tells of lost slabs */
-#define STORE_RENEWALS 64      /* calls of renewals under way */
-#define STORE_LOADS 16         /* slabs being read at a time: 5 MB */
-#define STORE_HOLD_US 50000    /* a refused flush waits this long, twice as long each time ... */
+#define STORE_RUNS_MAX 600       /* a shard has at most 10,000 / 17 runs */
+#define STORE_LINE_BYTES 112     /* of one line at most */
+#define STORE_LINES_POOL 131072  /* lines that wait for their shard's flush, 20 bytes each */
+#define STORE_LINES_SHARD 12000  /* of these, of one shard: all its phones at once, and some */
+#define STORE_RENEWALS 64        /* calls of renewals under way */
+#define STORE_LOADS 16           /* slabs being read at a time: 5 MB */
+#define STORE_HOLD_US 50000      /* a refused flush waits this long, twice as long each time ... */
 #define STORE_HOLD_MAX_US 500000 /* ... up to this */
 #define STORE_SOON_US 20000      /* after MOVED or a library that had to be loaded */
 #define STORE_PAUSE_US 1000000   /* a tick so late means that this process stood still */
 #define STORE_ADOPT_US 500000    /* until the workers have taken an ADOPT, at most */
-#define STORE_HEARTBEAT_US 1000000
 #define STORE_FAULT_US 2000000   /* without a refused call: Redis takes what we write again */
 #define STORE_REFUSED_US 5000000 /* between two looks whether the name is free by now */
 #define STORE_MESSAGES 32        /* lines for people that wait for the control thread */

@@ -131,6 +131,25 @@ class Ends(Lasting):
             self.assertEqual(told["counters"]["unregister_done"], 50)
             self.assertEqual(told["registrars"]["primary"]["bound"], 0)
 
+    def used_s(self, pid):
+        """CPU time of all threads so far."""
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            user, system = file.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def test_an_idle_herd_leaves_the_cpu_alone(self):
+        # A worker that polled without a rest would use the whole of a CPU, if it got it.
+        process = self.start("--set", "phones=1000", "--set", "keepalive.period=60s", "--set",
+                             "keepalive.first=spread")
+        self.addCleanup(process.kill)
+        read = self.signal_after(process, "all 1,000 phones", None)
+        began, used = time.monotonic(), self.used_s(process.pid)
+        time.sleep(3)
+        took, used = time.monotonic() - began, self.used_s(process.pid) - used
+        process.send_signal(signal.SIGINT)
+        read += process.communicate(timeout=30)[0]
+        self.assertLess(used, took / 5, f"{used} s of CPU time in {took} s\n{read}")
+
     def test_a_second_ctrl_c_stops_at_once(self):
         # Nobody answers the Expires 0, so that draining takes its time.
         process = self.start("--set", "registration.unregister=1", "--fault",
