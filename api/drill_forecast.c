@@ -117,11 +117,16 @@ void drill_foresee(
 		forecast->register_per_s = phones * peak.second;
 		forecast->known = peak.known;
 	}
-	for (uint32_t i = 0; i < plan->steps && herd->keepalive_period_ms > 0; i++)
-		forecast->options_datagrams_per_s = fmax(forecast->options_datagrams_per_s,
-			fleet->phones * options_rate(&plan->step[i], fleet, times));
+	double each = 0, phones = fleet->phones;
 	if (herd->keepalive_period_ms > 0)
-		forecast->steady_per_s = fleet->phones * 1000.0 / herd->keepalive_period_ms;
+		each = 1000.0 / herd->keepalive_period_ms;
+	/* As many phones with the slowest period as ask as often as those that are there. */
+	if (each > 0 && fleet->keepalives_per_s > 0)
+		phones = fleet->keepalives_per_s / each;
+	for (uint32_t i = 0; i < plan->steps && each > 0; i++)
+		forecast->options_datagrams_per_s = fmax(forecast->options_datagrams_per_s,
+			phones * options_rate(&plan->step[i], fleet, times));
+	forecast->steady_per_s = phones * each;
 	if (herd->expires_s > 0 && herd->refresh_permille > 0)
 		forecast->steady_per_s += fleet->phones * 1000.0 /
 					  ((double)herd->expires_s * herd->refresh_permille);

@@ -110,13 +110,16 @@ struct drill_wave {
 
 /* What the plan is made for. */
 struct drill_fleet {
-	const struct herd_config *herd; /* timers, mode, phones of the fleet */
-	uint32_t phones;                /* driven here */
-	bool redundancy;                /* in force */
-	bool registrars;                /* built in */
-	bool digest;                    /* REGISTER is challenged, as far as is known */
-	const char *const *hook;        /* names of the fleet file's, NULL behind the last */
-	double rate_limit_per_s;        /* 0: nobody has said */
+	const struct herd_config
+		*herd;   /* timers, mode, phones of the fleet; of several herds the slowest */
+	uint32_t phones; /* driven here */
+	bool redundancy; /* in force */
+	bool mixed;      /* herds differ in their rules: no model is of all of them */
+	double keepalives_per_s; /* of all phones; 0: as many as the herd's period says */
+	bool registrars;         /* built in */
+	bool digest;             /* REGISTER is challenged, as far as is known */
+	const char *const *hook; /* names of the fleet file's, NULL behind the last */
+	double rate_limit_per_s; /* 0: nobody has said */
 };
 
 /* What it will send: the busiest seconds, by PHONE.md's model where there is one. */

@@ -98,6 +98,16 @@ int drills_order(struct drills_order *order, const struct fleet *fleet, const ch
 			    : order_drill(order, field, fields, reason);
 }
 
+/* Of so many of its phones; 0: where one herd says it all. */
+static double keepalives_per_s(const struct fleet *fleet, uint32_t phones)
+{
+	double all = 0;
+	for (uint32_t h = 0; h < fleet->herds; h++)
+		if (fleet->herd[h].keepalive_period_ms > 0)
+			all += fleet->herd[h].phones * 1000.0 / fleet->herd[h].keepalive_period_ms;
+	return fleet->phones > 0 ? all * phones / fleet->phones : 0;
+}
+
 void drills_describe(struct drill_fleet *out, const char *hook_name[HOOKS_MAX + 1],
 	const struct fleet *fleet, const struct wire_config *config, uint32_t phones)
 {
@@ -107,6 +117,8 @@ void drills_describe(struct drill_fleet *out, const char *hook_name[HOOKS_MAX + 
 	*out = (struct drill_fleet){.herd = &config->herd,
 		.phones = phones,
 		.redundancy = fleet->redundancy_enabled,
+		.mixed = fleet_is_mixed(fleet),
+		.keepalives_per_s = keepalives_per_s(fleet, phones),
 		.registrars = (config->roles & WIRE_REGISTRARS) != 0,
 		.digest = config->roles & WIRE_REGISTRARS
 				  ? fleet->realm[0] != '\0'

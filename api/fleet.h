@@ -202,6 +202,9 @@ const struct fleet *fleet_herd_of(const struct fleet *fleet, uint32_t phone);
 /* The herd with the most phones: what is said of the fleet as a whole goes by it. */
 const struct fleet *fleet_largest(const struct fleet *fleet);
 
+/* Whether herds differ in when they keep alive, switch, register or give up. */
+bool fleet_is_mixed(const struct fleet *fleet);
+
 /* The herd's view: all of it but first, stride, seed and secret, which are the caller's (first 0,
  * stride 1 are filled in). A proxy that is a host name gets the family of the plan there is, IPv4
  * before IPv6, and no address: the caller fills that in when the name is resolved. Of a fleet of several

@@ -147,6 +147,8 @@ static void take_key(struct fleet *herd, const struct fleet *entry, const struct
 		memcpy((char *)herd + key->count_offset, (const char *)entry + key->count_offset,
 			1);
 	}
+	if (key->kind == KIND_SOURCE)
+		memset(herd->source_derived, 0, sizeof(herd->source_derived));
 	memcpy((char *)herd + key->offset, (const char *)entry + key->offset, size);
 }
 
@@ -287,4 +289,26 @@ const struct fleet *fleet_largest(const struct fleet *fleet)
 		if (fleet->herd[h].phones > largest->phones)
 			largest = &fleet->herd[h];
 	return largest;
+}
+
+bool fleet_is_mixed(const struct fleet *fleet)
+{
+	static const char *const sections[] = {
+		"redundancy.", "keepalive.", "registration.", "timers."};
+	char one[FLEET_VALUE_MAX], other[FLEET_VALUE_MAX];
+	for (uint32_t i = 0; i < (uint32_t)fleet_keys_count * 4; i++) {
+		const struct fleet_key *key = &fleet_keys[i / 4];
+		if (strncmp(key->path, sections[i % 4], strlen(sections[i % 4])) != 0)
+			continue;
+		fleet_key_text(fleet_herd(fleet, 0), key, one);
+		for (uint32_t h = 1; h < fleet->herds; h++) {
+			fleet_key_text(&fleet->herd[h], key, other);
+			if (strcmp(one, other) != 0)
+				return true;
+		}
+	}
+	for (uint32_t h = 1; h < fleet->herds; h++)
+		if (fleet->herd[h].redundancy_enabled != fleet->herd[0].redundancy_enabled)
+			return true;
+	return false;
 }

@@ -214,7 +214,7 @@ static void make_model(
 	const struct herd_config *herd = fleet->herd;
 	const bool symmetric = herd->redundancy.mode == MODE_SYMMETRIC;
 	model->pause = herd->switch_delay_ms;
-	if (!fleet->redundancy)
+	if (!fleet->redundancy || fleet->mixed)
 		return;
 	if (wave->kind == WAVE_FAIL_OVER)
 		fail_over(model, herd, symmetric || wave->from != PROXY_REDUNDANT);

@@ -168,10 +168,9 @@ static void follow_share(struct run *run)
 static void keep_herds(struct run *run)
 {
 	for (uint32_t h = 0; h < run->fleet.herds; h++) {
-		struct wire_herd_snapshot now;
-		wire_herd_snapshot(run->wire, h, &now);
-		herds_only_ours(&run->share, fleet_herd(&run->fleet, h), &now.population);
-		run->herds_at_stop[h] = now.population;
+		struct herd_population *phones = &run->herds_at_stop[h];
+		wire_herd_population(run->wire, h, phones);
+		herds_only_ours(&run->share, fleet_herd(&run->fleet, h), phones);
 	}
 }
 

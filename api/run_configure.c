@@ -93,6 +93,30 @@ static void configure_proxies(const struct fleet *f, const struct herd_config *h
 	}
 }
 
+static uint32_t later(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Drills last as long as the slowest phones need, and bring back whoever may come back. */
+static void take_slower(struct herd_config *all, const struct herd_config *herd)
+{
+	if (herd->timers.no_response_ms > all->timers.no_response_ms)
+		all->timers = herd->timers;
+	if (herd->redundancy.enabled && herd->redundancy.mode == MODE_ASYMMETRIC)
+		all->redundancy.mode = MODE_ASYMMETRIC;
+	all->redundancy.fail_threshold = (uint8_t)later(
+		all->redundancy.fail_threshold, herd->redundancy.fail_threshold);
+	all->redundancy.success_threshold = (uint8_t)later(
+		all->redundancy.success_threshold, herd->redundancy.success_threshold);
+	all->switch_delay_ms = later(all->switch_delay_ms, herd->switch_delay_ms);
+	all->keepalive_period_ms = later(all->keepalive_period_ms, herd->keepalive_period_ms);
+	all->keepalive_jitter_percent = (uint8_t)later(
+		all->keepalive_jitter_percent, herd->keepalive_jitter_percent);
+	all->expires_s = later(all->expires_s, herd->expires_s);
+	all->retry_ms = later(all->retry_ms, herd->retry_ms);
+}
+
 /* Nothing where the fleet is one herd. */
 static int configure_herds(struct run *run)
 {
@@ -106,6 +130,7 @@ static int configure_herds(struct run *run)
 		struct wire_herd *herd = &run->herds[h];
 		fleet_herd_config(&f->herd[h], &herd->config);
 		configure_proxies(&f->herd[h], &herd->config, herd->proxy, herd->registrar);
+		take_slower(&run->config.herd, &herd->config);
 	}
 	run->config.herds = run->herds;
 	run->config.herd_count = f->herds;

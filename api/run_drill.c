@@ -152,10 +152,17 @@ static void show_progress(struct run *run, const struct drill *drill)
 /* Asymmetric phones belong to the primary. */
 static uint32_t phones_there(const struct run *run)
 {
-	const uint32_t *registered = run->now.population.phones[PHONE_REGISTERED];
-	const struct fleet *fleet = fleet_largest(&run->fleet);
-	const bool home = fleet->redundancy_enabled && fleet->redundancy_mode == MODE_ASYMMETRIC;
-	return registered[PROXY_PRIMARY] + (home ? 0 : registered[PROXY_REDUNDANT]);
+	uint32_t there = 0;
+	for (uint32_t h = 0; h < fleet_herds(&run->fleet); h++) {
+		const struct fleet *herd = fleet_herd(&run->fleet, h);
+		const bool home = herd->redundancy_enabled &&
+				  herd->redundancy_mode == MODE_ASYMMETRIC;
+		struct herd_population now;
+		wire_herd_population(run->wire, h, &now);
+		const uint32_t *registered = now.phones[PHONE_REGISTERED];
+		there += registered[PROXY_PRIMARY] + (home ? 0 : registered[PROXY_REDUNDANT]);
+	}
+	return there;
 }
 
 static void begin(struct run *run)

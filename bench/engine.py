@@ -2,7 +2,6 @@
 """Rows of the engine and of the memory link: one process each, no network."""
 import os
 import re
-import signal
 import statistics
 import subprocess
 import time
@@ -11,6 +10,7 @@ from measure import CPUS, FIRST, LAST, Failure, Figure, Row, Watch, figures, joi
 from netns import need
 
 PACKETS = 2  # of a keep-alive: the OPTIONS and its answer
+IN_FLIGHT = 4000
 
 
 def at_most(name, work, figure, beside, limit, against):
@@ -48,19 +48,26 @@ def timer(o):
                 "at most 80 ns", f["timer_rearm"].median <= 80, "sipherd")]
 
 
-def _link(o, workers, cpus, phones=100000):
+def memory_link(o, cpus, phones=100000, workers=1, kind="memory"):
+    """What bench_link says of so many seconds: its figures by name; those of `link_rate` may be quiet."""
     with Watch() as w:
-        out = figures(run(pinned([program("link"), str(phones), str(o.seconds), str(workers)], *cpus)))
-    rate = out["link_rate"]
-    rate.quiet = rate.taken if w.quiet else 0
-    return rate, out["link_busy"].median
+        out = figures(run(pinned([program("link"), str(phones), str(o.seconds), str(workers), kind], *cpus)))
+    out["link_rate"].quiet = out["link_rate"].taken if w.quiet else 0
+    return out
+
+
+def apart(o):
+    """Herd and registrars on a core each. No more phones than the rings hold frames: none gets lost."""
+    return memory_link(o, [FIRST, LAST], IN_FLIGHT, kind="apart")
 
 
 def link(o):
     floors, rates, ns = [], [], []
     for _ in range(o.repeats):
-        floors.append(figures(run(pinned([program("floor"), str(max(o.seconds // 2, 1))], FIRST)))["link_floor"])
-        rates.append(_link(o, 1, [FIRST])[0])
+        got = memory_link(o, [FIRST])
+        floors.append(figures(run(pinned([program("floor"), str(max(o.seconds // 2, 1)),
+                                          f"{got['link_frame'].median:.0f}"], FIRST)))["link_floor"])
+        rates.append(got["link_rate"])
         ns.append(1e9 / rates[-1].median)
     floor, rate = join(floors), join(rates)
     ratio = statistics.median(a / f.median for a, f in zip(ns, floors))
@@ -70,45 +77,90 @@ def link(o):
                 "sipherd (worker always busy)")]
 
 
-TESTPMD = ("--no-huge", "-m", "512", "--no-pci", "--no-shconf", "--no-telemetry", "--vdev", "net_ring0",
-           "--vdev", "net_ring1", "--", "--no-mlockall", "--total-num-mbufs=16384", "--nb-cores=2",
-           "--tx-first", "--stats-period=1", "--burst=64")
+class Testpmd:
+    """testpmd between two ports of rings, on two cores. `io` passes 64 pointers on at a time and touches no
+    frame; `macswap` writes into each, which whoever sends something must."""
+    ARGUMENTS = ("--no-huge", "-m", "512", "--no-pci", "--no-shconf", "--no-telemetry", "--vdev", "net_ring0",
+                 "--vdev", "net_ring1", "--", "-i", "--no-mlockall", "--total-num-mbufs=16384", "--nb-cores=2",
+                 "--burst=64")
+    # Of 64 frames; more under way hide what one core waits for the other, and the rings hold 1,024.
+    BURSTS = 8
+
+    def __init__(self, mode):
+        need("dpdk-testpmd")
+        self.child = subprocess.Popen(
+            ["dpdk-testpmd", "--lcores", f"0@{FIRST},1@{FIRST},2@{LAST}", f"--file-prefix=bench{os.getpid()}",
+             *self.ARGUMENTS, f"--forward-mode={mode}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.kill()
+        self.child.wait()
+
+    def say(self, words, then_s):
+        self.child.stdin.write(words + "\n")
+        self.child.stdin.flush()
+        time.sleep(then_s)
+
+    def rate(self, seconds):
+        """Packets a second that both cores forward; the ports tell it since they were last asked."""
+        time.sleep(1)
+        try:
+            self.say(f"start tx_first {self.BURSTS}", 0.5)
+            self.say("show port stats all", seconds)
+            self.say("show port stats all", 0.1)
+            out = self.child.communicate("stop\nquit\n", timeout=60)[0]
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            raise Failure("testpmd did not answer") from None
+        rates = [int(n) for n in re.findall(r"Rx-pps:\s+(\d+)", out)]
+        if len(rates) != 4 or not sum(rates[2:]):
+            raise Failure("testpmd forwarded nothing: " + out[-300:])
+        return sum(rates[2:])
 
 
 def testpmd(mode, seconds):
-    """Packets a second that two cores of testpmd forward between two ports of rings. `io` passes 64 pointers
-    on at a time and touches no frame; `macswap` writes into each, which whoever sends something must."""
-    need("dpdk-testpmd")
-    argv = ["dpdk-testpmd", "--lcores", f"0@{FIRST},1@{FIRST},2@{LAST}", f"--file-prefix=bench{os.getpid()}",
-            *TESTPMD, f"--forward-mode={mode}"]
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True) as child:
-        try:
-            time.sleep(seconds + 1.5)
-            child.send_signal(signal.SIGINT)
-            out = child.communicate(timeout=60)[0]
-        finally:
-            child.kill()
-    rates = [int(n) for n in re.findall(r"Rx-pps:\s+(\d+)", out)]
-    both = [a + b for a, b in zip(rates[0::2], rates[1::2])][1:]
-    if not both:
-        raise Failure("testpmd forwarded nothing: " + out[-300:])
-    return statistics.median(both)
+    with Testpmd(mode) as t:
+        return t.rate(seconds)
+
+
+def two_processors():
+    if len(CPUS) < 2:
+        raise Failure("one processor only")
 
 
 def cores(o):
-    if len(CPUS) < 2:
-        raise Failure("one processor only")
-    peers, writers, rates, quiet = [], [], [], []
+    two_processors()
+    peers, writers, rates, busy, quiet = [], [], [], [], []
     for _ in range(o.repeats):
         with Watch() as w:
-            peers.append(testpmd("io", o.seconds))
-            writers.append(testpmd("macswap", o.seconds))
-            rates.append(PACKETS * _link(o, 2, [FIRST, LAST])[0].median)
+            peers.append(testpmd("io", o.seconds / 2))
+            writers.append(testpmd("macswap", o.seconds / 2))
+            got = apart(o)
+            rates.append(PACKETS * got["link_rate"].median)
+            busy.append((got["link_busy_0"].median, got["link_busy_1"].median))
         quiet.append(w.quiet)
     rate = median_of(rates, "packets/s", quiet)
     ratio = statistics.median(r / p for r, p in zip(rates, peers))
-    return [Row("cores", f"keep-alives over `memory`, two workers, a core each ({rate.median / PACKETS / 1e6:.2f} M/s)",
+    herd, registrar = map(statistics.median, zip(*busy))
+    return [Row("cores", f"keep-alives over `memory`, herd and registrar on a core each ({rate.median / PACKETS / 1e6:.2f} M/s)",
                 rate, ratio, f"testpmd io over rings, {statistics.median(peers) / 1e6:.1f} M packets/s (macswap "
-                f"{statistics.median(writers) / 1e6:.1f} M)",
-                "at least 40 %", ratio >= 0.4, "sipherd (workers always busy)")]
+                f"{statistics.median(writers) / 1e6:.1f} M)", "at least 40 %", ratio >= 0.4,
+                f"sipherd: herd {herd:.0%} busy, registrar {registrar:.0%}")]
+
+
+def scaling(o):
+    """Each worker plays both ends of its own queue; nothing is shared but memory and its bandwidth."""
+    two_processors()
+    ones, twos, quiet = [], [], []
+    for _ in range(o.repeats):
+        with Watch() as w:
+            ones.append(memory_link(o, [FIRST])["link_rate"].median)
+            twos.append(memory_link(o, [FIRST, LAST], workers=2)["link_rate"].median)
+        quiet.append(w.quiet)
+    rate = median_of(twos, "/s", quiet)
+    return [Row("scaling", "keep-alives a second over `memory`, two workers of both ends each", rate,
+                statistics.median(b / a for a, b in zip(ones, twos)), f"one worker, {statistics.median(ones):,.0f}/s",
+                "measured", None, "sipherd (workers always busy)")]

@@ -29,6 +29,10 @@ STEADY = """keepalive: { period: 60s, first: spread }
 registration: { expires: 86400s }
 ramp: 400k/s
 """
+IDLE_PHONES = 1000
+IDLE = """keepalive: { period: 60s, first: spread }
+registration: { expires: 3600s }
+"""
 # A phone sends three OPTIONS in ten seconds while the primary is silent, so that a million notice its return
 # within five, most in two, and the switch delay adds up to two.
 FAILBACK = """redundancy: {{ mode: asymmetric, switch_delay: 2s }}
@@ -72,7 +76,11 @@ class Run:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            self.process.wait(60)
+            self.process.wait(120)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failure("sipherd did not end within 120 s of being told to") from None
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -153,16 +161,16 @@ def memory_row(run, phones):
                f"at most {LIMIT_BYTES} bytes", told <= LIMIT_BYTES, "-")
 
 
-def start_row(o, took, quiet):
+def start(o):
+    """From the command to the first phone that is registered, a little after its first packet."""
+    took, quiet = [], []
+    for _ in range(o.repeats):
+        with Watch() as w, Run(o.phones, STEADY, "run") as run:
+            took.append(run.wait_for("first phone registered")[0] - run.begin)
+        quiet.append(w.quiet)
     figure = median_of(took, "s", quiet)
-    return Row("start", f"start of {o.phones / 1e6:g} M phones, fleet file to the first phone registered", figure,
-               None, "-", "under 3 s", figure.median < 3, "sipherd")
-
-
-def started(run, took, quiet):
-    with Watch(run.process.pid) as w:
-        took.append(run.wait_for("first phone registered", 60)[0] - run.begin)
-    quiet.append(w.quiet)
+    return [Row("start", f"start of {o.phones / 1e6:g} M phones, fleet file to the first phone registered", figure,
+                None, "-", "under 3 s", figure.median < 3, "sipherd")]
 
 
 def window(run, before):
@@ -202,18 +210,59 @@ def settle(run, seconds):
 
 
 def ten(o):
-    """10 M phones: start, memory, and their keep-alives for a while."""
-    took, quiet = [], []
-    for _ in range(o.repeats - 1):
-        with Run(o.phones, STEADY, "run") as run:
-            started(run, took, quiet)
+    """10 M phones: memory, and their keep-alives for a while."""
     with Run(o.phones, STEADY, "run") as run:
-        started(run, took, quiet)
         run.wait_for(r"all \S+ phones registered", 180)
-        rows = [start_row(o, took, quiet), memory_row(run, o.phones)]
+        rows = [memory_row(run, o.phones)]
         settle(run, o.warm)
         rows.append(sustained(run, o))
     return rows
+
+
+# -- a thousand that have little to do ------------------------------------------------------------
+
+def thread_seconds(pid):
+    """Processor seconds of a process, exactly; clock ticks are too coarse for one that rests."""
+    used = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+                used += int(file.read().split()[0])
+        except FileNotFoundError:
+            pass
+    return used / 1e9
+
+
+def children(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+            found += map(int, file.read().split())
+    return found
+
+
+def idle(o):
+    """What a small herd costs while nothing but its keep-alives happens: nobody looks at it meanwhile."""
+    shares, stores, busy, quiet = [], [], [], []
+    with Run(IDLE_PHONES, IDLE, "run") as run:
+        run.wait_for(r"all \S+ phones registered")
+        run.get("generator")
+        time.sleep(2)
+        pid = run.process.pid
+        redis = children(pid)
+        for _ in range(o.repeats):
+            with Watch(pid, *redis) as w:
+                before, begin = (thread_seconds(pid), sum(map(thread_seconds, redis))), time.monotonic()
+                time.sleep(o.rest / o.repeats)
+                took = time.monotonic() - begin
+                shares.append(100 * (thread_seconds(pid) - before[0]) / took)
+                stores.append(100 * (sum(map(thread_seconds, redis)) - before[1]) / took)
+            quiet.append(w.quiet)
+            busy.append(100 * run.get("generator")["workers"][0]["busy_ratio"])
+    share = median_of(shares, "%", quiet)
+    return [Row("idle", f"{IDLE_PHONES:,} phones at 60 s, all threads of sipherd: share of a core", share, None,
+                f"worker busy {statistics.median(busy):.2f} % by its own account; its redis-server "
+                f"{statistics.median(stores):.2f} %", "under 2 %", share.median < 2, "-")]
 
 
 # -- a million come back -----------------------------------------------------------------------
@@ -276,13 +325,13 @@ def failbacks(run, watcher, o):
     return got
 
 
-def million(o):
+def failback(o):
     """Memory, and as many fail-backs as there are repeats."""
     rest = FAILBACK.format(steps=THEN.join([CRASH] * o.repeats))
     with Run(o.million, rest, "drill", "again", "--settle", "1s") as run:
         run.wait_for("first phone registered", 60)
         # All of them register first, by the same digest: a look at that disturbs nothing that is measured.
-        profile_note.look_at(run.process.pid, "million")
+        profile_note.look_at(run.process.pid, "failback")
         begin = run.wait_for(r"all \S+ phones registered at the primary", 120)[0]
         rows, watcher = [memory_row(run, o.million)], Registers(run)
         watcher.start()

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Whole keep-alive transactions over a link: by itself the `memory` link, with herd, wire, rings, wire,
- * registrar and back, where each worker plays both ends. Over another link the phones' proxies are 10.10.0.1
- * and 10.10.0.2, and the phones themselves ports of 10.10.0.11 to 10.10.0.14.
+ * registrar and back, where each worker plays both ends; as `apart` the registrars have workers of their own.
+ * Over another link the phones' proxies are 10.10.0.1 and 10.10.0.2, and the phones themselves ports of
+ * 10.10.0.11 to 10.10.0.14.
  *
  * By itself more is planned than can be done; what is answered per second is then the capacity of the
  * path, and of a phone one keep-alive is in flight at most. Says how many datagrams were not sent, so that
@@ -19,9 +20,15 @@
 #include "wire.h"
 
 #define SAMPLES_MAX 600
+#define SILENT_MAX 30
 
 static struct identity_set *identities;
 static struct address_plan plan;
+
+/* One of each second. */
+struct samples {
+	double rate[SAMPLES_MAX], busy[SAMPLES_MAX], cost_us[SAMPLES_MAX];
+};
 
 struct options {
 	uint32_t phones, period_ms;
@@ -49,7 +56,8 @@ static void config_proxies(struct wire_config *c, const struct options *o, bool 
 static void config_make(struct wire_config *c, const struct options *o)
 {
 	struct identity_error error;
-	if (wire_link_parse(o->link, &c->link) != 0)
+	c->apart = strcmp(o->link, "apart") == 0;
+	if (wire_link_parse(c->apart ? "memory" : o->link, &c->link) != 0)
 		exit(2);
 	const bool memory = c->link.kind == WIRE_MEMORY;
 	if (identity_patterns(&identities, "2{n:07}", NULL, NULL, o->phones, &error) != 0 ||
@@ -87,9 +95,14 @@ static void fail(const struct wire_error *error)
 /* One second's answered keep-alives. */
 static double answered_per_second(struct wire *wire, struct wire_snapshot *snapshot)
 {
-	uint64_t answered = snapshot->herd.options_answered, at = snapshot->now_us;
-	usleep(1000000);
-	wire_snapshot(wire, snapshot);
+	const uint64_t answered = snapshot->herd.options_answered, at = snapshot->now_us;
+	/* Workers that got no processor all the while have nothing new to say. */
+	for (int second = 0; second < SILENT_MAX && snapshot->now_us == at; second++) {
+		usleep(1000000);
+		wire_snapshot(wire, snapshot);
+	}
+	if (snapshot->now_us == at)
+		exit(3);
 	return (double)(snapshot->herd.options_answered - answered) * 1e6 /
 	       (double)(snapshot->now_us - at);
 }
@@ -101,6 +114,15 @@ static double busiest(const struct wire_snapshot *s)
 		if (s->worker[w].busy_ratio > busy)
 			busy = s->worker[w].busy_ratio;
 	return busy;
+}
+
+/* What workers were busy for one answered keep-alive, the registrars' end left out. */
+static double herd_cost_us(const struct wire_snapshot *s, double rate)
+{
+	double busy = 0;
+	for (unsigned w = 0; w < s->workers; w++)
+		busy += (double)s->worker[w].busy_ratio - (double)s->worker[w].registrar_ratio;
+	return rate > 0 ? busy * 1e6 / rate : 0;
 }
 
 static void read_options(struct options *o, int argc, char **argv)
@@ -117,15 +139,31 @@ static void read_options(struct options *o, int argc, char **argv)
 		exit(2);
 }
 
-static void tell(const struct options *o, const struct wire_snapshot *s, double *rate, double *busy)
+/* Seconds as samples; sorts them, and returns their median. */
+static double tell_figure(const char *name, const char *unit, double *of, unsigned seconds)
 {
-	const unsigned low = o->seconds / 10, high = o->seconds - 1 - low;
-	const double median = sampler_median(rate, o->seconds);
-	const double share = sampler_median(busy, o->seconds);
-	figure_print(&(struct figure){
-		"link_rate", "/s", median, rate[low], rate[high], o->seconds, o->seconds});
-	figure_print(&(struct figure){
-		"link_busy", "", share, busy[low], busy[high], o->seconds, o->seconds});
+	const unsigned low = seconds / 10, high = seconds - 1 - low;
+	const double median = sampler_median(of, seconds);
+	figure_print(&(struct figure){name, unit, median, of[low], of[high], seconds, seconds});
+	return median;
+}
+
+static void tell(const struct options *o, const struct wire_snapshot *s, struct samples *of)
+{
+	double *rate = of->rate;
+	const double median = tell_figure("link_rate", "/s", rate, o->seconds);
+	const double share = tell_figure("link_busy", "", of->busy, o->seconds);
+	for (unsigned w = 0; w < s->workers; w++) {
+		char name[32];
+		double last = (double)s->worker[w].busy_ratio;
+		snprintf(name, sizeof(name), "link_busy_%u", w);
+		tell_figure(name, "", &last, 1);
+	}
+	double bytes = s->wire.frames_sent
+			       ? (double)s->wire.bytes_sent / (double)s->wire.frames_sent
+			       : 0;
+	tell_figure("link_herd_cost", "us", of->cost_us, o->seconds);
+	tell_figure("link_frame", "bytes", &bytes, 1);
 	printf("%s, %u phones, %u worker%s: %.2f M keep-alives/s answered "
 	       "(%.2f-%.2f M over %u s), %.0f ns each per worker\n",
 		o->link, o->phones, o->workers, o->workers == 1 ? "" : "s", median / 1e6,
@@ -144,7 +182,7 @@ int main(int argc, char **argv)
 {
 	static struct wire_config config;
 	static struct wire_snapshot s;
-	static double rate[SAMPLES_MAX], busy[SAMPLES_MAX];
+	static struct samples of;
 	struct options o;
 	struct wire_error error;
 	struct wire *wire;
@@ -159,10 +197,11 @@ int main(int argc, char **argv)
 		wire_snapshot(wire, &s);
 	} while (s.herd.register_ok < o.phones && s.now_us < 60000000);
 	for (unsigned i = 0; i < o.seconds; i++) {
-		rate[i] = answered_per_second(wire, &s);
-		busy[i] = busiest(&s);
+		of.rate[i] = answered_per_second(wire, &s);
+		of.busy[i] = busiest(&s);
+		of.cost_us[i] = herd_cost_us(&s, of.rate[i]);
 	}
-	tell(&o, &s, rate, busy);
+	tell(&o, &s, &of);
 	wire_close(wire);
 	identity_free(identities);
 	return 0;

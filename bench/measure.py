@@ -9,6 +9,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
+BUILD = os.environ.get("BENCH_BUILD", os.path.join(ROOT, "build"))
 CPUS = sorted(os.sched_getaffinity(0))
 FIRST, LAST = CPUS[0], CPUS[-1]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -36,8 +37,9 @@ class Row:
     ratio: float | None     # None: the figure itself is what the target is about
     against: str
     target: str
-    met: bool
+    met: bool | None        # None: no target, told beside the others
     limit: str              # which side was the limit
+    bench: str = ""         # the name that measures it, filled in by bench.py
 
 
 class Failure(Exception):
@@ -45,10 +47,10 @@ class Failure(Exception):
 
 
 def program(name):
-    return os.path.join(ROOT, "build", "bench", "bench_" + name)
+    return os.path.join(BUILD, "bench", "bench_" + name)
 
 
-SIPHERD = os.path.join(ROOT, "build", "api", "sipherd")
+SIPHERD = os.path.join(BUILD, "api", "sipherd")
 
 
 def pinned(argv, *cpus):
@@ -93,7 +95,7 @@ def _ours_s():
 
 
 class Watch:
-    """with Watch(pids) as w: ...; then w.seconds, w.quiet. Children that have ended count as ours, and
+    """with Watch(pids) as w: ...; then w.seconds, w.others, w.quiet. Children that have ended count as ours, and
     those of `pids`, which go on."""
 
     def __init__(self, *pids):
@@ -109,8 +111,8 @@ class Watch:
     def __exit__(self, *_):
         self.seconds = time.monotonic() - self.seconds
         self.ours = self._ours() - self.ours
-        others = _busy_s() - self.busy - self.ours
-        self.quiet = others <= OTHERS_ALLOWED * self.seconds
+        self.others = (_busy_s() - self.busy - self.ours) / self.seconds  # in processors
+        self.quiet = self.others <= OTHERS_ALLOWED
 
 
 def processor_s(pid):

@@ -18,8 +18,6 @@
 #include "telemetry.h"
 #include "wire_internal.h"
 
-#define TIMERS_PER_ROUND 64 /* of all herds together, so that receiving never waits long */
-#define TIMERS_PER_HERD 8   /* but of each at least */
 #define FRAME_CACHE 256
 #define MEMORY_BASE_MB 48
 
@@ -55,6 +53,10 @@ static int check_config(const struct wire *wire, struct wire_error *error)
 	if (!config->workers || config->workers > WIRE_WORKERS_MAX)
 		return failure(error, -EINVAL, "workers %u: out of range. Use 1 to %d",
 			config->workers, WIRE_WORKERS_MAX);
+	if (config->apart && (!memory || all_workers(config) > WIRE_WORKERS_MAX))
+		return failure(error, -EINVAL,
+			"registrars apart: on the memory link only, and with at most %d workers",
+			WIRE_WORKERS_MAX / 2);
 	if (memory != (has_herd(config) && has_registrars(config)))
 		return failure(error, -EINVAL,
 			memory ? "link memory: it joins a herd to registrars, both have to be there"
@@ -135,7 +137,7 @@ static struct pool_shape pool_shape(const struct wire *wire, unsigned worker)
 static unsigned memory_mb(const struct wire *wire)
 {
 	const struct pool_shape shape = pool_shape(wire, 0);
-	uint64_t bytes = pool_memory(&shape) * wire->config.workers;
+	uint64_t bytes = pool_memory(&shape) * all_workers(&wire->config);
 	if (wire->config.capture.path)
 		bytes += capture_memory((uint16_t)(wire->link.mtu + FRAME_LINK_MAX));
 	return MEMORY_BASE_MB + (unsigned)(bytes >> 20);
@@ -144,7 +146,7 @@ static unsigned memory_mb(const struct wire *wire)
 static int open_eal(struct wire *wire, struct wire_error *error)
 {
 	const struct wire_config *config = &wire->config;
-	const struct eal_wish wish = {.workers = config->workers,
+	const struct eal_wish wish = {.workers = all_workers(config),
 		.memory_mb = memory_mb(wire),
 		.pci = config->link.kind == WIRE_PCI ? config->link.device : NULL,
 		.argc = config->eal_argc,
@@ -153,7 +155,7 @@ static int open_eal(struct wire *wire, struct wire_error *error)
 	const int result = eal_open(&wire->eal, &wish, error);
 	wire->eal_is_open = !result;
 	wire->link.huge_pages = wire->eal.huge_pages;
-	for (unsigned w = 0; w < config->workers && !result; w++)
+	for (unsigned w = 0; w < all_workers(config) && !result; w++)
 		wire->link.socket[w] = (int)rte_lcore_to_socket_id(wire->eal.lcore[w]);
 	if (result || !wire->eal.telemetry)
 		return result;
@@ -185,7 +187,7 @@ static int open_there(struct wire *wire,
 	struct wire_error *error)
 {
 	struct errand errand[WIRE_WORKERS_MAX];
-	const unsigned workers = wire->config.workers;
+	const unsigned workers = all_workers(&wire->config);
 	int result = 0;
 	for (unsigned w = 0; w < workers; w++) {
 		errand[w] = (struct errand){.wire = wire, .index = w, .open = open};
@@ -231,7 +233,7 @@ static void set_up_station(struct wire *wire, struct worker *worker, unsigned en
 	/* A capture is to show what a link would carry. */
 	station->flawless = config->link.kind == WIRE_MEMORY && config->capture.path == NULL;
 	station->frame_max = (uint16_t)(wire->link.mtu + frame_link_length(config->vlan));
-	station->pool = wire->pool[worker->index];
+	station->pool = worker->pool;
 	station->capture_phone = config->capture.phone;
 	station->rules = (struct frame_rules){
 		.vlan = config->vlan, .partial_allowed = port->partial_allowed};
@@ -320,14 +322,14 @@ static int open_mailbox(struct wire *wire, struct worker *worker, struct wire_er
 }
 
 /* What a worker drives and what serves it, and room to report it. */
-static int open_slices(struct wire *wire, struct worker *worker, struct wire_error *error)
+static int open_slices(
+	struct wire *wire, struct worker *worker, unsigned index, struct wire_error *error)
 {
-	const struct wire_config *config = &wire->config;
 	int result = 0;
 	worker->report.slice = calloc(wire->herds, sizeof(struct slice_report));
-	wire->last[worker->index].slice = calloc(wire->herds, sizeof(struct slice_report));
-	if (!worker->report.slice || !wire->last[worker->index].slice)
-		return failure(error, -ENOMEM, "worker %u: out of memory", worker->index);
+	wire->last[index].slice = calloc(wire->herds, sizeof(struct slice_report));
+	if (!worker->report.slice || !wire->last[index].slice)
+		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	worker->herds = wire->herds;
 	for (unsigned h = 0; h < wire->herds && !result; h++) {
 		struct slice *slice = &worker->slice[h];
@@ -336,22 +338,22 @@ static int open_slices(struct wire *wire, struct worker *worker, struct wire_err
 		slice->index = h;
 		memcpy(slice->plan, wire->herd[h].config.plan, sizeof(slice->plan));
 		memcpy(slice->proxy, wire->herd[h].proxy, sizeof(slice->proxy));
-		if (has_herd(config))
+		if (worker->herd_station)
 			result = open_herd(wire, slice, error);
-		if (!result && has_registrars(config))
+		if (!result && worker->registrar_station)
 			result = open_registrars(wire, slice, error);
 	}
 	return result;
 }
 
-static void open_stations(struct wire *wire, struct worker *worker)
+static void open_stations(struct wire *wire, struct worker *worker, unsigned index)
 {
 	const struct wire_config *config = &wire->config;
-	if (has_herd(config)) {
+	if (has_herd(config) && index < config->workers) {
 		worker->herd_station = &worker->station[LINK_NEAR];
 		set_up_station(wire, worker, LINK_NEAR, WIRE_HERD);
 	}
-	if (has_registrars(config)) {
+	if (has_registrars(config) && (!config->apart || index >= config->workers)) {
 		const unsigned end = has_herd(config) ? LINK_FAR : LINK_NEAR;
 		worker->registrar_station = &worker->station[end];
 		set_up_station(wire, worker, end, WIRE_REGISTRARS);
@@ -367,28 +369,28 @@ static int open_worker(struct wire *wire, unsigned index, struct wire_error *err
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	memset(worker, 0, sizeof(*worker));
 	wire->worker[index] = worker;
-	worker->index = index;
+	worker->index = index % config->workers;
+	worker->pool = wire->pool[index];
 	worker->workers = config->workers;
 	worker->owner_factor = worker_owner_factor(config->workers);
 	worker->lcore = wire->eal.lcore[index];
 	worker->clock = &wire->clock;
 	worker->board = &wire->board;
 	worker->stop = &wire->stop;
-	worker->rests_shortly = config->link.kind == WIRE_PCI;
-	worker->alone = config->link.kind == WIRE_MEMORY;
-	worker->has_device = !worker->alone && index < wire->link.port[LINK_NEAR].queues;
+	worker->rests_shortly = config->link.kind == WIRE_PCI || config->apart;
+	worker->alone = config->link.kind == WIRE_MEMORY && !config->apart;
+	worker->has_device = !worker->alone && worker->index < wire->link.port[LINK_NEAR].queues;
 	worker->device_fd = -1;
 	worker->crowded = wire->eal.crowded;
 	worker->roster = &wire->roster;
-	worker->budget = RTE_MAX(TIMERS_PER_ROUND / wire->herds, (unsigned)TIMERS_PER_HERD);
 	worker->discard = malloc(UINT16_MAX);
 	if (bell_open(&worker->bell) || !worker->discard)
 		return failure(error, -ENOMEM, "worker %u: out of memory", index);
 	const int result = open_mailbox(wire, worker, error);
 	if (result)
 		return result;
-	open_stations(wire, worker);
-	return open_slices(wire, worker, error);
+	open_stations(wire, worker, index);
+	return open_slices(wire, worker, index, error);
 }
 
 /* Near the one who reads. */
@@ -484,7 +486,7 @@ int wire_open(struct wire **out, const struct wire_config *config, struct wire_e
 		return failure(error, -ENOMEM, "wire: out of memory");
 	wire->config = *config;
 	trace_book_open(&wire->traces);
-	wire->last = calloc(config->workers, sizeof(*wire->last));
+	wire->last = calloc(all_workers(config), sizeof(*wire->last));
 	const int result = wire->last ? open_all(wire, error)
 				      : failure(error, -ENOMEM, "wire: out of memory");
 	taken = wire->eal_is_open;
@@ -528,7 +530,7 @@ int wire_start(struct wire *wire, struct wire_error *error)
 	}
 	if (has_herd(config))
 		worker_publish_hops(wire->worker[0]);
-	for (unsigned w = 0; w < config->workers; w++) {
+	for (unsigned w = 0; w < all_workers(config); w++) {
 		/* With both ends in one process, one copy of each frame is enough. */
 		wire->worker[w]->station[LINK_NEAR].capture = wire->capture;
 		if (rte_eal_remote_launch(worker_run, wire->worker[w], wire->worker[w]->lcore))
@@ -593,7 +595,7 @@ static void post(struct wire *wire, struct worker *worker, const struct order *o
 
 static void post_all(struct wire *wire, const struct order *order)
 {
-	for (unsigned w = 0; w < wire->config.workers; w++)
+	for (unsigned w = 0; w < all_workers(&wire->config); w++)
 		post(wire, wire->worker[w], order);
 }
 
@@ -722,7 +724,7 @@ void wire_close(struct wire *wire)
 	if (wire->eal_is_open)
 		eal_close();
 	trace_book_close(&wire->traces);
-	for (unsigned w = 0; w < wire->config.workers && wire->last; w++)
+	for (unsigned w = 0; w < all_workers(&wire->config) && wire->last; w++)
 		free(wire->last[w].slice);
 	free(wire->last);
 	free(wire->herd);

@@ -69,8 +69,11 @@ struct wire_herd {
 
 struct wire_config {
 	struct wire_link link;
-	unsigned roles;                   /* enum wire_role bits */
-	unsigned workers;                 /* 1..WIRE_WORKERS_MAX */
+	unsigned roles;   /* enum wire_role bits */
+	unsigned workers; /* 1..WIRE_WORKERS_MAX */
+	/* Memory link: each worker's registrars run in a worker of their own, on another CPU while
+	 * there are enough; as many more as `workers`. */
+	bool apart;
 	uint16_t vlan;                    /* 0: untagged */
 	uint16_t mtu;                     /* 0: 1500 */
 	struct wire_proxy proxy[PROXIES]; /* where the herd sends; where the registrars listen */
@@ -125,6 +128,7 @@ COUNTERS_DECLARE(wire_counters, WIRE_COUNTERS);
 struct wire_worker_state {
 	uint32_t cpu;
 	float busy_ratio; /* share of the last second that was not spent polling in vain, 0..1 */
+	float registrar_ratio; /* the part of it that the built-in registrars took */
 	uint64_t rounds;
 };
 
@@ -188,8 +192,9 @@ void wire_announce(struct wire *wire, uint32_t first, uint32_t count);
 uint64_t wire_now_us(const struct wire *wire);
 
 void wire_snapshot(struct wire *wire, struct wire_snapshot *out);
-/* One herd's part of the last snapshot. */
+/* One herd's part of the last snapshot, and the phones of it alone. */
 void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd_snapshot *out);
+void wire_herd_population(const struct wire *wire, unsigned herd, struct herd_population *out);
 
 /* One phone, as its worker knows it. Waits for the worker for 20 ms at most; one that did not answer in
  * time is not waited for again before it has. False: no herd here, no such phone, or no answer in time. */

@@ -57,7 +57,7 @@ static void keep_report(struct wire *wire, unsigned w)
  * by what it said last. */
 static void collect_reports(struct wire *wire)
 {
-	const unsigned workers = wire->config.workers;
+	const unsigned workers = all_workers(&wire->config);
 	for (unsigned w = 0; w < workers; w++)
 		if (question_is_answered(&wire->worker[w]->report_question))
 			ask(wire->worker[w], &wire->worker[w]->report_question);
@@ -107,7 +107,7 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 {
 	memset(out, 0, sizeof(*out));
 	herd_histograms_reset(&out->histograms);
-	out->workers = wire->config.workers;
+	out->workers = all_workers(&wire->config);
 	out->quiet = true;
 	if (wire->started) {
 		collect_reports(wire);
@@ -120,7 +120,7 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 	for (unsigned w = 0; w < out->workers; w++) {
 		merge_report(out, &wire->last[w], wire->herds);
 		out->worker[w] = wire->last[w].state;
-		for (unsigned h = 0; h < wire->herds && has_herd(&wire->config); h++)
+		for (unsigned h = 0; h < wire->herds && wire->worker[w]->herd_station; h++)
 			out->herd_memory += herd_memory(wire->worker[w]->slice[h].herd);
 	}
 	merge_series(wire, &out->series);
@@ -129,11 +129,22 @@ void wire_snapshot(struct wire *wire, struct wire_snapshot *out)
 	telemetry_publish(out);
 }
 
+void wire_herd_population(const struct wire *wire, unsigned herd, struct herd_population *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned w = 0; w < wire->config.workers; w++) {
+		const struct herd_population *p = &wire->last[w].slice[herd].population;
+		for (unsigned s = 0; s < PHONE_STATES; s++)
+			for (unsigned i = 0; i < PROXIES; i++)
+				out->phones[s][i] += p->phones[s][i];
+	}
+}
+
 void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd_snapshot *out)
 {
 	memset(out, 0, sizeof(*out));
 	herd_histograms_reset(&out->histograms);
-	for (unsigned w = 0; w < wire->config.workers; w++) {
+	for (unsigned w = 0; w < all_workers(&wire->config); w++) {
 		const struct slice_report *report = &wire->last[w].slice[herd];
 		counters_add(&out->herd, &report->herd, herd_counters_count);
 		herd_histograms_merge(&out->histograms, &report->histograms);
@@ -142,10 +153,9 @@ void wire_herd_snapshot(const struct wire *wire, unsigned herd, struct wire_herd
 			counters_add(&out->registrar[p], &report->registrar[p],
 				registrar_counters_count);
 			out->registered_at[p] += report->registered_at[p];
-			for (unsigned s = 0; s < PHONE_STATES; s++)
-				out->population.phones[s][p] += report->population.phones[s][p];
 		}
 	}
+	wire_herd_population(wire, herd, &out->population);
 }
 
 /* --- Looks --- */

@@ -46,6 +46,12 @@ static inline bool has_registrars(const struct wire_config *config)
 	return config->roles & WIRE_REGISTRARS;
 }
 
+/* Those with a herd come first, then the ones of registrars that live apart. */
+static inline unsigned all_workers(const struct wire_config *config)
+{
+	return config->apart ? 2 * config->workers : config->workers;
+}
+
 /* Between two looks at what a worker may have done meanwhile: a little longer each time. From 0. */
 static inline void wire_pause(uint32_t *pause_us)
 {

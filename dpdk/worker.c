@@ -9,8 +9,10 @@
 #include "registrar.h"
 #include "worker.h"
 
-#define ROUNDS_BUSY 256  /* between two visits of the housekeeper */
-#define ROUNDS_RESTING 4 /* while there is next to nothing to do */
+#define TIMERS_PER_ROUND 64 /* so that receiving never waits long */
+#define REPORT_HERDS 8      /* told at once, for the same reason */
+#define ROUNDS_BUSY 256     /* between two visits of the housekeeper */
+#define ROUNDS_RESTING 4    /* while there is next to nothing to do */
 /*
  * How a worker without work gives way. It spins for a while, since an answer is often near, and then
  * sleeps until a timer is due or somebody wakes it: its device, another worker, the control thread.
@@ -150,21 +152,26 @@ static void report_slice(const struct slice *slice, struct slice_report *report)
 	}
 }
 
-void worker_report(struct worker *worker, uint64_t now_us)
+/* What there is beside the herds. */
+static void report_rest(struct worker *worker, uint64_t now_us)
 {
 	struct report *report = &worker->report;
 	report->now_us = now_us;
 	report->wire = worker->counters;
 	report->state = (struct wire_worker_state){.cpu = (uint32_t)sched_getcpu(),
 		.busy_ratio = worker->busy_ratio,
+		.registrar_ratio = worker->registrar_ratio,
 		.rounds = worker->rounds};
 	report->quiet = true;
-	for (unsigned h = 0; h < worker->herds; h++) {
-		const struct slice *slice = &worker->slice[h];
-		report_slice(slice, &report->slice[h]);
-		if (slice->herd && !herd_is_quiet(slice->herd))
-			report->quiet = false;
-	}
+	for (unsigned h = 0; h < worker->herds && worker->herd_station; h++)
+		report->quiet &= herd_is_quiet(worker->slice[h].herd);
+}
+
+void worker_report(struct worker *worker, uint64_t now_us)
+{
+	for (unsigned h = 0; h < worker->herds; h++)
+		report_slice(&worker->slice[h], &worker->report.slice[h]);
+	report_rest(worker, now_us);
 }
 
 /* True: it was asked, and is ours until *asked is given back as answered. */
@@ -179,7 +186,16 @@ static void answer_report(struct worker *worker, uint64_t now_us)
 	uint32_t asked;
 	if (!is_asked(&worker->report_question, &asked))
 		return;
-	worker_report(worker, now_us);
+	for (unsigned i = 0; i < REPORT_HERDS && worker->reported < worker->herds; i++) {
+		const unsigned h = worker->reported++;
+		report_slice(&worker->slice[h], &worker->report.slice[h]);
+	}
+	if (worker->reported < worker->herds) {
+		worker->activity++; /* the others at the next visit, which is to be soon */
+		return;
+	}
+	worker->reported = 0;
+	report_rest(worker, now_us);
 	atomic_store_explicit(&worker->report_question.answered, asked, memory_order_release);
 }
 
@@ -280,7 +296,8 @@ static void measure_busy(struct worker *worker, uint64_t tsc)
 	if (window < rte_get_tsc_hz())
 		return;
 	worker->busy_ratio = (float)((double)worker->busy_tsc / (double)window);
-	worker->busy_tsc = 0;
+	worker->registrar_ratio = (float)((double)worker->registrar_tsc / (double)window);
+	worker->busy_tsc = worker->registrar_tsc = 0;
 	worker->window_tsc = tsc;
 }
 
@@ -295,11 +312,22 @@ static uint64_t advance_registrars(struct worker *worker, uint64_t now_us)
 	return next_us;
 }
 
+/* One budget for all: where it ends early, the next round goes on behind the herd that has used it up. */
 static void advance_herds(struct worker *worker, uint64_t now_us)
 {
-	for (unsigned h = 0; h < worker->herds; h++)
-		if (!herd_advance(worker->slice[h].herd, now_us, worker->budget))
+	uint32_t budget = TIMERS_PER_ROUND;
+	unsigned h = worker->turn;
+	for (unsigned i = 0; i < worker->herds; i++) {
+		struct herd *herd = worker->slice[h].herd;
+		const bool done = herd_advance(herd, now_us, budget);
+		h = h + 1 < worker->herds ? h + 1 : 0;
+		if (!done) {
 			worker->activity++;
+			worker->turn = h;
+			return;
+		}
+		budget -= herd_spent(herd);
+	}
 }
 
 /* One round: take what came, do what is due, send. */
@@ -315,6 +343,7 @@ static void go_round(struct worker *worker)
 			worker->registrar_next_us = advance_registrars(worker, now_us);
 		station_flush(worker, far);
 	}
+	const uint64_t between = far ? rte_rdtsc() : tsc;
 	if (near) {
 		if (worker->workers > 1)
 			station_receive_redirected(worker, now_us);
@@ -326,8 +355,10 @@ static void go_round(struct worker *worker)
 	}
 	if (worker->to_wake)
 		wake_others(worker);
-	if (worker->activity != before)
+	if (worker->activity != before) {
 		worker->busy_tsc += rte_rdtsc() - tsc;
+		worker->registrar_tsc += between - tsc;
+	}
 }
 
 /* What needs not be done every round. */

@@ -132,7 +132,8 @@ struct slice {
 };
 
 struct worker {
-	unsigned index, workers, lcore;
+	unsigned index, workers, lcore; /* registrars apart have the index of their herd's worker */
+	struct rte_mempool *pool;
 	uint64_t owner_factor; /* to find index % workers without division */
 	const struct clock *clock;
 	struct hop_board *board;
@@ -155,13 +156,15 @@ struct worker {
 	struct bell bell;                       /* wakes us */
 	struct bell *bell_of[WIRE_WORKERS_MAX]; /* wakes the others, */
 	uint32_t to_wake;                       /* one bit for each that we left something for */
-	float busy_ratio;
+	uint64_t registrar_tsc;                 /* the part of busy_tsc at the registrars' end */
+	float busy_ratio, registrar_ratio;
 	struct mailbox mailbox;
 	atomic_bool *stop; /* control thread writes */
 	struct question report_question;
 	struct look look;
-	unsigned told;   /* herds that have taken the command at hand */
-	uint32_t budget; /* timers per round and herd */
+	unsigned told;     /* herds that have taken the command at hand */
+	unsigned turn;     /* the herd that is advanced first */
+	unsigned reported; /* herds that are in the report being made */
 	struct report report;
 	const struct roster *roster;
 	unsigned herds;

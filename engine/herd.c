@@ -231,6 +231,7 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 	uint32_t done = herd_advance_leaving(herd, budget);
 	if (herd_is_muted(herd)) {
 		done += herd_advance_muted_jobs(herd, budget - done);
+		herd->spent = done;
 		return done < budget;
 	}
 	/* Before timers: what comes at the moment of a time-out has come in time. Besides the budget,
@@ -241,6 +242,7 @@ bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget)
 	done += herd_advance_jobs(herd, budget - done);
 	done += herd_advance_ramp(herd, budget - done);
 	done += advance_wheel(herd, budget - done);
+	herd->spent = done;
 	return done < budget && held < budget;
 }
 
@@ -273,6 +275,11 @@ bool herd_command(struct herd *herd, const struct herd_command *command, uint64_
 	default:
 		return herd_add_job(herd, command);
 	}
+}
+
+uint32_t herd_spent(const struct herd *herd)
+{
+	return herd->spent;
 }
 
 uint64_t herd_next_us(const struct herd *herd, uint64_t limit_us)

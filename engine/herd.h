@@ -242,6 +242,9 @@ void herd_unreachable(struct herd *herd, uint32_t phone, enum proxy proxy, uint6
  */
 bool herd_advance(struct herd *herd, uint64_t now_us, uint32_t budget);
 
+/* How much of its budget the last herd_advance has used. */
+uint32_t herd_spent(const struct herd *herd);
+
 /* Commands for many phones are carried out a budget at a time by herd_advance, in their order.
  * False: too many are waiting, this one was not taken. */
 bool herd_command(struct herd *herd, const struct herd_command *command, uint64_t now_us);

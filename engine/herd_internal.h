@@ -61,6 +61,7 @@ struct herd {
 	struct wheel *wheel;
 	uint32_t timers;  /* entries the wheel has room for, however they are spread */
 	uint32_t queued;  /* phones with a live entry: PHONE_QUEUED */
+	uint32_t spent;   /* of the budget of the last herd_advance */
 	uint8_t impaired; /* bit p: there is an impairment of proxy p */
 	struct impairment impairment[PROXIES];
 	struct jitter_line held; /* datagrams that impairments have held back */

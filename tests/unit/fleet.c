@@ -732,6 +732,82 @@ static void write_and_read_back(const char *what)
 	free(text);
 }
 
+static const char three_herds[] =
+	"phones: 100\nuser: \"2{n:04}\"\nkeepalive: { period: 2s }\n"
+	"source: 10.1.0.0/24\n"
+	"herds:\n"
+	"  - { name: north, domain: n.example }\n"
+	"  - name: south\n"
+	"    phones: 50\n"
+	"    profile: worst-case\n"
+	"    domain: s.example\n"
+	"    proxies: { primary: 192.0.2.7:5070 }\n"
+	"    source: 10.2.0.0/16\n"
+	"  - { name: west, domain: w.example, user: \"9{n}\", keepalive: { period: 1s } }\n"
+	"workers: 2\n";
+
+static void herds_have_what_the_fleet_says_and_their_own(void **state)
+{
+	char user[IDENTITY_TEXT_MAX], text[ADDRESS_TEXT_MAX];
+	struct address address;
+	uint16_t port;
+	(void)state;
+	assert_int_equal(parse(three_herds), 0);
+	const struct fleet *north = fleet_herd(&fleet, 0), *south = fleet_herd(&fleet, 1),
+			   *west = fleet_herd(&fleet, 2);
+	assert_int_equal(fleet_herds(&fleet), 3);
+	assert_int_equal(fleet.phones, 250);
+	assert_int_equal(south->begin, 100);
+	assert_int_equal(west->begin, 150);
+	assert_int_equal(north->keepalive_period_ms, 2000);
+	assert_int_equal(west->keepalive_period_ms, 1000);
+	assert_int_equal(north->switch_delay_ms, 10000);
+	assert_int_equal(south->switch_delay_ms, 0);
+	assert_int_equal(south->proxy[PROXY_PRIMARY].port, 5070);
+	assert_true(north->redundancy_enabled && !south->redundancy_enabled);
+	assert_ptr_equal(fleet_herd_of(&fleet, 99), north);
+	assert_ptr_equal(fleet_herd_of(&fleet, 100), south);
+	assert_ptr_equal(fleet_herd_of(&fleet, 249), west);
+	/* Users are counted in each herd; of the shared source the second herd takes what follows. */
+	assert_int_equal(identity_user(fleet.identities, 149, user), 5);
+	assert_memory_equal(user, "20049", 5);
+	assert_int_equal(identity_user(fleet.identities, 249, user), 3);
+	assert_memory_equal(user, "999", 3);
+	address_plan_at(&west->plan[ADDRESS_IPV4], 150, &address, &port);
+	address_format(&address, text);
+	assert_string_equal(text, "10.1.0.101");
+	address_plan_at(&south->plan[ADDRESS_IPV4], 100, &address, &port);
+	address_format(&address, text);
+	assert_string_equal(text, "10.2.0.1");
+	write_and_read_back("three herds");
+}
+
+/* What the fleet says of all herds may be said again, and reaches those that say nothing themselves. */
+static void herds_follow_the_command_line(void **state)
+{
+	(void)state;
+	assert_int_equal(parse(three_herds), 0);
+	assert_int_equal(fleet_set(&fleet, "phones=7", &report), 0);
+	assert_int_equal(fleet_set(&fleet, "keepalive.period=5s", &report), 0);
+	assert_int_equal(fleet_finish(&fleet, &report), 0);
+	assert_int_equal(fleet.phones, 7 + 50 + 7);
+	assert_int_equal(fleet.herd[0].keepalive_period_ms, 5000);
+	assert_int_equal(fleet.herd[2].keepalive_period_ms, 1000);
+	assert_int_equal(fleet_set(&fleet, "herds=2", &report), -EINVAL);
+	/* Twice: what was derived for the fleet must not hide what a herd has of its own. */
+	assert_int_equal(parse("herds:\n  - { name: a, domain: a.example }\n"
+			       "  - { name: b, domain: b.example, source: 10.2.0.0/16 }\n"
+			       "  - { name: c, domain: c.example, source: 172.16.0.0/24 }\n"),
+		-EINVAL);
+	assert_non_null(
+		strstr(said.errors, "source: 10.2.0.0/16 of herd b and 10.0.0.0/8 of herd a"));
+	assert_int_equal(parse("herds:\n  - { name: a, domain: a.example }\n"
+			       "  - { name: c, domain: c.example, source: 172.16.0.0/24 }\n"),
+		0);
+	assert_int_equal(fleet_finish(&fleet, &report), 0);
+	assert_string_equal(fleet.herd[1].source[ADDRESS_IPV4], "172.16.0.0/24");
+}
+
 static void samples_read_back(void **state)
 {
 	(void)state;
@@ -965,6 +1041,8 @@ int main(void)
 		cmocka_unit_test(each_bad_file_has_its_message),
 		cmocka_unit_test(unreadable_files_say_so),
 		cmocka_unit_test(warnings_are_warnings),
+		cmocka_unit_test(herds_have_what_the_fleet_says_and_their_own),
+		cmocka_unit_test(herds_follow_the_command_line),
 		cmocka_unit_test(samples_read_back),
 		cmocka_unit_test(random_fleets_read_back),
 		cmocka_unit_test(json_has_units_and_no_secrets),

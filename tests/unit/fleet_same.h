@@ -24,6 +24,8 @@ static inline struct fleet *fleet_bare(const struct fleet *fleet)
 	memset(bare->target.password, 0, sizeof(bare->target.password));
 	bare->identities = NULL;
 	bare->drill = NULL;
+	bare->entry = NULL;
+	bare->herd = NULL;
 	bare->imported_rows = false;
 	bare->unknown_keys = 0;
 	return bare;
@@ -76,8 +78,13 @@ static inline const char *fleet_difference(const struct fleet *a, const struct f
 		return "a derived value, a hook or a gate";
 	if (!same_drills(a, b))
 		return "a drill";
+	for (uint32_t h = 0; h < a->herds; h++) {
+		const char *difference = fleet_difference(&a->herd[h], &b->herd[h]);
+		if (difference != NULL)
+			return difference;
+	}
 	for (uint32_t i = 0; i < a->phones && i < 3; i++) {
-		if (!same_identity(a, b, i))
+		if (!same_identity(a, b, a->begin + i))
 			return "an identity";
 	}
 	return same_identity(a, b, a->phones - 1) ? NULL : "the last identity";

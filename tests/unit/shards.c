@@ -112,6 +112,43 @@ static void shards_come_and_go(void **state)
 	close_mirrored(&yard);
 }
 
+/* Each with its part of the ramp, and the shard is driven until both have left it. */
+static void two_herds_share_a_shard(void **state)
+{
+	(void)state;
+	struct yard north, south;
+	defaults(&north, 1500);
+	north.config.end = 600;
+	north.config.ramp_per_s = 1500;
+	open_mirrored(&north);
+	defaults(&south, 1500);
+	south.config.begin = south.config.first = 600;
+	south.config.end = 1500;
+	south.config.ramp_per_s = 1500;
+	south.config.mirror = north.config.mirror;
+	open_yard(&south);
+	struct yard *const yard[] = {&north, &south};
+	for (int i = 0; i < 2; i++) {
+		shards(yard[i], HERD_ADOPT, 0, 1, SECOND);
+		run_to_ms(yard[i], 1500, true);
+	}
+	assert_in_range(off(&north), 298, 300);
+	assert_in_range(off(&south), 448, 450);
+	assert_null(herd_phone(north.herd, 600));
+	assert_null(herd_phone(south.herd, 599));
+	assert_int_equal(state_of(&south, 600), PHONE_REGISTERED);
+	assert_int_equal(record_of(&south, 600).phase, PHONE_REGISTERED);
+	shards(&north, HERD_RELEASE, 0, 1, 0);
+	settle(&north);
+	assert_int_equal(off(&north), 600);
+	assert_true(driven(&north, 0));
+	shards(&south, HERD_RELEASE, 0, 1, 0);
+	settle(&south);
+	assert_false(driven(&south, 0));
+	close_yard(&south);
+	close_mirrored(&north);
+}
+
 /* Somebody else has driven it meanwhile: the record counts, not our memory. */
 static void an_adopted_phone_does_as_its_record_says(void **state)
 {
@@ -471,6 +508,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shards_come_and_go),
+		cmocka_unit_test(two_herds_share_a_shard),
 		cmocka_unit_test(an_adopted_phone_does_as_its_record_says),
 		cmocka_unit_test(phones_that_the_ramp_has_not_reached_are_left_alone),
 		cmocka_unit_test(the_last_word_counts),

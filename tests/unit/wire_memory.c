@@ -36,12 +36,14 @@ static void check_wire(const struct wire_snapshot *snapshot)
 		wire->arp_answered + wire->ndp_answered >= PROXIES, "neighbours did not answer");
 }
 
-static void crash_and_return(unsigned workers, uint8_t family)
+static void crash_and_return(unsigned workers, uint8_t family, bool apart)
 {
 	static struct stage stage;
+	const unsigned all = apart ? 2 * workers : workers;
 	const struct registrar_faults dead = {.crashed = true}, healthy = {0};
 	const struct herd_command stop = {.kind = HERD_STOP};
 	stage_set_up(&stage, workers, family);
+	stage.config.apart = apart;
 	stage_start(&stage);
 	stage_wait_registered(&stage, PROXY_PRIMARY, STAGE_PHONES, true);
 	stage_check(stage.snapshot.herd.register_challenged == STAGE_PHONES,
@@ -50,9 +52,15 @@ static void crash_and_return(unsigned workers, uint8_t family)
 	stage_wait_registered(&stage, PROXY_REDUNDANT, STAGE_PHONES, true);
 	wire_set_faults(stage.wire, PROXY_PRIMARY, &healthy);
 	stage_wait_registered(&stage, PROXY_PRIMARY, STAGE_PHONES, true);
-	stage_check(stage.snapshot.workers == workers, "workers");
-	for (unsigned w = 0; w < workers; w++)
-		stage_check(stage.snapshot.worker[w].rounds > 0, "a worker did not run");
+	stage_check(stage.snapshot.workers == all, "workers");
+	for (unsigned w = 0; w < all; w++) {
+		const struct wire_worker_state *state = &stage.snapshot.worker[w];
+		stage_check(state->rounds > 0, "a worker did not run");
+		stage_check(state->registrar_ratio <= state->busy_ratio,
+			"registrars took more than all");
+		stage_check(!apart || w >= workers || state->registrar_ratio == 0,
+			"registrars that live apart took something of a herd's worker");
+	}
 	wire_command(stage.wire, &stop);
 	stage_wait_quiet(&stage);
 	stage_check(
@@ -64,17 +72,22 @@ static void crash_and_return(unsigned workers, uint8_t family)
 
 static void one_worker(void)
 {
-	crash_and_return(1, ADDRESS_IPV4);
+	crash_and_return(1, ADDRESS_IPV4, false);
 }
 
 static void two_workers(void)
 {
-	crash_and_return(2, ADDRESS_IPV4);
+	crash_and_return(2, ADDRESS_IPV4, false);
 }
 
 static void two_workers_ipv6(void)
 {
-	crash_and_return(2, ADDRESS_IPV6);
+	crash_and_return(2, ADDRESS_IPV6, false);
+}
+
+static void two_workers_and_registrars_apart(void)
+{
+	crash_and_return(2, ADDRESS_IPV4, true);
 }
 
 /* Steps never go back, and the newest says no more than what is counted by now. */
@@ -365,6 +378,12 @@ static void crash_and_return_over_ipv6(void **state)
 	stage_in_child(two_workers_ipv6);
 }
 
+static void crash_and_return_with_registrars_apart(void **state)
+{
+	(void)state;
+	stage_in_child(two_workers_and_registrars_apart);
+}
+
 static void an_outage_of_our_own_with_two_workers(void **state)
 {
 	(void)state;
@@ -420,6 +439,9 @@ static void bad_configurations(void **state)
 	assert_int_equal(wire_link_parse("af_packet:no-such-if0", &config.link), 0);
 	refuse(&config, -EINVAL, "one worker");
 	config.workers = 1;
+	config.apart = true;
+	refuse(&config, -EINVAL, "registrars apart");
+	config.apart = false;
 	refuse(&config, -EINVAL, "numeric address");
 	for (unsigned p = 0; p < PROXIES; p++)
 		config.proxy[p].known = true;
@@ -459,6 +481,7 @@ int main(void)
 		cmocka_unit_test(crash_and_return_with_one_worker),
 		cmocka_unit_test(crash_and_return_with_two_workers),
 		cmocka_unit_test(crash_and_return_over_ipv6),
+		cmocka_unit_test(crash_and_return_with_registrars_apart),
 		cmocka_unit_test(an_outage_of_our_own_with_two_workers),
 		cmocka_unit_test(a_proxy_moves),
 		cmocka_unit_test(one_phone_is_captured),
