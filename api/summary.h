@@ -23,7 +23,7 @@ struct summary {
 	const char *command;       /* run, demo, registrar */
 	const struct fleet *fleet; /* configuration in force; NULL for registrar */
 	uint64_t seed;
-	const char *link;               /* in use, in words */
+	const char *link; /* in use, in words */
 	const struct wire_steering_state *steering;
 	const struct wire_proxy *proxy; /* addresses in use, of both; unknown ones are left out */
 	time_t started, ended;
