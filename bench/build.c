@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <rte_memcpy.h>
 
@@ -19,6 +18,7 @@
 #include "frame.h"
 #include "herd.h"
 #include "herd_internal.h"
+#include "memory.h"
 #include "message.h"
 
 #define BATCH 20000u
@@ -64,13 +64,11 @@ static void config_make(struct fixture *f)
 	c->secret = SECRET;
 }
 
-/* In huge pages where the kernel gives them. */
 static void *memory(size_t bytes)
 {
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (at == MAP_FAILED)
+	void *at = memory_take(bytes);
+	if (at == NULL)
 		exit(1);
-	madvise(at, bytes, MADV_HUGEPAGE);
 	return at;
 }
 
@@ -116,8 +114,9 @@ static void sample_build(void *context)
 {
 	struct fixture *f = context;
 	for (uint32_t i = 0; i < BATCH; i++) {
-		const uint32_t ahead = f->order[(f->next + AHEAD) % f->phones];
-		__builtin_prefetch(&f->phone[ahead], 1);
+		uint32_t ahead = f->next + AHEAD;
+		ahead = ahead < f->phones ? ahead : ahead - f->phones;
+		__builtin_prefetch(&f->phone[f->order[ahead]], 1);
 		f->length = build(f, f->order[f->next], f->buffer[i % BUFFERS]);
 		f->sink += f->length;
 		f->next = f->next + 1 < f->phones ? f->next + 1 : 0;
