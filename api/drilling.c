@@ -10,6 +10,7 @@
 #include "drill_schema.h"
 #include "events.h"
 #include "fleet.h"
+#include "herds.h"
 #include "report.h"
 #include "summary.h"
 
@@ -436,12 +437,20 @@ uint8_t *drilling_result(const struct picture *picture, size_t *length)
 /* The run as it is now, as the file that it would leave, with this drill alone. */
 static json_t *summary_of(const struct picture *picture)
 {
+	struct herd_population phones[WIRE_HERDS_MAX];
+	for (uint32_t h = 0; h < picture->fleet->herds; h++) {
+		wire_herd_population(picture->wire, h, &phones[h]);
+		herds_only_ours(picture->share, fleet_herd(picture->fleet, h), &phones[h]);
+	}
 	const struct summary summary = {.command = "run",
 		.fleet = picture->fleet,
 		.seed = picture->config->herd.seed,
 		.started = picture->started,
 		.ended = time(NULL),
 		.link = picture->link,
+		.steering = picture->steering,
+		.wire = picture->wire,
+		.herds_at_stop = phones,
 		.proxy = picture->config->proxy,
 		.duration_s = picture_at_s(picture),
 		.roles = picture->config->roles,
