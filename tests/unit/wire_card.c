@@ -256,6 +256,7 @@ static void run_toeplitz(uint8_t family, const char *source)
 	open_and_live(&stage, WIRE_STEERING_TOEPLITZ, 0.99);
 	stage_check(redirected(&stage) < 0.02, "frames came to the wrong worker");
 	wire_close(stage.wire);
+	identity_free(stage.identities);
 }
 
 static void by_address(void)
@@ -291,6 +292,7 @@ static void placed(void)
 	}
 	stage_check(moved > STAGE_PHONES / 4, "no phone was placed");
 	wire_close(stage.wire);
+	identity_free(stage.identities);
 }
 
 static void refused(void)
@@ -304,6 +306,7 @@ static void refused(void)
 	printf("    %s\n", error.message);
 	stage_check(strstr(error.message, "steering flow: the card takes no rule") != NULL,
 		"the reason");
+	identity_free(stage.identities);
 }
 
 static void fallen_back(void)
@@ -314,6 +317,7 @@ static void fallen_back(void)
 	open_and_live(&stage, WIRE_STEERING_REDIRECT, 0);
 	stage_check(redirected(&stage) > 0.2, "a foreign key cannot steer these");
 	wire_close(stage.wire);
+	identity_free(stage.identities);
 }
 
 static void deceived(void)
@@ -327,6 +331,7 @@ static void deceived(void)
 	stage_check(steering->broken && steering->tier == WIRE_STEERING_REDIRECT,
 		"the card's lie was not found out");
 	wire_close(stage.wire);
+	identity_free(stage.identities);
 }
 
 static void case_of(void **state)
