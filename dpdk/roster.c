@@ -3,22 +3,6 @@
 
 #include "roster.h"
 
-__extension__ typedef unsigned __int128 wide;
-
-static wide first_of(const struct address_plan *plan)
-{
-	return (wide)plan->first_high << 64 | plan->first_low;
-}
-
-static wide number_of(const struct address *address)
-{
-	const unsigned bytes = address->family == ADDRESS_IPV4 ? 4 : 16;
-	wide number = 0;
-	for (unsigned i = 0; i < bytes; i++)
-		number = number << 8 | address->bytes[i];
-	return number;
-}
-
 /* How many places of its plan a herd's first phone has before it. */
 static uint32_t place_of(const struct roster *roster, unsigned herd, uint8_t family)
 {
@@ -27,8 +11,8 @@ static uint32_t place_of(const struct roster *roster, unsigned herd, uint8_t fam
 
 static int compare_plans(const struct address_plan *a, const struct address_plan *b)
 {
-	if (first_of(a) != first_of(b))
-		return first_of(a) < first_of(b) ? -1 : 1;
+	if (address_plan_first(a) != address_plan_first(b))
+		return address_plan_first(a) < address_plan_first(b) ? -1 : 1;
 	return a->port_first - b->port_first;
 }
 
@@ -68,11 +52,11 @@ void roster_add(struct roster *roster, const struct roster_herd *herd)
 static bool last_before(const struct roster *roster, const struct address *address, unsigned *place)
 {
 	const uint8_t *order = roster->order[address->family];
-	const wide number = number_of(address);
+	const address_number number = address_number_of(address);
 	unsigned low = 0, high = roster->sorted[address->family];
 	while (low < high) {
 		const unsigned middle = (low + high) / 2;
-		if (first_of(roster->herd[order[middle]].plan[address->family]) <= number)
+		if (address_plan_first(roster->herd[order[middle]].plan[address->family]) <= number)
 			low = middle + 1;
 		else
 			high = middle;
@@ -85,10 +69,10 @@ static bool last_before(const struct roster *roster, const struct address *addre
 static bool last_port(const struct roster *roster, uint8_t family, uint16_t port, unsigned *place)
 {
 	const uint8_t *order = roster->order[family];
-	const wide first = first_of(roster->herd[order[*place]].plan[family]);
+	const address_number first = address_plan_first(roster->herd[order[*place]].plan[family]);
 	for (;;) {
 		const struct address_plan *plan = roster->herd[order[*place]].plan[family];
-		if (first_of(plan) != first)
+		if (address_plan_first(plan) != first)
 			return false;
 		if (plan->port_first <= port)
 			return true;

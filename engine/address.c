@@ -18,18 +18,22 @@
  * longer mixed forms included. */
 #define SIDE_MAX INET6_ADDRSTRLEN
 
-/* Addresses as numbers, so that ranges are plain arithmetic in both families. */
-__extension__ typedef unsigned __int128 wide;
+typedef address_number wide;
 
 /* ---- text ---- */
 
-#define TEN(t) t "0.", t "1.", t "2.", t "3.", t "4.", t "5.", t "6.", t "7.", t "8.", t "9."
-
-/* Each byte's decimal text and the dot after it: four bytes that are stored at once. */
-static const char octet_text[256][4] = {TEN(""), TEN("1"), TEN("2"), TEN("3"), TEN("4"), TEN("5"),
-	TEN("6"), TEN("7"), TEN("8"), TEN("9"), TEN("10"), TEN("11"), TEN("12"), TEN("13"),
-	TEN("14"), TEN("15"), TEN("16"), TEN("17"), TEN("18"), TEN("19"), TEN("20"), TEN("21"),
-	TEN("22"), TEN("23"), TEN("24"), "250.", "251.", "252.", "253.", "254.", "255."};
+#define TEN(t, n)                                                                                  \
+	{t "0.", n}, {t "1.", n}, {t "2.", n}, {t "3.", n}, {t "4.", n}, {t "5.", n}, {t "6.", n}, \
+		{t "7.", n}, {t "8.", n},                                                          \
+	{                                                                                          \
+		t "9.", n                                                                          \
+	}
+const struct address_octet address_octets[256] = {TEN("", 2), TEN("1", 3), TEN("2", 3), TEN("3", 3),
+	TEN("4", 3), TEN("5", 3), TEN("6", 3), TEN("7", 3), TEN("8", 3), TEN("9", 3), TEN("10", 4),
+	TEN("11", 4), TEN("12", 4), TEN("13", 4), TEN("14", 4), TEN("15", 4), TEN("16", 4),
+	TEN("17", 4), TEN("18", 4), TEN("19", 4), TEN("20", 4), TEN("21", 4), TEN("22", 4),
+	TEN("23", 4), TEN("24", 4), {"250.", 4}, {"251.", 4}, {"252.", 4}, {"253.", 4}, {"254.", 4},
+	{"255.", 4}};
 
 int address_parse(const char *text, struct address *out)
 {
@@ -47,8 +51,8 @@ static size_t format_ipv4(const uint8_t bytes[4], char *out)
 {
 	char *end = out;
 	for (unsigned i = 0; i < 4; i++) {
-		memcpy(end, octet_text[bytes[i]], 4);
-		end += 2 + (bytes[i] > 9) + (bytes[i] > 99);
+		memcpy(end, address_octets[bytes[i]].text, 4);
+		end += address_octets[bytes[i]].length;
 	}
 	end--; /* the last dot */
 	*end = '\0';
@@ -137,7 +141,7 @@ static void load(const struct address *address, uint64_t *high, uint64_t *low)
 	*low = be64toh(*low);
 }
 
-static wide number_of(const struct address *address)
+address_number address_number_of(const struct address *address)
 {
 	uint64_t high, low;
 	load(address, &high, &low);
@@ -262,15 +266,15 @@ static int read_range(
 	plan->family = first.family;
 	plan->prefix_length = first.family == ADDRESS_IPV4 ? 32 : 128;
 	if (*mark == '/')
-		return read_prefix(mark + 1, end, number_of(&first), plan);
+		return read_prefix(mark + 1, end, address_number_of(&first), plan);
 	last = first;
 	if (*mark == '-' && (rc = read_side(mark + 1, end, &last)))
 		return rc;
 	if (last.family != first.family)
 		return -EINVAL;
-	if (number_of(&last) < number_of(&first))
+	if (address_number_of(&last) < address_number_of(&first))
 		return -ERANGE;
-	set_range(plan, number_of(&first), number_of(&last));
+	set_range(plan, address_number_of(&first), address_number_of(&last));
 	return 0;
 }
 
@@ -383,10 +387,14 @@ bool address_plan_same(const struct address_plan *a, const struct address_plan *
 	       a->port_first == b->port_first && a->port_last == b->port_last;
 }
 
+address_number address_plan_first(const struct address_plan *plan)
+{
+	return (wide)plan->first_high << 64 | plan->first_low;
+}
+
 bool address_plan_meets(const struct address_plan *a, const struct address_plan *b)
 {
-	const wide a_first = (wide)a->first_high << 64 | a->first_low;
-	const wide b_first = (wide)b->first_high << 64 | b->first_low;
+	const wide a_first = address_plan_first(a), b_first = address_plan_first(b);
 	if (a->family != b->family || a_first + a->addresses <= b_first ||
 		b_first + b->addresses <= a_first)
 		return false;

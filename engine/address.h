@@ -57,6 +57,19 @@ struct address_plan {
 /* Parse numeric text ("10.0.0.1", "2001:db8::1", no brackets). -EINVAL when it is neither. */
 int address_parse(const char *text, struct address *out);
 
+/* Each byte's decimal text and the dot after it, and how long they are: of IPv4 addresses, four bytes that
+ * are stored at once. */
+struct address_octet {
+	char text[4];
+	uint32_t length;
+};
+extern const struct address_octet address_octets[256];
+
+/* Addresses as numbers, so that ranges are plain arithmetic in both families. */
+__extension__ typedef unsigned __int128 address_number;
+address_number address_number_of(const struct address *address);
+address_number address_plan_first(const struct address_plan *plan);
+
 /* Canonical text (RFC 5952 for IPv6, no brackets). Returns its length; out is NUL-terminated. */
 size_t address_format(const struct address *address, char out[ADDRESS_TEXT_MAX]);
 

@@ -12,24 +12,6 @@
 #define EVEN 1
 #define ODD 256 /* 2^16 - 1 divides 256 * 256 - 1: a byte at an odd place counts 256 fold */
 
-/* Each byte's decimal text and the dot after it, and how long they are. */
-struct octet {
-	char text[4];
-	uint32_t length;
-};
-#define TEN(t, n)                                                                                  \
-	{t "0.", n}, {t "1.", n}, {t "2.", n}, {t "3.", n}, {t "4.", n}, {t "5.", n}, {t "6.", n}, \
-		{t "7.", n}, {t "8.", n},                                                          \
-	{                                                                                          \
-		t "9.", n                                                                          \
-	}
-static const struct octet octets[256] = {TEN("", 2), TEN("1", 3), TEN("2", 3), TEN("3", 3),
-	TEN("4", 3), TEN("5", 3), TEN("6", 3), TEN("7", 3), TEN("8", 3), TEN("9", 3), TEN("10", 4),
-	TEN("11", 4), TEN("12", 4), TEN("13", 4), TEN("14", 4), TEN("15", 4), TEN("16", 4),
-	TEN("17", 4), TEN("18", 4), TEN("19", 4), TEN("20", 4), TEN("21", 4), TEN("22", 4),
-	TEN("23", 4), TEN("24", 4), {"250.", 4}, {"251.", 4}, {"252.", 4}, {"253.", 4}, {"254.", 4},
-	{"255.", 4}};
-
 /* Shuffles by how many bytes come first: what stands 8 bytes behind the first ones follows them. */
 #define NONE 0x80
 static const uint8_t join[9][16] = {
@@ -165,7 +147,7 @@ WITH_AVX2 static void write_user(
 	out->user_length = shape->length;
 }
 
-static inline uint64_t octet_text(const struct octet *octet)
+static inline uint64_t octet_text(const struct address_octet *octet)
 {
 	uint32_t text;
 	memcpy(&text, octet->text, 4);
@@ -184,8 +166,8 @@ static inline uint64_t port_text(uint32_t port)
 WITH_AVX2 static void write_hostport(struct message_phone *out)
 {
 	const uint8_t *byte = out->address.bytes;
-	const struct octet *a = &octets[byte[0]], *b = &octets[byte[1]], *c = &octets[byte[2]],
-			   *d = &octets[byte[3]];
+	const struct address_octet *a = &address_octets[byte[0]], *b = &address_octets[byte[1]],
+				   *c = &address_octets[byte[2]], *d = &address_octets[byte[3]];
 	const unsigned first = a->length + b->length, second = c->length + d->length;
 	const uint64_t front = octet_text(a) | octet_text(b) << 8 * a->length;
 	uint64_t back = octet_text(c) | octet_text(d) << 8 * c->length;
