@@ -38,7 +38,7 @@ static void trace_one(
 
 static void trace_sent(struct worker *worker, struct station *station, struct rte_mbuf *m)
 {
-	const size_t headers = frame_headers(station->open_family, station->neighbours.vlan);
+	const size_t headers = station->open_path->length;
 	struct trace_frame frame = {.payload = rte_pktmbuf_mtod_offset(m, const uint8_t *, headers),
 		.payload_length = (uint16_t)(rte_pktmbuf_data_len(m) - headers),
 		.now_us = clock_us(worker->clock),
@@ -112,13 +112,14 @@ static void close_datagram(struct worker *worker, struct station *station)
 	if (!frame)
 		return;
 	station->open = NULL;
-	const size_t link = frame_link_length(station->neighbours.vlan);
+	const size_t link = station->open_path->network;
+	const uint8_t family = station->open_path->fixed.family;
 	uint8_t *network = rte_pktmbuf_mtod_offset(frame, uint8_t *, link);
 	if (station->flawless) {
 		frame->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 	} else if (station->sends_checksum) {
-		frame_udp_offload(network, station->open_family);
-		const bool ipv4 = station->open_family == ADDRESS_IPV4;
+		frame_udp_offload(network, family);
+		const bool ipv4 = family == ADDRESS_IPV4;
 		frame->l2_len = link;
 		frame->l3_len = ipv4 ? 20 : 40;
 		frame->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM |
@@ -127,7 +128,7 @@ static void close_datagram(struct worker *worker, struct station *station)
 		frame_path_checksum(station->open_path, rte_pktmbuf_mtod(frame, uint8_t *),
 			station->envelope.sum);
 	} else {
-		frame_udp_checksum(network, station->open_family);
+		frame_udp_checksum(network, family);
 	}
 	if (station->capture &&
 		(station->capture_phone < 0 || station->capture_phone == station->open_phone))
@@ -177,7 +178,6 @@ static uint8_t *open_datagram(struct worker *worker, struct station *station,
 	frame->pkt_len = (uint32_t)length;
 	station->open = frame;
 	station->open_path = path;
-	station->open_family = path->fixed.family;
 	return frame_path_udp(path, rte_pktmbuf_mtod(frame, uint8_t *), open, open_port, n);
 }
 

@@ -52,7 +52,6 @@ struct station {
 	struct rte_mbuf *open;
 	const struct frame_path *open_path;
 	struct herd_envelope envelope; /* of the herd's station; the other's says HERD_SUM_OPEN */
-	uint8_t open_family;
 	uint32_t open_phone;
 	uint8_t open_proxy; /* enum proxy, on the herd's station */
 	unsigned waiting;
