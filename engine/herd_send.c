@@ -32,6 +32,8 @@ static void fields_of(const struct herd *herd, uint32_t index, uint16_t epoch, e
 		.sequence = cseq & TOKEN_SEQUENCE_MASK};
 }
 
+static_assert(HERD_SUM_OPEN == MESSAGE_SUM_OPEN, "a sum is handed on as it is");
+
 static bool send_options(struct herd *herd, uint32_t local)
 {
 	const struct phone *phone = &herd->phone[local];

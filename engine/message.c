@@ -155,9 +155,8 @@ struct messages *messages_create(const struct herd_config *config)
 		return NULL;
 	m->identities = config->identities;
 	message_vectors_open(m);
-	m->templates_max = PROXIES * REQUESTS * HOSTPORT_MAX * (uint32_t)(lengths ? lengths : 1);
-	m->template = aligned_alloc(
-		alignof(struct template), (size_t)m->templates_max * sizeof(struct template));
+	const size_t most = PROXIES * REQUESTS * HOSTPORT_MAX * (lengths ? lengths : 1);
+	m->template = aligned_alloc(alignof(struct template), most * sizeof(struct template));
 	for (int proxy = 0; m->template != NULL && proxy < PROXIES; proxy++) {
 		m->plan[proxy] = config->plan[config->proxy[proxy].address.family];
 		/* Without redundancy the redundant proxy has neither name nor plan. */

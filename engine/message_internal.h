@@ -47,7 +47,7 @@ struct messages {
 	uint32_t shape_begin;
 	const struct address_plan *plan[PROXIES];
 	const struct identity_set *identities;
-	uint32_t templates, templates_max;
+	uint32_t templates;
 	uint64_t text_bytes;
 	struct template *template;
 	struct identity_shape shape[IDENTITY_SHAPES];

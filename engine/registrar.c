@@ -794,6 +794,7 @@ static bool begin_granted(const struct registrar *registrar, const struct exchan
 	}
 	return answer_fits(answer) && answer->length + strlen(registrar->tail) <= ANSWER_MAX;
 }
+
 /* The answer is put together before anything is done, so that one that does not fit leaves the
  * bindings as they were. */
 static void bind_contacts(
