@@ -56,6 +56,9 @@ static size_t build(uint8_t *out, const char *from, uint16_t from_port, const ch
 	assert_true(frame_path_fits(&path, &link, &destination, to_port));
 	assert_false(frame_path_fits(&path, &link, &destination, to_port + 1));
 	assert_false(frame_path_fits(&path, &link, &source, to_port));
+	const struct frame_link other = link_to(us, vlan), tagged_else = link_to(them, vlan + 1);
+	assert_false(frame_path_fits(&path, &other, &destination, to_port));
+	assert_false(frame_path_fits(&path, &tagged_else, &destination, to_port));
 	uint8_t *at = frame_path_udp(&path, out, &source, from_port, n);
 	assert_int_equal((size_t)(at - out), frame_headers(source.family, vlan));
 	memcpy(at, payload, n);

@@ -12,14 +12,34 @@
 
 #include "scan.h"
 
+/* The sum that came with the last datagram is its own, whatever has been written elsewhere since. */
+static void close_last(struct yard *yard)
+{
+	uint32_t sum = 0, told = yard->envelope.sum;
+	const struct sent *sent = yard->open;
+	yard->open = NULL;
+	if (sent == NULL || told == HERD_SUM_OPEN)
+		return;
+	for (unsigned i = 0; i < sent->length; i++)
+		sum += (uint32_t)(uint8_t)sent->text[i] << i % 2 * 8;
+	assert_int_equal(told % 0xffff, sum % 0xffff);
+}
+
 static uint8_t *buffer(void *context, uint32_t phone, enum proxy proxy, uint16_t n)
 {
 	struct yard *yard = context;
+	struct address source;
+	uint16_t port;
+	close_last(yard);
 	if (yard->full)
 		return NULL;
 	assert_true(n <= MESSAGE_MAX);
+	address_plan_at(&yard->plan, phone, &source, &port);
+	assert_true(address_equal(&source, &yard->envelope.source));
+	assert_int_equal(port, yard->envelope.source_port);
 	struct sent *sent = &yard->sent[yard->count++ % SENT_MAX];
 	*sent = (struct sent){.at_us = yard->now_us, .phone = phone, .proxy = proxy, .length = n};
+	yard->open = sent;
 	return (uint8_t *)sent->text;
 }
 
@@ -56,8 +76,9 @@ void open_yard_of(struct yard *yard, const char *user, const char *auth, const c
 	yard->config.plan[yard->plan.family] = &yard->plan;
 	yard->sent = calloc(SENT_MAX, sizeof(*yard->sent));
 	assert_non_null(yard->sent);
-	assert_int_equal(
-		herd_create(&yard->herd, &yard->config, &(struct herd_output){yard, buffer}), 0);
+	assert_int_equal(herd_create(&yard->herd, &yard->config,
+				 &(struct herd_output){yard, buffer, .envelope = &yard->envelope}),
+		0);
 	if (yard->config.mirror == NULL)
 		assert_true(herd_command(
 			yard->herd, &(struct herd_command){.kind = HERD_START}, yard->now_us));
@@ -65,6 +86,7 @@ void open_yard_of(struct yard *yard, const char *user, const char *auth, const c
 
 void close_yard(struct yard *yard)
 {
+	close_last(yard);
 	herd_free(yard->herd);
 	identity_free(yard->identities);
 	free(yard->sent);

@@ -28,6 +28,8 @@ struct yard {
 	uint32_t seen;  /* of them, those answer_all has looked at */
 	struct sent *sent;
 	bool full; /* no buffers to be had */
+	struct herd_envelope envelope;
+	struct sent *open; /* what is being written, or was last; NULL: nothing */
 };
 
 /* Of so many phones; change, then open. */
