@@ -529,6 +529,7 @@ int wire_start(struct wire *wire, struct wire_error *error)
 				wire->worker[w]->lcore);
 		wire->started = true;
 	}
+	populate_start(&wire->populate);
 	return 0;
 }
 
@@ -705,6 +706,7 @@ void wire_close(struct wire *wire)
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX && wire->started; w++)
 		if (wire->worker[w])
 			wait_for_worker(wire->worker[w]->lcore);
+	populate_stop(&wire->populate);
 	capture_close(wire->capture);
 	link_close(&wire->link);
 	for (unsigned w = 0; w < WIRE_WORKERS_MAX; w++)

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "eal.h"
+#include "populate.h"
 #include "steering_program.h"
 #include "worker.h"
 
@@ -33,6 +34,7 @@ struct wire {
 	struct capture *capture;
 	struct rte_mempool *pool[WIRE_WORKERS_MAX];
 	struct worker *worker[WIRE_WORKERS_MAX];
+	struct populate populate;
 	struct trace_book traces;
 	uint64_t unix_start_us; /* the wall clock at the herd's time 0 */
 	struct report *last;    /* of each worker: what it reported last */

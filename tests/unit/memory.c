@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include <sys/mman.h>
 
 #include "memory.h"
 
@@ -67,12 +68,69 @@ static void too_much_is_refused(void **state)
 	assert_null(memory_take(SIZE_MAX / 2));
 }
 
+static size_t pages_there(uint8_t *memory, size_t bytes)
+{
+	static unsigned char there[4096];
+	size_t count = 0;
+	assert_true(bytes / 4096 <= sizeof(there));
+	assert_int_equal(mincore(memory, bytes, there), 0);
+	for (size_t i = 0; i < bytes / 4096; i++)
+		count += there[i] & 1;
+	return count * 4096;
+}
+
+/* Large arrays from their front, evenly, and what they hold stays. */
+static void is_populated_without_being_used(void **state)
+{
+	(void)state;
+	const size_t large = 6 * MEMORY_HUGE_PAGE, small = 2 * MEMORY_HUGE_PAGE;
+	uint8_t *first = memory_take(large), *second = memory_take(small);
+	assert_int_equal(memory_unpopulated(), large + small);
+	assert_int_equal(pages_there(first, large), 0);
+	first[0] = 7;
+	first[large - 1] = 8;
+	if (!memory_populate()) { /* Linux before 5.14 */
+		memory_give(first, large);
+		memory_give(second, small);
+		skip();
+	}
+	for (unsigned i = 1; i < 4; i++)
+		assert_true(memory_populate());
+	assert_int_equal(memory_unpopulated(), large + small - 4 * MEMORY_HUGE_PAGE);
+	assert_int_equal(pages_there(first, 3 * MEMORY_HUGE_PAGE), 3 * MEMORY_HUGE_PAGE);
+	assert_int_equal(pages_there(second, small), MEMORY_HUGE_PAGE);
+	while (memory_populate())
+		;
+	assert_int_equal(memory_unpopulated(), 0);
+	assert_int_equal(pages_there(first, large), large);
+	assert_int_equal(pages_there(second, small), small);
+	assert_int_equal(first[0], 7);
+	assert_int_equal(first[1], 0);
+	assert_int_equal(first[large - 1], 8);
+	memory_give(first, large);
+	memory_give(second, small);
+}
+
+static void what_was_given_back_is_left_alone(void **state)
+{
+	(void)state;
+	const size_t bytes = 3 * MEMORY_HUGE_PAGE;
+	uint8_t *first = memory_take(bytes), *second = memory_take(bytes);
+	memory_give(first, bytes);
+	assert_int_equal(memory_unpopulated(), bytes);
+	memory_give(second, bytes);
+	assert_int_equal(memory_unpopulated(), 0);
+	assert_false(memory_populate());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(is_zero_aligned_and_ours),
 		cmocka_unit_test(is_given_back),
 		cmocka_unit_test(too_much_is_refused),
+		cmocka_unit_test(is_populated_without_being_used),
+		cmocka_unit_test(what_was_given_back_is_left_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
