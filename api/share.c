@@ -204,6 +204,8 @@ int share_start(struct share *share, struct wire *wire, struct ev_loop *loop, bo
 		.context = share, .adopt = adopt, .release = release, .say = on_say};
 	share->wire = wire;
 	share->announce = announce;
+	if (share->has_embedded)
+		embedded_follow(&share->embedded);
 	if (share->mirror == NULL) {
 		share->phones = share->fleet->phones;
 		wire_command(wire, &(struct herd_command){.kind = HERD_START});

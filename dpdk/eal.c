@@ -121,8 +121,10 @@ static bool given(const struct eal_wish *wish, const char *const *names)
 }
 
 /*
- * Lcore 0 is the control thread, which may use every CPU we are allowed; worker i is lcore i + 1 on
- * one CPU, taken from the top so that the lowest is left to others while there are enough.
+ * Lcore 0 is the control thread; worker i is lcore i + 1 on one CPU, taken from the top. While there are
+ * enough, the control thread and what it starts (HTTP, an embedded redis-server) keep to the other CPUs: a
+ * worker that is seldom busy looks like a free place to the scheduler, and its phones would wait for
+ * whoever is put there.
  */
 static void choose_lcores(const struct eal_wish *wish, char *text, size_t size, bool *crowded)
 {
@@ -136,8 +138,9 @@ static void choose_lcores(const struct eal_wish *wish, char *text, size_t size, 
 	if (!cpus)
 		cpu[cpus++] = 0;
 	*crowded = (unsigned)cpus < wish->workers + 1;
+	const int control = *crowded ? cpus : cpus - (int)wish->workers;
 	size_t at = (size_t)snprintf(text, size, "0@(");
-	for (int c = 0; c < cpus && at < size; c++)
+	for (int c = 0; c < control && at < size; c++)
 		at += (size_t)snprintf(text + at, size - at, "%s%d", c ? "," : "", cpu[c]);
 	if (at < size)
 		at += (size_t)snprintf(text + at, size - at, ")");

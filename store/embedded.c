@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -271,6 +272,13 @@ int embedded_start(struct embedded *embedded, const char *dir, char reason[EMBED
 	if (error != 0)
 		embedded_stop(embedded);
 	return error;
+}
+
+void embedded_follow(const struct embedded *embedded)
+{
+	cpu_set_t cpus;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		sched_setaffinity(embedded->pid, sizeof(cpus), &cpus);
 }
 
 void embedded_stop(struct embedded *embedded)

@@ -21,6 +21,8 @@ struct embedded {
 /* Start one below `dir` (or below /tmp when that path would be too long for a socket) and wait until
  * it answers, at most 5 s. 0; -ENOENT: there is no redis-server; -errno. Reason with remedy. */
 int embedded_start(struct embedded *embedded, const char *dir, char reason[EMBEDDED_REASON_MAX]);
+/* From now on it keeps to the CPUs of the calling thread. It begins before the workers have theirs. */
+void embedded_follow(const struct embedded *embedded);
 void embedded_stop(struct embedded *embedded);
 
 #endif
