@@ -17,15 +17,20 @@
  * How a worker without work gives way. It spins for a while, since an answer is often near, and then
  * sleeps until a timer is due or somebody wakes it: its device, another worker, the control thread.
  * Where a device cannot wake, it yields and then sleeps in steps.
+ *
+ * On a CPU of its own it does not lie down for a moment: a virtual CPU that goes idle comes back when its
+ * host likes, one time in a thousand after some milliseconds. So it sleeps between the timers of a small
+ * herd, and not between those of a large one.
  */
 #define SPIN_US 50
 #define YIELD_US 300
 #define SLEEP_US 50
 #define SLEEP_LONG_AFTER_US 10000
 #define SLEEP_LONG_US 1000
-#define SLEEP_SHORT_US 20    /* where a device's queue would overflow meanwhile */
-#define SLEEP_WOKEN_US 20000 /* where everything that comes wakes */
-#define WAKE_UP_US 20        /* a sleeper is late by about so much */
+#define SLEEP_SHORT_US 20     /* where a device's queue would overflow meanwhile */
+#define SLEEP_WOKEN_US 100000 /* where everything that comes wakes */
+#define WAKE_UP_US 20         /* a sleeper is late by about so much */
+#define MOMENT_US 2000        /* on a CPU of its own */
 
 static void publish_hop(struct worker *worker, unsigned place)
 {
@@ -282,11 +287,13 @@ static void rest(struct worker *worker, uint64_t now_us)
 		return;
 	}
 	const uint64_t limit_us = now_us + longest_us(worker, idle_us);
-	const uint64_t due_us = next_due_us(worker, limit_us + WAKE_UP_US);
-	if (due_us <= now_us + WAKE_UP_US)
+	const uint64_t moment_us = worker->crowded ? WAKE_UP_US : MOMENT_US;
+	const uint64_t due_us = next_due_us(
+		worker, RTE_MAX(limit_us + WAKE_UP_US, now_us + moment_us + 1));
+	if (due_us <= now_us + moment_us)
 		sched_yield();
 	else
-		sleep_until(worker, now_us, due_us - WAKE_UP_US);
+		sleep_until(worker, now_us, RTE_MIN(due_us - WAKE_UP_US, limit_us));
 }
 
 /* Share of the last second that was not spent polling in vain. */
