@@ -120,6 +120,10 @@ class Run:
         return collections.Counter({low: count for low, count in
                                     self.get("histograms/lateness")["cells_us"]})
 
+    def processes(self):
+        """Its own, and what it has started: its redis-server, whose work is part of what is measured."""
+        return [self.process.pid, *children(self.process.pid)]
+
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
@@ -175,7 +179,7 @@ def start(o):
 
 def window(run, before):
     """The lateness of some seconds: p99.9 in ms, and whether nobody disturbed; and all cells since the start."""
-    with Watch(run.process.pid) as w:
+    with Watch(*run.processes()) as w:
         time.sleep(WINDOW_S)
         now = run.lateness()
     late = now.copy()
@@ -316,7 +320,7 @@ def failbacks(run, watcher, o):
     for _ in range(o.repeats):
         try:
             moved = run.wait_for(r"all \S+ phones registered at the redundant", 60, back)[0]
-            with Watch(run.process.pid) as w:
+            with Watch(*run.processes()) as w:
                 back = run.wait_for(r"all \S+ phones registered at the primary", 60, moved)[0]
                 behind = converge(run, back)
         except Failure:
