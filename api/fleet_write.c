@@ -7,6 +7,7 @@
 
 #include "fleet_herds.h"
 #include "fleet_plan.h"
+#include "hex.h"
 
 /* A double-quoted YAML scalar. What is not ASCII is written as \u or \U: some of it would be a line
  * break or forbidden to YAML. The text is UTF-8, as fleet_key_set made sure. */
@@ -187,7 +188,7 @@ static void write_row(const struct identity_set *set, uint32_t index, FILE *out)
 	if (password_length != 0)
 		fprintf(out, ";%.*s", (int)password_length, password);
 	if (ha1_length != 0) {
-		digest_hex(ha1, ha1_length, hex);
+		hex_write(ha1, ha1_length, hex);
 		fprintf(out, ";ha1:%.*s", (int)(2 * ha1_length), hex);
 	}
 	fputc('\n', out);

@@ -122,21 +122,11 @@ class Run:
 
 
 def favour(pid):
-    """The worker before all others: by real-time priority where this script has one, and more of it than the control
-    thread, which may wait for the worker in a loop. And sipherd's other threads on other processors."""
-    threads = {}
+    """The worker before all others on its processor; sipherd's other threads keep away from there by themselves."""
     for thread in map(int, os.listdir(f"/proc/{pid}/task")):
         with open(f"/proc/{pid}/task/{thread}/comm", encoding="ascii") as file:
-            threads[thread] = file.read().startswith("rte-worker")
-    workers = {cpu for thread, worker in threads.items() if worker for cpu in os.sched_getaffinity(thread)}
-    level = os.sched_getparam(0).sched_priority
-    for thread, worker in threads.items():
-        if not worker:
-            os.sched_setaffinity(thread, os.sched_getaffinity(thread) - workers or workers)
-        elif level:
-            os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(level + 1))
-        else:
-            os.setpriority(os.PRIO_PROCESS, thread, -20)
+            if file.read().startswith("rte-worker"):
+                os.setpriority(os.PRIO_PROCESS, thread, -20)
 
 
 def resident_bytes(pid):
@@ -215,8 +205,7 @@ def options():
     parser.add_argument("--publish", action="store_true", help="put the result into docs/long-runs.md, and what the "
                         "run said into docs/examples")
     parser.add_argument("--favour", action="store_true",
-                        help="sipherd and the proxies before others who share the processors, as root; under "
-                             "`chrt -r 50` before all who have no real-time priority")
+                        help="sipherd and the proxies before others who share the processors, as root")
     parser.add_argument("--cpus", help="processors for sipherd, as taskset takes them")
     parser.add_argument("--out", help="folder of the results")
     parser.add_argument("--sipherd", default=os.path.join(ROOT, "build", "api", "sipherd"))

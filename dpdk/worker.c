@@ -31,6 +31,11 @@
 #define SLEEP_WOKEN_US 100000 /* where everything that comes wakes */
 #define WAKE_UP_US 20         /* a sleeper is late by about so much */
 #define MOMENT_US 2000        /* on a CPU of its own */
+/* The CPU is not its own when others had so much of a second there. Then it sleeps for a while: who sleeps goes
+ * before others when it wakes, who gives way does not. */
+#define AWAY_US 20 /* longer than giving way to nobody takes */
+#define AWAY_MOST_US 50000
+#define SHARED_US 10000000
 
 static void publish_hop(struct worker *worker, unsigned place)
 {
@@ -273,6 +278,18 @@ static void sleep_until(struct worker *worker, uint64_t now_us, uint64_t wake_us
 		worker->device_fd = -1;
 }
 
+static void give_way(struct worker *worker, uint64_t now_us)
+{
+	const uint64_t before_us = clock_us(worker->clock);
+	sched_yield();
+	const uint64_t away_us = clock_us(worker->clock) - before_us;
+	if (away_us < AWAY_US)
+		return;
+	worker->away_us += away_us;
+	if (worker->away_us > AWAY_MOST_US)
+		worker->shared_until_us = now_us + SHARED_US;
+}
+
 /* Nothing happened since the last visit: give way, but be back in time. */
 static void rest(struct worker *worker, uint64_t now_us)
 {
@@ -287,11 +304,12 @@ static void rest(struct worker *worker, uint64_t now_us)
 		return;
 	}
 	const uint64_t limit_us = now_us + longest_us(worker, idle_us);
-	const uint64_t moment_us = worker->crowded ? WAKE_UP_US : MOMENT_US;
+	const bool shared = worker->crowded || now_us < worker->shared_until_us;
+	const uint64_t moment_us = shared ? WAKE_UP_US : MOMENT_US;
 	const uint64_t due_us = next_due_us(
 		worker, RTE_MAX(limit_us + WAKE_UP_US, now_us + moment_us + 1));
 	if (due_us <= now_us + moment_us)
-		sched_yield();
+		give_way(worker, now_us);
 	else
 		sleep_until(worker, now_us, RTE_MIN(due_us - WAKE_UP_US, limit_us));
 }
@@ -304,7 +322,7 @@ static void measure_busy(struct worker *worker, uint64_t tsc)
 		return;
 	worker->busy_ratio = (float)((double)worker->busy_tsc / (double)window);
 	worker->registrar_ratio = (float)((double)worker->registrar_tsc / (double)window);
-	worker->busy_tsc = worker->registrar_tsc = 0;
+	worker->busy_tsc = worker->registrar_tsc = worker->away_us = 0;
 	worker->window_tsc = tsc;
 }
 

@@ -152,6 +152,8 @@ struct worker {
 	int device_fd;      /* which can be waited for here; -1: it has to be looked at */
 	uint64_t activity;  /* grows with everything that is not polling in vain */
 	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
+	uint64_t away_us;                       /* others had the CPU meanwhile, of the window */
+	uint64_t shared_until_us;               /* the CPU counts as shared with others */
 	struct bell bell;                       /* wakes us */
 	struct bell *bell_of[WIRE_WORKERS_MAX]; /* wakes the others, */
 	uint32_t to_wake;                       /* one bit for each that we left something for */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "hex.h"
 #include "token.h"
 
 #define PORT_DEFAULT 5060

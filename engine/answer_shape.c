@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "hex.h"
 #include "token.h"
 
 /* A shape being made. */

@@ -9,6 +9,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "hex.h"
+
 struct digest_context {
 	EVP_MD *md[DIGEST_SHA256 + 1];
 	/* One per algorithm, so that a context never changes its algorithm. */
@@ -179,19 +181,19 @@ static bool qop_has_auth(struct digest_text list)
 	return false;
 }
 
-/* The parameters we know; a challenge and credentials share most. */
+/* The parameters we know; a challenge and credentials share most. In the order in which they mostly come. */
 enum parameter {
 	USERNAME,
 	REALM,
 	NONCE,
 	URI,
 	RESPONSE,
-	CNONCE,
-	OPAQUE,
-	QOP,
 	ALGORITHM,
-	STALE,
+	QOP,
+	CNONCE,
 	NC,
+	OPAQUE,
+	STALE,
 	DOMAIN,
 	PARAMETERS
 };
@@ -202,12 +204,12 @@ static const struct digest_text parameter_name[PARAMETERS] = {
 	[NONCE] = {"nonce", 5},
 	[URI] = {"uri", 3},
 	[RESPONSE] = {"response", 8},
-	[CNONCE] = {"cnonce", 6},
-	[OPAQUE] = {"opaque", 6},
-	[QOP] = {"qop", 3},
 	[ALGORITHM] = {"algorithm", 9},
-	[STALE] = {"stale", 5},
+	[QOP] = {"qop", 3},
+	[CNONCE] = {"cnonce", 6},
 	[NC] = {"nc", 2},
+	[OPAQUE] = {"opaque", 6},
+	[STALE] = {"stale", 5},
 	[DOMAIN] = {"domain", 6},
 };
 
@@ -223,15 +225,18 @@ static int take_parameters(const char *value, size_t length, struct digest_text 
 	int result = take_scheme(&cursor);
 	if (result)
 		return result;
-	while ((result = take_parameter(&cursor, &name, &text)) > 0) {
-		int which = 0;
-		while (which < PARAMETERS && !is_word(name, parameter_name[which]))
-			which++;
-		if (which == PARAMETERS)
+	for (int likely = 0; (result = take_parameter(&cursor, &name, &text)) > 0;) {
+		int which = likely, tried = 0;
+		while (tried < PARAMETERS && !is_word(name, parameter_name[which])) {
+			which = which + 1 < PARAMETERS ? which + 1 : 0;
+			tried++;
+		}
+		if (tried == PARAMETERS)
 			continue;
 		if (found[which].text != NULL)
 			return -EINVAL;
 		found[which] = text;
+		likely = which + 1 < PARAMETERS ? which + 1 : 0;
 	}
 	return result;
 }
@@ -386,7 +391,7 @@ static void hash_add_text(struct hash *hash, struct digest_text text)
 static void hash_add_hex(struct hash *hash, const uint8_t *bytes, size_t count)
 {
 	char hex[DIGEST_HEX_MAX];
-	digest_hex(bytes, count, hex);
+	hex_write(bytes, count, hex);
 	hash_add(hash, hex, 2 * count);
 }
 
@@ -460,17 +465,8 @@ size_t digest_response(struct digest_context *context, enum digest_algorithm alg
 	hash_add_hex(&hash, ha2, bytes);
 	uint8_t raw[DIGEST_BYTES_MAX];
 	hash_end(&hash, raw);
-	digest_hex(raw, bytes, out);
+	hex_write(raw, bytes, out);
 	return 2 * bytes;
-}
-
-void digest_hex(const uint8_t *bytes, size_t count, char *out)
-{
-	static const char digits[] = "0123456789abcdef";
-	for (size_t i = 0; i < count; i++) {
-		out[2 * i] = digits[bytes[i] >> 4];
-		out[2 * i + 1] = digits[bytes[i] & 15];
-	}
 }
 
 bool digest_equal(const char *a, const char *b, size_t length)

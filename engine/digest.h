@@ -79,9 +79,6 @@ size_t digest_response(struct digest_context *context, enum digest_algorithm alg
 	const uint8_t *ha1, const uint8_t *ha2, struct digest_text nonce, bool qop, uint32_t nc,
 	struct digest_text cnonce, char out[DIGEST_HEX_MAX]);
 
-/* Lower-case hex of raw bytes, two characters each, no NUL. */
-void digest_hex(const uint8_t *bytes, size_t count, char *out);
-
 /* Compare without leaking where two answers differ. */
 bool digest_equal(const char *a, const char *b, size_t length);
 

@@ -3,6 +3,8 @@
  * and comes out identical. */
 #include "herd_internal.h"
 
+#include "hex.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "herd.h"
+#include "hex.h"
 
 /* Builds a template; positions are noted as it goes. */
 struct draft {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pack.h"
 
+#include <endian.h>
 #include <string.h>
+
+#include "hex.h"
 
 static const char symbols5[] = "0123456789abcdefABCDEF-/:._=+,@~";
 static const char symbols6[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -37,7 +40,11 @@ static uint8_t code_of(char c, unsigned width)
 unsigned pack_width(const char *text, size_t length)
 {
 	unsigned width = PACK_WIDTH_MIN;
-	for (size_t i = 0; i < length && width == 4; i++)
+	uint32_t eight;
+	size_t hex = 0; /* most nonces are nothing else, and taken eight characters at a time */
+	while (hex + 8 <= length && hex8_read(text + hex, &eight))
+		hex += 8;
+	for (size_t i = hex; i < length && width == 4; i++)
 		width = code5(text[i]) > 15 ? 5 : 4;
 	for (size_t i = 0; i < length && width == 5; i++)
 		width = code5(text[i]) == NO_CODE ? 6 : 5;
@@ -50,9 +57,14 @@ unsigned pack_width(const char *text, size_t length)
 
 void pack_write(uint8_t *out, const char *text, size_t length, unsigned width)
 {
-	uint32_t bits = 0;
+	uint32_t bits = 0, eight;
 	unsigned held = 0;
-	for (size_t i = 0; i < length; i++) {
+	size_t i = 0;
+	for (; width == 4 && i + 8 <= length && hex8_read(text + i, &eight); i += 8, out += 4) {
+		eight = htobe32(eight);
+		memcpy(out, &eight, 4);
+	}
+	for (; i < length; i++) {
 		bits = bits << width | code_of(text[i], width);
 		held += width;
 		while (held >= 8) {
@@ -69,7 +81,13 @@ void pack_read(char *out, const uint8_t *packed, size_t length, unsigned width)
 	uint32_t bits = 0;
 	unsigned held = 0;
 	const uint32_t mask = (1u << width) - 1;
-	for (size_t i = 0; i < length; i++) {
+	size_t i = 0;
+	for (; width == 4 && i + 8 <= length; i += 8, packed += 4) {
+		uint32_t eight;
+		memcpy(&eight, packed, 4);
+		hex8_write(be32toh(eight), out + i);
+	}
+	for (; i < length; i++) {
 		while (held < width) {
 			bits = bits << 8 | *packed++;
 			held += 8;

@@ -12,6 +12,7 @@
 #include "answer.h"
 #include "delay_line.h"
 #include "habit.h"
+#include "hex.h"
 #include "location.h"
 #include "token.h"
 

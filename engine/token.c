@@ -3,41 +3,13 @@
 
 #include <string.h>
 
+#include "hex.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #define COOKIE "z9hG4bK"
 #define COOKIE_LENGTH 7
-
-void hex8_write(uint32_t value, char out[8])
-{
-	/* Spread eight nibbles over eight bytes, most significant first in memory, then turn each
-	 * into its character: '0' plus the nibble, plus 39 more from 10 on. */
-	uint64_t x = __builtin_bswap32(value);
-	x = (x | x << 16) & 0x0000ffff0000ffffull;
-	x = (x | x << 8) & 0x00ff00ff00ff00ffull;
-	x = ((x & 0x000f000f000f000full) << 8) | ((x >> 4) & 0x000f000f000f000full);
-	uint64_t letter = ((x + 0x0606060606060606ull) >> 4) & 0x0101010101010101ull;
-	x += 0x3030303030303030ull + letter * 39;
-	memcpy(out, &x, 8);
-}
-
-/* The inverse, for exactly what hex8_write writes: the value is read on trust and written again, which
- * tells everything else. */
-static bool hex8_read(const char *text, uint32_t *value)
-{
-	uint64_t x;
-	char again[8];
-	memcpy(&x, text, 8);
-	uint64_t letter = (x >> 6) & 0x0101010101010101ull;
-	x = ((x & 0x0f0f0f0f0f0f0f0full) + letter * 9) & 0x0f0f0f0f0f0f0f0full;
-	x = __builtin_bswap64(x);
-	x = (x | x >> 4) & 0x00ff00ff00ff00ffull;
-	x = (x | x >> 8) & 0x0000ffff0000ffffull;
-	*value = (uint32_t)(x | x >> 16);
-	hex8_write(*value, again);
-	return memcmp(again, text, 8) == 0;
-}
 
 static uint32_t check_of(uint32_t phone, uint32_t word, uint64_t seed)
 {

@@ -37,7 +37,4 @@ void token_write(const struct token *token, uint64_t seed, char out[TOKEN_HEX]);
  * a branch must come back as it went out. */
 bool token_parse(const char *branch, size_t length, uint64_t seed, struct token *out);
 
-/* Eight lower-case hex digits. */
-void hex8_write(uint32_t value, char out[8]);
-
 #endif

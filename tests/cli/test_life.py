@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 
-from command import (DONE, FLEET, GENERATOR, HOST, NO_ANSWER, SIPHERD, Case, environment, main,
+from command import (ALL_THERE, DONE, FLEET, GENERATOR, HOST, NO_ANSWER, SIPHERD, Case, Run, environment, main,
                      sipherd)
 
 
@@ -185,6 +185,43 @@ class Ends(Lasting):
         nowhere = os.path.join(self.folder, "none", "summary.json")
         done = self.exits(sipherd("run", fleet, "--for", "1s", "--summary", nowhere), HOST)
         self.assertIn(nowhere, done.stderr)
+
+
+class Processors(Case):
+    def allowed(self, pid):
+        """By the name of each thread, the processors it may use."""
+        threads = {}
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as file:
+                threads[file.read().strip()] = os.sched_getaffinity(int(task))
+        return threads
+
+    def run_with(self, workers):
+        run = Run(self, self.write("fleet.yaml", FLEET), "--workers", str(workers))
+        redis = int(run.wait_for(r"redis-server on \S+ pid (\d+)").group(1))
+        run.wait_for(ALL_THERE)
+        threads, server = self.allowed(run.process.pid), os.sched_getaffinity(redis)
+        run.stop(DONE, GENERATOR)
+        mine = {name: cpus for name, cpus in threads.items() if name.startswith("rte-worker")}
+        self.assertEqual(len(mine), workers, threads)
+        return set().union(*mine.values()), {**{n: c for n, c in threads.items() if n not in mine}, "redis": server}
+
+    def test_workers_have_theirs(self):
+        everyone = os.sched_getaffinity(0)
+        if len(everyone) < 2:
+            self.skipTest("one processor")
+        workers, others = self.run_with(1)
+        self.assertEqual(len(workers), 1)
+        for name in ("sipherd", "sipherd-store", "redis"):
+            self.assertEqual(others[name], everyone - workers, name)
+
+    def test_all_share_where_there_are_not_enough(self):
+        everyone = os.sched_getaffinity(0)
+        if len(everyone) > 8:
+            self.skipTest("more processors than workers")
+        workers, others = self.run_with(len(everyone))
+        self.assertEqual(workers, everyone)
+        self.assertEqual(others["sipherd"], everyone)
 
 
 class Capture(Case):

@@ -61,7 +61,8 @@ static void any_text_comes_back(void **state)
 		const size_t length = draw() % 65;
 		const unsigned kind = draw() % 5;
 		for (size_t i = 0; i < length; i++)
-			text[i] = (char)(low[kind] + draw() % span[kind]);
+			text[i] = kind == 0 ? "0123456789abcdef"[draw() % 16]
+					    : (char)(low[kind] + draw() % span[kind]);
 		const unsigned width = pack_width(text, length);
 		assert_in_range(width, PACK_WIDTH_MIN, kind + 4);
 		const size_t bytes = pack_bytes(length, width);

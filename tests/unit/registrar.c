@@ -11,6 +11,7 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "hex.h"
 #include "registrar.h"
 #include "scan.h"
 
@@ -879,7 +880,7 @@ static void rows_may_have_ha1_only(void **state)
 	assert_non_null(context);
 	digest_ha1(context, DIGEST_SHA256, (struct digest_text){"ann", 3},
 		(struct digest_text){"r", 1}, (struct digest_text){"pw", 2}, ha1);
-	digest_hex(ha1, 32, hex);
+	hex_write(ha1, 32, hex);
 	digest_close(context);
 	assert_int_equal(identity_rows(&set), 0);
 	assert_int_equal(identity_add(set, "ann", NULL, NULL, hex, &error), 0);

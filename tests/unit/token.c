@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "hex.h"
 #include "token.h"
 
 #define SECRET 0x1234567890abcdefull
