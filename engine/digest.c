@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "digest.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,9 @@ static bool is_token(char c)
 
 static bool is_word(struct digest_text text, struct digest_text word)
 {
-	return text.length == word.length && strncasecmp(text.text, word.text, word.length) == 0;
+	return text.length == word.length &&
+	       (memcmp(text.text, word.text, word.length) == 0 ||
+		       strncasecmp(text.text, word.text, word.length) == 0);
 }
 
 /* LWS, where a line end counts only when the next line goes on with a blank. */
@@ -73,6 +76,29 @@ static struct digest_text take_token(struct cursor *cursor)
 	return (struct digest_text){start, (size_t)(cursor->at - start)};
 }
 
+/* Bytes that are zero have their highest bit set in the result; above the first of them others may have, too. */
+static uint64_t zeros_of(uint64_t x)
+{
+	return (x - 0x0101010101010101ull) & ~x & 0x8080808080808080ull;
+}
+
+/* Eight at a time past what means nothing between quotes, up to the first that may: a quote, a backslash, a control. */
+static const char *skip_plain(const char *at, const char *end)
+{
+	for (; end - at >= 8; at += 8) {
+		uint64_t x;
+		memcpy(&x, at, 8);
+		x = le64toh(x);
+		const uint64_t controls = (x - 0x2020202020202020ull) & ~x & 0x8080808080808080ull;
+		const uint64_t found = controls | zeros_of(x ^ 0x2222222222222222ull) |
+				       zeros_of(x ^ 0x5c5c5c5c5c5c5c5cull) |
+				       zeros_of(x ^ 0x7f7f7f7f7f7f7f7full);
+		if (found)
+			return at + __builtin_ctzll(found) / 8;
+	}
+	return at;
+}
+
 /*
  * A quoted string after its opening quote. Controls are refused, and with them folding inside the
  * quotes: these texts are sent back byte by byte, and a line end in them would end our header.
@@ -80,6 +106,7 @@ static struct digest_text take_token(struct cursor *cursor)
 static int take_quoted(struct cursor *cursor, struct digest_text *out)
 {
 	const char *start = cursor->at;
+	cursor->at = skip_plain(cursor->at, cursor->end);
 	for (; cursor->at < cursor->end; cursor->at++) {
 		unsigned char c = (unsigned char)*cursor->at;
 		if (c == '"') {

@@ -374,9 +374,73 @@ static void cut_and_damaged_values(void **state)
 	}
 }
 
+/* Between quotes, at every place of texts of any length. */
+static void every_byte_between_quotes(void **state)
+{
+	(void)state;
+	for (size_t length = 1; length <= 20; length++)
+		for (size_t place = 0; place < length; place++)
+			for (unsigned byte = 0; byte < 256; byte++) {
+				static const char front[] = "Digest realm=\"",
+						  end[] = "\", nonce=\"n\"";
+				char value[64], *text = value + sizeof(front) - 1;
+				struct digest_challenge c;
+				memcpy(value, front, sizeof(front) - 1);
+				memset(text, 'x', length);
+				text[place] = (char)byte;
+				memcpy(text + length, end, sizeof(end) - 1);
+				const size_t n = sizeof(front) - 1 + length + sizeof(end) - 1;
+				const int error = digest_parse_challenge(value, n, &c);
+				const bool control = (byte < ' ' && byte != '\t') || byte == 0x7f;
+				if (control || byte == '"' ||
+					(byte == '\\' && place + 1 == length)) {
+					assert_int_equal(error, -EINVAL);
+					continue;
+				}
+				assert_int_equal(error, 0);
+				assert_ptr_equal(c.realm.text, text);
+				assert_int_equal(c.realm.length, length);
+			}
+}
+
+static void parameters_in_any_order(void **state)
+{
+	static const char *const parameter[] = {"username=\"2001\"", "REALM=\"r\"", "nonce=\"n\"",
+		"uri=\"sip:p\"", "response=\"0123\"", "algorithm=MD5", "qop=auth", "cnonce=\"c\"",
+		"nc=00000001", "opaque=\"o\"", "unknown=1"};
+	enum { COUNT = sizeof(parameter) / sizeof(parameter[0]) };
+	(void)state;
+	for (unsigned step = 1; step < COUNT; step++) /* COUNT is a prime */
+		for (unsigned first = 0; first < COUNT; first++) {
+			char value[256] = "Digest ";
+			for (unsigned i = 0; i < COUNT; i++) {
+				strcat(value, i ? ", " : "");
+				strcat(value, parameter[(first + i * step) % COUNT]);
+			}
+			struct digest_credentials c;
+			assert_int_equal(digest_parse_credentials(value, strlen(value), &c), 0);
+			assert_text(c.username, "2001");
+			assert_text(c.realm, "r");
+			assert_text(c.nonce, "n");
+			assert_text(c.uri, "sip:p");
+			assert_text(c.response, "0123");
+			assert_int_equal(c.algorithm, DIGEST_MD5);
+			assert_text(c.qop, "auth");
+			assert_text(c.cnonce, "c");
+			assert_int_equal(c.nc, 1);
+			assert_text(c.opaque, "o");
+			strcat(value, ", ");
+			strcat(value, parameter[first]);
+			assert_int_equal(digest_parse_credentials(value, strlen(value), &c),
+				first == COUNT - 1 ? 0 : -EINVAL); /* twice */
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_byte_between_quotes),
+		cmocka_unit_test(parameters_in_any_order),
 		cmocka_unit_test(vectors_of_the_rfcs),
 		cmocka_unit_test(memory_does_not_grow_with_answers),
 		cmocka_unit_test(realm_is_unescaped_before_hashing),
