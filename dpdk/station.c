@@ -10,7 +10,7 @@
 #define SEND_TRIES 4
 #define RECEIVE_BURSTS 4 /* a round takes at most so many bursts from one queue */
 #define PREFETCH_AHEAD 4
-#define NEAR_AHEAD 8 /* bindings are fetched so many requests before theirs */
+#define NEAR_AHEAD 8 /* what a record leads to is fetched so many datagrams before theirs */
 
 /* --- Sending --- */
 
@@ -572,8 +572,13 @@ static void read_burst(struct worker *worker, struct station *station, struct rt
 static void fetch_near(
 	const struct worker *worker, const struct station *station, const struct arrival *later)
 {
-	if (station != worker->herd_station && later->kind == FRAME_UDP && later->registrar)
+	if (later->kind != FRAME_UDP)
+		return;
+	if (station != worker->herd_station && later->registrar)
 		registrar_fetch(later->registrar, later->f.payload, later->f.payload_length, true);
+	else if (station == worker->herd_station && later->slice &&
+		 worker_owner(worker, later->phone) == worker->index)
+		herd_fetch_near(later->slice->herd, later->phone);
 }
 
 static void take_burst(struct worker *worker, struct station *station, struct rte_mbuf **frames,
@@ -582,6 +587,8 @@ static void take_burst(struct worker *worker, struct station *station, struct rt
 	struct arrival arrivals[STATION_BURST];
 	unsigned spent = 0;
 	read_burst(worker, station, frames, count, arrivals);
+	for (unsigned i = 0; i < NEAR_AHEAD && i < count; i++)
+		fetch_near(worker, station, &arrivals[i]);
 	for (unsigned i = 0; i < count; i++) {
 		struct rte_mbuf *m = frames[i];
 		if (i + NEAR_AHEAD < count)

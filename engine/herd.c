@@ -8,7 +8,8 @@
 #include "memory.h"
 
 #define TAKE 64     /* wheel entries taken at once */
-#define PREFETCH 12 /* how many of them ahead the records are fetched */
+#define PREFETCH 12 /* how many of them ahead the records are fetched, */
+#define NEAR 5      /* and what these lead to */
 
 void herd_set_time(struct herd *herd, uint64_t now_us)
 {
@@ -205,6 +206,15 @@ static void fetch(const struct herd *herd, uint32_t local)
 		__builtin_prefetch(&herd->record[herd_index(herd, local)], 1);
 }
 
+/* When its record has come: a REGISTER reads what it authenticates with, too. */
+static void fetch_near(const struct herd *herd, uint32_t local, uint32_t slot_ms)
+{
+	const struct phone *phone = &herd->phone[local];
+	if ((phone->flags & (PHONE_REGISTER_ARMED | PHONE_REGISTER_PENDING)) &&
+		!time_before(slot_ms, phone->register_next_ms))
+		__builtin_prefetch(&herd->auth[local], 1);
+}
+
 static uint32_t advance_wheel(struct herd *herd, uint32_t budget)
 {
 	uint32_t entry[TAKE], done = 0, slot_ms;
@@ -218,6 +228,8 @@ static uint32_t advance_wheel(struct herd *herd, uint32_t budget)
 		for (uint32_t i = 0; i < n; i++) {
 			if (i + PREFETCH < n)
 				fetch(herd, entry[i + PREFETCH]);
+			if (i + NEAR < n)
+				fetch_near(herd, entry[i + NEAR], slot_ms);
 			fire(herd, entry[i], slot_ms);
 		}
 		done += n;

@@ -227,6 +227,8 @@ void herd_free(struct herd *herd);
 
 /* A datagram for this phone of the slice will come soon: fetch its memory. */
 void herd_fetch(const struct herd *herd, uint32_t phone);
+/* Some datagrams later, when that has come: what it leads to. */
+void herd_fetch_near(const struct herd *herd, uint32_t phone);
 
 /* A datagram from `proxy` for phone `index` (by destination address and port) arrived. */
 void herd_datagram(struct herd *herd, uint32_t phone, enum proxy proxy, const void *datagram,

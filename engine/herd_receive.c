@@ -421,6 +421,13 @@ void herd_fetch(const struct herd *herd, uint32_t index)
 		__builtin_prefetch(&herd->record[index], 1);
 }
 
+void herd_fetch_near(const struct herd *herd, uint32_t index)
+{
+	const uint32_t local = herd_local(herd, index);
+	if (herd->phone[local].flags & (PHONE_REGISTER_PENDING | PHONE_UNREGISTER_PENDING))
+		__builtin_prefetch(&herd->auth[local], 1);
+}
+
 /* A phone that is being left, or a whole herd without a lease, could only answer. Its memory is
  * fetched while the datagram is read. */
 bool herd_may_take(const struct herd *herd, uint32_t index)

@@ -376,11 +376,10 @@ static size_t pattern_write(const struct pattern *pattern, uint32_t index, char 
 	return pattern->length[digits];
 }
 
-/* Read the first number, then demand that its phone has exactly this text. */
-static bool pattern_find(const struct pattern *pattern, uint32_t phones, const char *text,
+/* The phone whose text has this first number, whatever else there is. */
+static bool pattern_guess(const struct pattern *pattern, uint32_t phones, const char *text,
 	size_t length, uint32_t *index)
 {
-	char expected[IDENTITY_TEXT_MAX];
 	unsigned digits = pattern->digits_of[length];
 	if (digits == 0 || (!pattern->has_number && phones > 1))
 		return false;
@@ -392,10 +391,17 @@ static bool pattern_find(const struct pattern *pattern, uint32_t phones, const c
 		if (digit > 9 || value >= phones)
 			return false;
 	}
-	if (value >= phones || pattern_write(pattern, (uint32_t)value, expected) != length)
-		return false;
 	*index = (uint32_t)value;
-	return memcmp(expected, text, length) == 0;
+	return value < phones;
+}
+
+static bool pattern_find(const struct pattern *pattern, uint32_t phones, const char *text,
+	size_t length, uint32_t *index)
+{
+	char expected[IDENTITY_TEXT_MAX];
+	return pattern_guess(pattern, phones, text, length, index) &&
+	       pattern_write(pattern, *index, expected) == length &&
+	       memcmp(expected, text, length) == 0;
 }
 
 /* ---- rows ---- */
@@ -840,4 +846,14 @@ bool identity_find_user(
 	if (found)
 		*index += set->begin;
 	return found;
+}
+
+bool identity_guess_user(
+	const struct identity_set *set, const char *user, size_t length, uint32_t *index)
+{
+	if (!set->is_patterns || length == 0 || length > IDENTITY_TEXT_MAX ||
+		!pattern_guess(&set->user, set->phones, user, length, index))
+		return false;
+	*index += set->begin;
+	return true;
 }

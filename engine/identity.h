@@ -108,5 +108,8 @@ size_t identity_ha1(const struct identity_set *set, uint32_t index, uint8_t out[
  * that knows it. */
 bool identity_find_user(
 	const struct identity_set *set, const char *user, size_t length, uint32_t *index);
+/* The only phone that may have this user, where that is quickly told: of patterns. To fetch its memory ahead. */
+bool identity_guess_user(
+	const struct identity_set *set, const char *user, size_t length, uint32_t *index);
 
 #endif

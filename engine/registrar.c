@@ -14,6 +14,7 @@
 #include "habit.h"
 #include "hex.h"
 #include "location.h"
+#include "memory.h"
 #include "token.h"
 
 /* The delay line has room for one answer of usual size per binding, within bounds. */
@@ -113,6 +114,11 @@ static void write_tail(struct registrar *registrar)
 	strcat(registrar->tail, "Content-Length: 0\r\n\r\n");
 }
 
+static size_t ha1_size(const struct registrar *registrar)
+{
+	return (size_t)registrar->ha1_room * digest_bytes(registrar->ha1_algorithm);
+}
+
 static bool open_digest(struct registrar *registrar)
 {
 	if (registrar->config.realm == NULL || registrar->config.identities == NULL)
@@ -127,7 +133,7 @@ static bool open_digest(struct registrar *registrar)
 	registrar->ha1_algorithm = registrar->config.offer_both ? DIGEST_SHA256
 								: registrar->config.algorithm;
 	registrar->ha1_room = registrar->config.capacity ? registrar->config.capacity : 1;
-	registrar->ha1 = calloc(registrar->ha1_room, digest_bytes(registrar->ha1_algorithm));
+	registrar->ha1 = memory_take(ha1_size(registrar));
 	return registrar->ha1 != NULL;
 }
 
@@ -183,9 +189,8 @@ void registrar_free(struct registrar *registrar)
 		return;
 	digest_close(registrar->digest);
 	if (registrar->ha1 != NULL)
-		explicit_bzero(registrar->ha1,
-			(size_t)registrar->ha1_room * digest_bytes(registrar->ha1_algorithm));
-	free(registrar->ha1);
+		explicit_bzero(registrar->ha1, ha1_size(registrar));
+	memory_give(registrar->ha1, ha1_size(registrar));
 	free(registrar->realm);
 	location_close(&registrar->location);
 	delay_line_close(&registrar->delay);
@@ -1017,9 +1022,16 @@ void registrar_fetch(
 	const struct registrar *registrar, const void *datagram, size_t length, bool near)
 {
 	const struct span user = habit_guess_user(&registrar->habits, length);
-	if (user.length > 0)
-		location_fetch(&registrar->location, registrar->hash_seed,
-			(const char *)datagram + user.at, user.length, near);
+	if (user.length == 0)
+		return;
+	const char *text = (const char *)datagram + user.at;
+	uint32_t index;
+	location_fetch(&registrar->location, registrar->hash_seed, text, user.length, near);
+	if (near && registrar->ha1_room > 0 &&
+		identity_guess_user(registrar->config.identities, text, user.length, &index) &&
+		index < registrar->ha1_room)
+		__builtin_prefetch(
+			registrar->ha1 + (size_t)index * digest_bytes(registrar->ha1_algorithm), 1);
 }
 
 uint64_t registrar_advance(struct registrar *registrar, uint64_t now_us)

@@ -434,6 +434,9 @@ static void check_index(
 	CHECK(identity_user_length(set, index) == strlen(expected),
 		"seed %" PRIu64 " %s index %u\n", seed, format, index);
 	CHECK(finds(set, expected, index), "seed %" PRIu64 " %s index %u\n", seed, format, index);
+	uint32_t guessed = ~index;
+	CHECK(identity_guess_user(set, expected, strlen(expected), &guessed) && guessed == index,
+		"seed %" PRIu64 " %s index %u guessed %u\n", seed, format, index, guessed);
 	/* Whatever is found for a damaged text is the phone whose text that is. */
 	size_t length = strlen(expected);
 	expected[random_below(length)] = (char)('0' + random_below(10));
@@ -441,6 +444,8 @@ static void check_index(
 	uint32_t found;
 	if (!identity_find_user(set, expected, length, &found))
 		return;
+	CHECK(identity_guess_user(set, expected, length, &guessed) && guessed == found,
+		"seed %" PRIu64 " %s: %u is not guessed\n", seed, format, found);
 	expected[length] = '\0';
 	expect(identity_user, set, found, expected);
 }
