@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inside of a wire, shared by its files: wire.c (opening, orders, closing), wire_ask.c (what
- * workers are asked: snapshots and looks) and wire_trace.c (single phones' messages). Nobody else
- * includes this. All of it belongs to the control thread, but for the fields that say otherwise.
+ * The inside of a wire, shared by its files: wire.c (opening, closing), wire_workers.c (what a worker is
+ * made of), wire_order.c (what they are told), wire_ask.c (what they are asked: snapshots and looks),
+ * wire_steering.c and wire_trace.c (single phones' messages). Nobody else includes this. All of it belongs to the control thread, but for the fields that say otherwise.
  */
 #ifndef SIPHERD_WIRE_INTERNAL_H
 #define SIPHERD_WIRE_INTERNAL_H
@@ -46,6 +46,12 @@ struct wire {
 	char description[640];
 };
 
+/* wire_workers.c: on the worker's own lcore, so that its memory is near there; then, with all of them there,
+ * the rings between them; and the end of one, or of none. */
+int wire_open_worker(struct wire *wire, unsigned index, struct wire_error *error);
+int wire_join_workers(struct wire *wire, struct wire_error *error);
+void wire_close_worker(struct worker *worker);
+
 /* Before the link is opened: have it steer, where that has to be said so early. */
 void wire_prepare_steering(struct wire *wire);
 /* With the link up: choose how frames find their worker. */
@@ -63,6 +69,12 @@ static inline bool has_herd(const struct wire_config *config)
 static inline bool has_registrars(const struct wire_config *config)
 {
 	return config->roles & WIRE_REGISTRARS;
+}
+
+/* Whether addresses come and go, and somebody on the link wants to know. */
+static inline bool announces(const struct wire_config *config)
+{
+	return has_herd(config) && config->herd.mirror && config->link.kind != WIRE_MEMORY;
 }
 
 /* Those with a herd come first, then the ones of registrars that live apart. */
