@@ -228,7 +228,7 @@ const struct fleet_key fleet_keys[] = {
 		.help = "asymmetric (homing) returns to the primary, symmetric (parking) stays",
 		.hd400 = "redundant_proxy/symmetric_mode", .mt505 = "redundant_proxy_is_symmetric"},
 	{"redundancy.switch_delay", KIND_DURATION, UNIT_MS, 0, FIELD(switch_delay_ms), .low = 0,
-		.high = 300000, .value = "10s",
+		.high = 3600000, .value = "10s",
 		.help = "a switch takes effect after a random pause up to this"},
 	{"redundancy.icmp", KIND_CHOICE, UNIT_NONE, 0, FIELD(icmp_fails), .value = "ignore",
 		.words = "ignore=0 fail=1",
