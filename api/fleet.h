@@ -103,6 +103,7 @@ struct fleet {
 	/* the built-in registrars of `demo`, `registrar` and the memory link */
 	char realm[FLEET_TEXT_MAX]; /* empty: no digest */
 	char digest[16];            /* md5, sha-256, both */
+	uint32_t registrar_nonce_lifetime_s;
 	uint32_t registrar_min_expires_s, registrar_max_expires_s;
 	struct fleet_place place[FLEET_KEYS_MAX];
 	struct fleet_drill *drill; /* `drills:`, freed by fleet_free */

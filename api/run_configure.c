@@ -90,6 +90,7 @@ static void configure_proxies(const struct fleet *f, const struct herd_config *h
 		if (f->registrar_max_expires_s > 0)
 			r->expires_max_s = f->registrar_max_expires_s;
 		r->expires_min_s = f->registrar_min_expires_s;
+		r->nonce_lifetime_s = f->registrar_nonce_lifetime_s;
 	}
 }
 

@@ -130,10 +130,12 @@ static void print_text(
 			herds);
 	if (!s->talks.registers)
 		fprintf(out, "            what it asks for is no registration: it only tries\n");
-	fprintf(out, "assumed     %s; %g ns of a worker per answered keep-alive\n",
-		s->talks.nonce_age > 0 ? "REGISTER is challenged, nonces last 300 s"
-				       : "REGISTER is not challenged",
-		what->ns_per_transaction);
+	if (s->talks.nonce_age > 0)
+		fprintf(out, "assumed     REGISTER is challenged, nonces last %u s",
+			s->talks.nonce_age);
+	else
+		fprintf(out, "assumed     REGISTER is not challenged");
+	fprintf(out, "; %g ns of a worker per answered keep-alive\n", what->ns_per_transaction);
 	print_messages(out, &s->talks);
 	print_loads(out, s);
 	print_nic(out, s);

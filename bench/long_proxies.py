@@ -13,7 +13,7 @@ from kamailio import Kamailio  # noqa: E402
 
 MEMORY = """link: memory
 proxies: { primary: "192.0.2.1:5060", redundant: "192.0.2.2:5060" }
-registrar: { realm: lab.example.net }"""
+registrar: { realm: lab.example.net, nonce_lifetime: 1h }"""
 # The phones' addresses are those of two of the lab's herds.
 VETH = """link: af_packet:asym0
 source: 10.20.0.0/15

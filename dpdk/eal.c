@@ -12,6 +12,7 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 
+#include "container.h"
 #include "eal.h"
 #include "failure.h"
 
@@ -137,7 +138,7 @@ static void choose_lcores(const struct eal_wish *wish, char *text, size_t size, 
 				cpu[cpus++] = c;
 	if (!cpus)
 		cpu[cpus++] = 0;
-	*crowded = (unsigned)cpus < wish->workers + 1;
+	*crowded = (unsigned)cpus < wish->workers + 1 || container_processors() < wish->workers + 1;
 	const int control = *crowded ? cpus : cpus - (int)wish->workers;
 	size_t at = (size_t)snprintf(text, size, "0@(");
 	for (int c = 0; c < control && at < size; c++)
@@ -208,13 +209,25 @@ static void choose(const struct eal_wish *wish, struct choice *choice, struct ea
 	arguments->value[arguments->count] = NULL;
 }
 
+/* Has this worker no other CPU than one that is used already? */
+static bool shares_its_cpu(unsigned lcore, rte_cpuset_t *used)
+{
+	rte_cpuset_t both, mine = rte_lcore_cpuset(lcore);
+	CPU_AND(&both, used, &mine);
+	CPU_OR(used, used, &mine);
+	return CPU_COUNT(&mine) == 1 && CPU_COUNT(&both) == 1;
+}
+
 static int assign_lcores(struct eal *out, const struct eal_wish *wish, struct wire_error *error)
 {
 	unsigned lcore, w = 0;
+	rte_cpuset_t used = rte_lcore_cpuset(rte_get_main_lcore());
 	RTE_LCORE_FOREACH_WORKER(lcore)
 	{
-		if (w < wish->workers)
+		if (w < wish->workers) {
 			out->lcore[w] = lcore;
+			out->crowded |= shares_its_cpu(lcore, &used);
+		}
 		w++;
 	}
 	if (w >= wish->workers)

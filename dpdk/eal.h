@@ -19,7 +19,7 @@ struct eal_wish {
 
 struct eal {
 	unsigned lcore[WIRE_WORKERS_MAX]; /* of each worker */
-	bool crowded;                     /* fewer CPUs than workers and the control thread */
+	bool crowded;                     /* a worker has no CPU to itself */
 	bool huge_pages;
 	bool telemetry; /* DPDK answers questions: the user has asked for it */
 };

@@ -2,7 +2,8 @@
 /*
  * The inside of a wire, shared by its files: wire.c (opening, closing), wire_workers.c (what a worker is
  * made of), wire_order.c (what they are told), wire_ask.c (what they are asked: snapshots and looks),
- * wire_steering.c and wire_trace.c (single phones' messages). Nobody else includes this. All of it belongs to the control thread, but for the fields that say otherwise.
+ * wire_steering.c and wire_trace.c (single phones' messages). Nobody else includes this. All of it belongs
+ * to the control thread, but for the fields that say otherwise.
  */
 #ifndef SIPHERD_WIRE_INTERNAL_H
 #define SIPHERD_WIRE_INTERNAL_H

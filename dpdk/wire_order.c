@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What workers are told while they run: orders in their mailboxes; and the wait for the proxies' neighbours. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "failure.h"

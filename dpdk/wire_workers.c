@@ -44,13 +44,18 @@ static void set_up_station(struct wire *wire, struct worker *worker, unsigned en
 	}
 }
 
+/* The herd's first phone that the worker owns; it owns each so many after it. */
+static uint32_t first_owned(const struct worker *worker, uint32_t begin)
+{
+	const unsigned passed = begin % worker->workers;
+	return begin + (worker->index + worker->workers - passed) % worker->workers;
+}
+
 static int open_herd(struct wire *wire, struct slice *slice, struct wire_error *error)
 {
 	const struct worker *worker = slice->worker;
 	struct herd_config config = wire->herd[slice->index].config;
-	/* The herd's first phone that the worker owns. */
-	const unsigned passed = config.begin % worker->workers;
-	config.first = config.begin + (worker->index + worker->workers - passed) % worker->workers;
+	config.first = first_owned(worker, config.begin);
 	config.stride = worker->workers;
 	config.worker = worker->index;
 	const struct herd_output output = {.context = slice,
@@ -77,6 +82,10 @@ static int open_registrars(struct wire *wire, struct slice *slice, struct wire_e
 		struct registrar_config config = wire->herd[slice->index].registrar[p];
 		config.capacity = (config.capacity + worker->workers - 1) / worker->workers;
 		config.seed += worker->index;
+		if (has_herd(&wire->config)) {
+			config.first = first_owned(worker, wire->herd[slice->index].config.begin);
+			config.stride = worker->workers;
+		}
 		const struct registrar_output output = {.context = slice, .buffer = buffer[p]};
 		slice->registrar[p] = registrar_create(&config, &output);
 		if (!slice->registrar[p])

@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <rte_pause.h>
 
@@ -278,16 +279,27 @@ static void sleep_until(struct worker *worker, uint64_t now_us, uint64_t wake_us
 		worker->device_fd = -1;
 }
 
+/* Somebody else was let in. Otherwise it was the machine's host that had its own to do. */
+static bool was_switched(struct worker *worker)
+{
+	struct rusage usage;
+	if (getrusage(RUSAGE_THREAD, &usage))
+		return true;
+	const bool switched = usage.ru_nivcsw != worker->switches;
+	worker->switches = usage.ru_nivcsw;
+	return switched;
+}
+
 static void give_way(struct worker *worker, uint64_t now_us)
 {
 	const uint64_t before_us = clock_us(worker->clock);
 	sched_yield();
 	const uint64_t away_us = clock_us(worker->clock) - before_us;
-	if (away_us < AWAY_US)
+	if (away_us < AWAY_US || !was_switched(worker))
 		return;
 	worker->away_us += away_us;
 	if (worker->away_us > AWAY_MOST_US)
-		worker->shared_until_us = now_us + SHARED_US;
+		worker->shared_until_us = RTE_MAX(worker->shared_until_us, now_us + SHARED_US);
 }
 
 /* Nothing happened since the last visit: give way, but be back in time. */
@@ -409,6 +421,10 @@ int worker_run(void *argument)
 	prctl(PR_SET_TIMERSLACK, 1000ul); /* sleeps are short: be woken within a microsecond */
 	worker->window_tsc = rte_rdtsc();
 	worker->idle_since_us = clock_us(worker->clock);
+	/* With a real-time priority, who never sleeps is stopped by the kernel for a twentieth of each second. */
+	const int policy = sched_getscheduler(0);
+	if (policy == SCHED_FIFO || policy == SCHED_RR)
+		worker->shared_until_us = UINT64_MAX;
 	bool resting = false;
 	while (!atomic_load_explicit(worker->stop, memory_order_acquire)) {
 		const uint64_t before = worker->activity;

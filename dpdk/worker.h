@@ -153,6 +153,7 @@ struct worker {
 	uint64_t activity;  /* grows with everything that is not polling in vain */
 	uint64_t idle_since_us, rounds, busy_tsc, window_tsc;
 	uint64_t away_us;                       /* others had the CPU meanwhile, of the window */
+	long switches;                          /* to another thread, as of the last look */
 	uint64_t shared_until_us;               /* the CPU counts as shared with others */
 	struct bell bell;                       /* wakes us */
 	struct bell *bell_of[WIRE_WORKERS_MAX]; /* wakes the others, */

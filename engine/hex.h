@@ -3,10 +3,13 @@
 #ifndef SIPHERD_HEX_H
 #define SIPHERD_HEX_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first character is the lowest byte");
 
 /* Each byte's character: '0' plus the nibble, plus 39 more from 10 on. */
 static inline uint64_t hex_characters(uint64_t nibbles)

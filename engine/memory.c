@@ -14,6 +14,7 @@
 #endif
 
 #define LINE 64
+#define SECOND_NODE "/sys/devices/system/node/node1"
 
 static size_t round_up(size_t bytes, size_t step)
 {
@@ -103,14 +104,17 @@ uint64_t memory_unpopulated(void)
 	return pages * MEMORY_HUGE_PAGE;
 }
 
-/* Only a wish: where it is not granted, pages lie near whoever is the first to touch them. */
-static void stay_near(void *at, size_t bytes)
+/* Near the CPU that asks, whoever is the first to touch it. False: it will be near that one, as in a container that
+ * may not ask. */
+static bool stays_near(void *at, size_t bytes)
 {
 	unsigned node = 0;
+	if (access(SECOND_NODE, F_OK) != 0)
+		return true;
 	if (getcpu(NULL, &node) != 0 || node + 1 >= 8 * sizeof(unsigned long))
-		return;
+		return false;
 	const unsigned long mask = 1ul << node;
-	syscall(SYS_mbind, at, bytes, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0);
+	return syscall(SYS_mbind, at, bytes, MPOL_PREFERRED, &mask, 8 * sizeof(mask), 0) == 0;
 }
 
 /* One page more than wanted, and what lies before and behind the pages is given back. */
@@ -128,8 +132,8 @@ static void *take_pages(size_t bytes)
 		munmap(block + before + rounded, MEMORY_HUGE_PAGE - before);
 	/* A kernel without them refuses, and small pages do as well. */
 	madvise(block + before, rounded, MADV_HUGEPAGE);
-	stay_near(block + before, rounded);
-	remember(block + before, rounded);
+	if (stays_near(block + before, rounded))
+		remember(block + before, rounded);
 	return block + before;
 }
 

@@ -38,8 +38,11 @@ struct registrar_config {
 	bool offer_both;
 	uint32_t nonce_lifetime_s;             /* after which a nonce is stale; 0: never */
 	const struct identity_set *identities; /* for digest; NULL: any user, no digest */
-	uint64_t seed;                         /* of nonces, tags and the loss fault */
-	char server[32];                       /* Server header */
+	/* The phones whose HA1 is kept, as many as bindings: first, first + stride, ... of the set. All others' is made
+	 * anew each time. stride 0: 1 */
+	uint32_t first, stride;
+	uint64_t seed;   /* of nonces, tags and the loss fault */
+	char server[32]; /* Server header */
 };
 
 /* Faults, all zero: healthy. */

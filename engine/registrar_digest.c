@@ -54,6 +54,10 @@ bool registrar_open_digest(struct registrar *registrar)
 		registrar->config.algorithm = DIGEST_MD5;
 	registrar->ha1_algorithm = registrar->config.offer_both ? DIGEST_SHA256
 								: registrar->config.algorithm;
+	if (registrar->config.stride == 0)
+		registrar->config.stride = 1;
+	registrar->stride_inverse = ((1ull << 40) + registrar->config.stride - 1) /
+				    registrar->config.stride;
 	registrar->ha1_room = registrar->config.capacity ? registrar->config.capacity : 1;
 	registrar->ha1 = memory_take(ha1_size(registrar));
 	return registrar->ha1 != NULL;
@@ -166,9 +170,12 @@ static bool text_is(struct digest_text text, const char *other, size_t length)
 static uint8_t *kept_ha1(
 	const struct registrar *registrar, uint32_t index, enum digest_algorithm algorithm)
 {
-	if (index >= registrar->ha1_room || algorithm != registrar->ha1_algorithm)
+	const uint32_t offset = index - registrar->config.first;
+	const uint32_t place = (uint32_t)((__uint128_t)offset * registrar->stride_inverse >> 40);
+	if (index < registrar->config.first || place >= registrar->ha1_room ||
+		place * registrar->config.stride != offset || algorithm != registrar->ha1_algorithm)
 		return NULL;
-	return registrar->ha1 + (size_t)index * digest_bytes(algorithm);
+	return registrar->ha1 + (size_t)place * digest_bytes(algorithm);
 }
 
 static bool is_known(const uint8_t *ha1, size_t bytes)
@@ -305,9 +312,10 @@ bool registrar_authenticate(
 void registrar_fetch_ha1(const struct registrar *registrar, const char *user, size_t length)
 {
 	uint32_t index;
-	if (registrar->ha1_room > 0 &&
-		identity_guess_user(registrar->config.identities, user, length, &index) &&
-		index < registrar->ha1_room)
-		__builtin_prefetch(
-			registrar->ha1 + (size_t)index * digest_bytes(registrar->ha1_algorithm), 1);
+	if (registrar->ha1_room == 0 ||
+		!identity_guess_user(registrar->config.identities, user, length, &index))
+		return;
+	const uint8_t *kept = kept_ha1(registrar, index, registrar->ha1_algorithm);
+	if (kept != NULL)
+		__builtin_prefetch(kept, 1);
 }

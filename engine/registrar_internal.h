@@ -31,6 +31,7 @@ struct registrar {
 	struct digest_context *digest; /* NULL: no digest */
 	uint8_t *ha1;                  /* by phone, as far as there is room; zeros: not known */
 	uint32_t ha1_room;
+	uint64_t stride_inverse; /* 2^40 / stride rounded up: exact for a fleet (herd.h) */
 	enum digest_algorithm ha1_algorithm;
 	struct known_uri ha2;
 	char *realm; /* as it stands between quotes */

@@ -277,8 +277,16 @@ int embedded_start(struct embedded *embedded, const char *dir, char reason[EMBED
 void embedded_follow(const struct embedded *embedded)
 {
 	cpu_set_t cpus;
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%ld/task", (long)embedded->pid);
+	DIR *threads = opendir(path);
+	if (threads == NULL)
+		return;
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		sched_setaffinity(embedded->pid, sizeof(cpus), &cpus);
+		for (struct dirent *thread; (thread = readdir(threads)) != NULL;)
+			if (thread->d_name[0] != '.')
+				sched_setaffinity((pid_t)atol(thread->d_name), sizeof(cpus), &cpus);
+	closedir(threads);
 }
 
 void embedded_stop(struct embedded *embedded)

@@ -157,6 +157,7 @@ static void every_key_is_read(void **state)
 	assert_string_equal(fleet.digest, "both");
 	assert_int_equal(fleet.registrar_min_expires_s, 30);
 	assert_int_equal(fleet.registrar_max_expires_s, 7200);
+	assert_int_equal(fleet.registrar_nonce_lifetime_s, 900);
 	assert_int_equal(fleet.vlan, 120);
 	assert_int_equal(fleet.mtu, 1400);
 	assert_int_equal(fleet.workers, 2);

@@ -4,7 +4,7 @@
  *
  * The card is DPDK's net_null, which takes an RSS key and a table and does nothing with them. Its bursts
  * are ours: what phones send is answered here, as a proxy would, and the answer is put on the queue that
- * DPDK's software hash tells by the key and table which the card holds then.
+ * the rules tell which the card was given, else DPDK's software hash by the key and table that it holds then.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_ring.h>
 #include <rte_thash.h>
 
@@ -29,10 +30,20 @@
 #define QUEUES 2
 #define ANSWERS 4096
 #define KEY 64
+#define RULES 8
+#define RULE_BYTES 44 /* of an IPv6 packet with UDP's ports */
+
+/* Bytes from the network header on, where they are to be looked at, and what they must be. */
+struct rule {
+	uint8_t family, mask[RULE_BYTES], value[RULE_BYTES];
+	uint16_t queue;
+};
 
 static struct {
-	bool keeps_key; /* takes no other */
-	bool lies;      /* spreads by something else than it says */
+	bool keeps_key;                      /* takes no other */
+	bool lies;                           /* spreads by something else than it says */
+	unsigned rules, rules_most, flushes; /* the card takes so many */
+	struct rule rule[RULES];
 	_Atomic uint32_t sent;
 	uint16_t port, reta_size;
 	uint8_t key[KEY];
@@ -70,7 +81,84 @@ int rte_eth_dev_configure(
 	return 0;
 }
 
+static void learn_bytes(
+	struct rule *rule, size_t at, const void *value, const void *mask, size_t length)
+{
+	memcpy(rule->value + at, value, length);
+	memcpy(rule->mask + at, mask, length);
+}
+
+/* Behind the network header: destination's port. */
+static size_t port_at(uint8_t family)
+{
+	return family == ADDRESS_IPV4 ? 22 : 42;
+}
+
+static void learn_item(struct rule *rule, const struct rte_flow_item *item)
+{
+	const struct rte_flow_item_ipv4 *ipv4 = item->spec, *ipv4_mask = item->mask;
+	const struct rte_flow_item_ipv6 *ipv6 = item->spec, *ipv6_mask = item->mask;
+	const struct rte_flow_item_udp *udp = item->spec, *udp_mask = item->mask;
+	if (item->type == RTE_FLOW_ITEM_TYPE_IPV6)
+		rule->family = ADDRESS_IPV6;
+	if (!item->spec)
+		return;
+	if (item->type == RTE_FLOW_ITEM_TYPE_IPV4)
+		learn_bytes(rule, 16, &ipv4->hdr.dst_addr, &ipv4_mask->hdr.dst_addr, 4);
+	else if (item->type == RTE_FLOW_ITEM_TYPE_IPV6)
+		learn_bytes(rule, 24, ipv6->hdr.dst_addr, ipv6_mask->hdr.dst_addr, 16);
+	else if (item->type == RTE_FLOW_ITEM_TYPE_UDP)
+		learn_bytes(rule, port_at(rule->family), &udp->hdr.dst_port,
+			&udp_mask->hdr.dst_port, 2);
+}
+
+int rte_flow_validate(uint16_t port, const struct rte_flow_attr *attributes,
+	const struct rte_flow_item *items, const struct rte_flow_action *actions,
+	struct rte_flow_error *error)
+{
+	(void)port;
+	stage_check(attributes->ingress && !attributes->egress &&
+			    items[0].type == RTE_FLOW_ITEM_TYPE_ETH &&
+			    actions[0].type == RTE_FLOW_ACTION_TYPE_QUEUE,
+		"a rule for what comes in");
+	if (card.rules < card.rules_most)
+		return 0;
+	*error = (struct rte_flow_error){.message = "no room"};
+	return -ENOSPC;
+}
+
+struct rte_flow *rte_flow_create(uint16_t port, const struct rte_flow_attr *attributes,
+	const struct rte_flow_item *items, const struct rte_flow_action *actions,
+	struct rte_flow_error *error)
+{
+	(void)port, (void)attributes, (void)error;
+	struct rule *rule = &card.rule[card.rules++];
+	const struct rte_flow_action_queue *queue = actions[0].conf;
+	*rule = (struct rule){.family = ADDRESS_IPV4, .queue = queue->index};
+	for (; items->type != RTE_FLOW_ITEM_TYPE_END; items++)
+		learn_item(rule, items);
+	return (struct rte_flow *)rule;
+}
+
+int rte_flow_flush(uint16_t port, struct rte_flow_error *error)
+{
+	(void)port, (void)error;
+	card.rules = 0;
+	card.flushes++;
+	return 0;
+}
+
 /* --- The other end of the card's link --- */
+
+static bool rule_takes(const struct rule *rule, const uint8_t *network, uint8_t family)
+{
+	if (rule->family != family)
+		return false;
+	for (size_t i = 0; i < port_at(family) + 2; i++)
+		if ((network[i] & rule->mask[i]) != (rule->value[i] & rule->mask[i]))
+			return false;
+	return true;
+}
 
 static unsigned queue_of(const uint8_t *network, uint8_t family)
 {
@@ -79,6 +167,10 @@ static unsigned queue_of(const uint8_t *network, uint8_t family)
 	const uint8_t *at = network + (family == ADDRESS_IPV4 ? 12 : 8);
 	if (card.lies)
 		return atomic_fetch_add(&card.sent, 1) % QUEUES;
+	for (unsigned i = 0; i < card.rules; i++)
+		if (rule_takes(&card.rule[i], network, family))
+			return card.rule[i].queue;
+	stage_check(card.rules == 0, "a frame that no rule takes");
 	for (unsigned i = 0; i < count; i++)
 		words[i] = (uint32_t)at[4 * i] << 24 | (uint32_t)at[4 * i + 1] << 16 |
 			   (uint32_t)at[4 * i + 2] << 8 | at[4 * i + 3];
@@ -295,6 +387,48 @@ static void placed(void)
 	identity_free(stage.identities);
 }
 
+static void run_rules(uint8_t family, const char *source)
+{
+	struct stage stage = {0};
+	card.rules_most = RULES;
+	card.keeps_key = true;
+	set_up(&stage, family, WIRE_STEERING_FLOW, source);
+	open_and_live(&stage, WIRE_STEERING_FLOW, 1);
+	stage_check(card.rules >= QUEUES, "rules");
+	stage_check(redirected(&stage) < 0.02, "frames came to the wrong worker");
+	wire_close(stage.wire);
+	identity_free(stage.identities);
+}
+
+static void rules_by_address(void)
+{
+	run_rules(ADDRESS_IPV4, NULL);
+}
+
+static void rules_by_port(void)
+{
+	run_rules(ADDRESS_IPV4, "10.20.1.0/24 ports 6000-6009");
+}
+
+static void rules_by_ipv6_address(void)
+{
+	run_rules(ADDRESS_IPV6, NULL);
+}
+
+/* What was taken of them is taken back: half of the rules would be worse than none. */
+static void rules_half_way(void)
+{
+	struct stage stage = {0};
+	struct wire_error error = {""};
+	card.rules_most = QUEUES - 1;
+	set_up(&stage, ADDRESS_IPV4, WIRE_STEERING_FLOW, NULL);
+	stage_check(
+		wire_open(&stage.wire, &stage.config, &error) == -ENOTSUP, "flow was not refused");
+	stage_check(strstr(error.message, "no room") != NULL, error.message);
+	stage_check(card.rules == 0 && card.flushes > 0, "rules were left");
+	identity_free(stage.identities);
+}
+
 static void refused(void)
 {
 	struct stage stage = {0};
@@ -348,6 +482,10 @@ int main(void)
 		{"a key that shows ports", case_of, NULL, NULL, by_port},
 		{"a key that shows IPv6 addresses", case_of, NULL, NULL, by_ipv6_address},
 		{"a card that keeps its key has phones placed", case_of, NULL, NULL, placed},
+		{"rules by address", case_of, NULL, NULL, rules_by_address},
+		{"rules by port", case_of, NULL, NULL, rules_by_port},
+		{"rules by IPv6 address", case_of, NULL, NULL, rules_by_ipv6_address},
+		{"a card with room for some of them", case_of, NULL, NULL, rules_half_way},
 		{"a card without rules refuses them", case_of, NULL, NULL, refused},
 		{"nothing can be had, and redirect carries it all", case_of, NULL, NULL,
 			fallen_back},
