@@ -6,7 +6,7 @@
 
 Names: build scan timer link cores scaling idle start veth kamailio failback ten; all of them without one. As a row
 is done it is shown; at the end all are printed as one table and written to build/bench/results.json and
-results.md.
+results.md, or results-NAME... where only some were asked for.
 Figures are medians of repeated samples; in brackets is their spread, and how many of how many samples were
 not disturbed by others. A target that is missed says so; the exit code tells whether all could be measured.
 """
@@ -93,10 +93,12 @@ def write(o, rows, failures, notes, machine, took):
     told = {"schema": "sipherd.targets/1", "machine": machine, "command": sys.argv[1:], "took_s": round(took, 1),
             "rows": [dataclasses.asdict(row) for row in rows], "failures": failures,
             "notes": notes}
-    with open(os.path.join(o.out, "results.json"), "w", encoding="utf-8") as file:
+    # Some rows do not take the place of the whole table.
+    name = "-".join(["results", *o.name])
+    with open(os.path.join(o.out, name + ".json"), "w", encoding="utf-8") as file:
         json.dump(told, file, indent=1)
-    with open(os.path.join(o.out, "results.md"), "w", encoding="utf-8") as file:
-        file.write(markdown(rows, machine, notes.values()))
+    with open(os.path.join(o.out, name + ".md"), "w", encoding="utf-8") as file:
+        file.write(markdown(rows, machine, notes.values()) + f"\nIt took {took:.0f} s.\n")
 
 
 def options():

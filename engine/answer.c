@@ -5,7 +5,6 @@
 #include <strings.h>
 
 #include "hex.h"
-#include "token.h"
 
 #define PORT_DEFAULT 5060
 

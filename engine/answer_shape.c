@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "hex.h"
-#include "token.h"
 
 /* A shape being made. */
 struct draft {

@@ -7,7 +7,6 @@
 
 #include "hex.h"
 #include "pack.h"
-#include "token.h"
 
 #define REALMS 16
 #define REALM_TEXT 128

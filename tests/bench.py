@@ -33,9 +33,9 @@ class Table(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             done = bench(*SMALL, "--out", folder, "build", "timer", "link", "idle")
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
+            with open(os.path.join(folder, "results-build-timer-link-idle.json"), encoding="utf-8") as file:
                 told = json.load(file)
-            with open(os.path.join(folder, "results.md"), encoding="utf-8") as file:
+            with open(os.path.join(folder, "results-build-timer-link-idle.md"), encoding="utf-8") as file:
                 lines = file.read().splitlines()
         self.assertEqual([row["name"] for row in told["rows"]], ["build", "timer", "link", "idle"])
         for row in told["rows"]:

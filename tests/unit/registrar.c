@@ -805,6 +805,41 @@ static void credentials_are_verified(void **state)
 	identity_free(set);
 }
 
+/* What is kept of a worker's phones is never taken for another's, whichever phones those are. */
+static void phones_of_several_workers_are_told_apart(void **state)
+{
+	(void)state;
+	for (uint32_t stride = 0; stride <= 3; stride++) {
+		struct identity_set *set;
+		struct identity_error error;
+		assert_int_equal(identity_patterns(&set, "u{n}", NULL, "pw-{user}", 12, &error), 0);
+		struct bench *bench = bench_new();
+		bench->config.realm = "r";
+		bench->config.identities = set;
+		bench->config.algorithm = DIGEST_MD5;
+		bench->config.capacity = 4;
+		bench->config.first = stride;
+		bench->config.stride = stride;
+		bench_open(bench);
+		char nonce[64], user[8], password[16], next[16];
+		fetch_nonce(bench, nonce);
+		for (uint32_t i = 0; i < 36; i++) {
+			snprintf(user, sizeof(user), "u%u", i % 12);
+			snprintf(password, sizeof(password), "pw-u%u", i % 12);
+			snprintf(next, sizeof(next), "pw-u%u", (i + 1) % 12);
+			struct login login = {user, "r", password, nonce, "auth", "MD5"};
+			const int code = log_in(bench, user, &login);
+			/* There is room for four bindings, and nobody is refused for a password. */
+			assert_true(code == 200 || code == 503);
+			login.password = next;
+			assert_int_equal(log_in(bench, user, &login), 403);
+		}
+		assert_int_equal(registrar_registered(bench->registrar), 4);
+		bench_close(bench);
+		identity_free(set);
+	}
+}
+
 static void nonces_grow_old(void **state)
 {
 	(void)state;
@@ -1345,6 +1380,7 @@ int main(void)
 		cmocka_unit_test(other_methods_and_garbage),
 		cmocka_unit_test(answers_that_do_not_fit),
 		cmocka_unit_test(credentials_are_verified),
+		cmocka_unit_test(phones_of_several_workers_are_told_apart),
 		cmocka_unit_test(nonces_grow_old),
 		cmocka_unit_test(both_algorithms_are_offered),
 		cmocka_unit_test(rows_may_have_ha1_only),
