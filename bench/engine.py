@@ -6,7 +6,8 @@ import statistics
 import subprocess
 import time
 
-from measure import CPUS, FIRST, LAST, Failure, Figure, Row, Watch, figures, join, median_of, pinned, program, run
+from measure import (CPUS, FIRST, LAST, Failure, Figure, Row, Watch, figures, join, median_of, pinned, program, run,
+                     spread, spread_of)
 from netns import need
 
 PACKETS = 2  # of a keep-alive: the OPTIONS and its answer
@@ -15,7 +16,7 @@ IN_FLIGHT = 4000
 
 def at_most(name, work, figure, beside, limit, against):
     ratio = figure.median / beside.median
-    return Row(name, work, figure, ratio, f"{against}, {beside.median:.1f} ns", f"at most {limit}x",
+    return Row(name, work, figure, ratio, f"{against}, {spread(beside, 1)} ns", f"at most {limit}x",
                ratio <= limit, "sipherd")
 
 
@@ -34,7 +35,7 @@ def scan(o):
     for name, peer, factor in (("scan_osip", "libosip2", 40), ("scan_re", "libre", 60)):
         ratio = f[name].median / f["scan_full"].median
         rows.append(Row(name, f"scan one 200 OK of Kamailio, complete; {peer} takes", f["scan_full"], ratio,
-                        f"{peer}, {f[name].median:.0f} ns", f"at least {factor}x faster", ratio >= factor,
+                        f"{peer}, {spread(f[name])} ns", f"at least {factor}x faster", ratio >= factor,
                         "sipherd"))
     return rows
 
@@ -43,8 +44,8 @@ def timer(o):
     f = figures(run(pinned([program("timer"), str(o.phones), str(o.rounds)], LAST), 300))
     return [Row("timer", f"fire and re-arm one of {o.phones / 1e6:g} M timers, random phase", f["timer_rearm"],
                 f["timer_rearm"].median / f["timer_read"].median,
-                f"64-byte random read, {f['timer_read'].median:.0f} ns alone, "
-                f"{f['timer_read_ahead'].median:.1f} ns prefetched",
+                f"64-byte random read, {spread(f['timer_read'])} ns alone, "
+                f"{spread(f['timer_read_ahead'], 1)} ns prefetched",
                 "at most 80 ns", f["timer_rearm"].median <= 80, "sipherd")]
 
 
@@ -73,7 +74,7 @@ def link(o):
     ratio = statistics.median(a / f.median for a, f in zip(ns, floors))
     cost = Figure(1e9 / rate.median, 1e9 / rate.high, 1e9 / rate.low, "ns", rate.quiet, rate.taken)
     return [Row("link", f"one keep-alive over `memory`, one core at both ends ({rate.median / 1e6:.2f} M/s)",
-                cost, ratio, f"floor: copied in and echoed, {floor.median:.0f} ns", "at most 2.5x", ratio <= 2.5,
+                cost, ratio, f"floor: copied in and echoed, {spread(floor)} ns", "at most 2.5x", ratio <= 2.5,
                 "sipherd (worker always busy)")]
 
 
@@ -146,8 +147,8 @@ def cores(o):
     ratio = statistics.median(r / p for r, p in zip(rates, peers))
     herd, registrar = map(statistics.median, zip(*busy))
     return [Row("cores", f"keep-alives over `memory`, herd and registrar on a core each ({rate.median / PACKETS / 1e6:.2f} M/s)",
-                rate, ratio, f"testpmd io over rings, {statistics.median(peers) / 1e6:.1f} M packets/s (macswap "
-                f"{statistics.median(writers) / 1e6:.1f} M)", "at least 40 %", ratio >= 0.4,
+                rate, ratio, f"testpmd io over rings, {spread_of(peers, 1, 1e6)} M packets/s; macswap "
+                f"{spread_of(writers, 1, 1e6)} M", "at least 40 %", ratio >= 0.4,
                 f"sipherd: herd {herd:.0%} busy, registrar {registrar:.0%}")]
 
 
@@ -162,5 +163,5 @@ def scaling(o):
         quiet.append(w.quiet)
     rate = median_of(twos, "/s", quiet)
     return [Row("scaling", "keep-alives a second over `memory`, two workers of both ends each", rate,
-                statistics.median(b / a for a, b in zip(ones, twos)), f"one worker, {statistics.median(ones):,.0f}/s",
+                statistics.median(b / a for a, b in zip(ones, twos)), f"one worker, {spread_of(ones)}/s",
                 "measured", None, "sipherd (workers always busy)")]

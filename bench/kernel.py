@@ -11,7 +11,7 @@ import time
 
 from engine import memory_link, two_processors
 from measure import (CPUS, FIRST, HERE, LAST, Failure, Row, Watch, figures, median_of, pinned, processor_s, program,
-                     run)
+                     run, spread_of)
 from netns import FAR, NEAR, WITH_BPF, Network, need
 
 WINDOW = 1000     # OPTIONS in flight, of each sender
@@ -113,7 +113,7 @@ def cpu_rows(herds, both, sipps, quiet):
     memory link has neither. So the herd's end of the worker is what compares, and both ends the harder figure."""
     def ratio(of):
         return statistics.median(s / w for s, w in zip(sipps, of))
-    best = f"SIPp at its best over veth, {statistics.median(sipps):.1f} us"
+    best = f"SIPp at its best over veth, {spread_of(sipps, 1)} us"
     return [Row("cpu", "processor per answered keep-alive, `memory`, the herd's end of the worker", median_of(herds, "us", quiet),
                 ratio(herds), best, "at least 50x less", ratio(herds) >= 50, "sipherd"),
             Row("cpu_both", "the same, the registrar's end included", median_of(both, "us", quiet),
@@ -125,7 +125,7 @@ def rate_row(name, rates, ours, theirs, against, factor, busy, quiet):
     share = statistics.median(busy[ours])
     return Row(name, f"answered OPTIONS a second from one core over veth ({ours})",
                median_of(rates[ours], "/s", quiet), ratio,
-               f"{against}, {statistics.median(rates[theirs]):,.0f}/s", f"at least {factor}x", ratio >= factor,
+               f"{against}, {spread_of(rates[theirs])}/s", f"at least {factor}x", ratio >= factor,
                f"responder busy {share:.0%}" if share > 0.9 else f"sender or veth (responder busy {share:.0%})")
 
 

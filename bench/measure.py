@@ -131,6 +131,15 @@ def median_of(samples, unit, quiet):
     return Figure(statistics.median(used), min(used), max(used), unit, sum(quiet), len(samples))
 
 
+def spread(figure, digits=0):
+    """Of a peer or a limit, as it is told beside the ratio: its median, and the least and the most."""
+    return f"{figure.median:,.{digits}f} ({figure.low:,.{digits}f}-{figure.high:,.{digits}f})"
+
+
+def spread_of(samples, digits=0, unit=1):
+    return spread(Figure(statistics.median(samples) / unit, min(samples) / unit, max(samples) / unit, "", 0, 0), digits)
+
+
 def join(parts):
     """Figures of the same thing from several rounds: the median of their medians."""
     return Figure(statistics.median(p.median for p in parts), min(p.median for p in parts),

@@ -20,7 +20,7 @@ def _command(name, o):
     return {"build": ([program("build"), str(o.phones), "100"], 4000, FIRST),
             "scan": ([program("parsers"), "100", "ours"], 100, FIRST),
             "timer": ([program("timer"), str(o.phones), "100"], 4000, FIRST), "link": (link, 2000, FIRST),
-            "cores": (apart, 2000, FIRST, LAST), "veth": (apart, 2000, FIRST, LAST)}.get(name, (None, 0))
+            "cores": (apart, 2000, FIRST, LAST)}.get(name, (None, 0))
 
 
 _seen = {}  # of processes that were looked at while they ran, by benchmark
