@@ -60,12 +60,12 @@ gates:
 """
 # Half an hour each. By the usual timers ten million phones would send 1.83 million OPTIONS a second to a dead primary,
 # eleven each a minute, have them all answered in the second it returns, and fail back 690,000 a second. An early silence
-# makes it two a minute, of which no more than the usual 333,000 a second are then waited for, and a longer pause before
-# a switch 29,000 a second. All of them take their leave of the redundant proxy within the first minute, whatever the
-# pause: a nonce that lasts for an hour makes that one REGISTER each.
+# and nothing sent again make it one a minute, so that at the return no more are answered than are sent, and a longer
+# pause before a switch 29,000 a second. All of them take their leave of the redundant proxy within the first minute,
+# whatever the pause: a nonce that lasts for an hour makes that one REGISTER each.
 LONG = {
     "10m": {"phones": 10000000, "user": "2{n:07}", "ramp": "50k", "period": "60s", "expires": "3600s",
-            "timers": "t1: 2s, t2: 4s, no_response: 5s", "delay": "340s",
+            "timers": "t1: 5s, t2: 5s, no_response: 5s", "delay": "340s",
             "waits": (120, 20, 20), "hold": 440, "settle": 415, "distance": "1%"},
     "kamailio": {"phones": 100000, "user": "2{n:06}", "ramp": "1500", "period": "60s", "expires": "1200s",
                  "timers": "t1: 500ms, t2: 4s, no_response: 32s", "delay": "10s",
