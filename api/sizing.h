@@ -56,10 +56,10 @@ struct sizing_case {
 };
 
 /* Worker time, as measured on the machine of docs/sizing.md, which says how. */
-#define SIZING_NS_KEEPALIVE 620.0 /* request and answer */
-#define SIZING_NS_ALONE 200.0     /* a datagram that nobody answers */
-#define SIZING_NS_REGISTER 2700.0 /* request and answer */
-#define SIZING_NS_DIGEST 1000.0   /* more, for its credentials */
+#define SIZING_NS_KEEPALIVE 760.0 /* request and answer */
+#define SIZING_NS_ALONE 490.0     /* a datagram that nobody answers */
+#define SIZING_NS_REGISTER 2000.0 /* request and answer */
+#define SIZING_NS_DIGEST 300.0    /* more, for its credentials */
 
 /* Bytes of the node's heartbeat, once a second: measured likewise. */
 #define SIZING_HEARTBEAT 2060.0

@@ -50,6 +50,7 @@ def sample():
                        and k.split("_")[0] in ("register", "unregister", "options")),
             "in": sum(v for k, v in c.items() if k.startswith("response")),
             "frames": generator["wire"]["frames_sent"], "bytes": generator["wire"]["bytes_sent"],
+            "busy": sum(worker["busy_ratio"] for worker in generator["workers"]),
             "store_at": store["at_s"], "flushes": redis["flushes"], "calls": redis["bytes_written"],
             "limited": generator["verdict"]["generator_limited"]}
 
@@ -91,6 +92,12 @@ def peak(samples, begin, end, keys, clock="at"):
     return max(seconds, key=sum)
 
 
+def workers(said, samples, begin, end):
+    """What they were busy with on average, in thousandths of a processor."""
+    seen = [sample["busy"] for sample in samples if begin <= sample["at"] <= end]
+    row("steady: worker, 1/1000", 1000 * said["load"]["steady"]["workers_busy"], 1000 * sum(seen) / len(seen))
+
+
 def row(name, reckoned, measured):
     print(f"| {name} | {reckoned:,.0f} | {measured:,.0f} | {measured / reckoned - 1:+.1%} |", flush=True)
 
@@ -102,6 +109,7 @@ def drill(said, samples):
     row("steady: packets out", load["steady"]["keepalives_per_s"], rate(samples, 6, CRASH - 0.5, "out"))
     row("steady: bytes of a frame", (message["request_bytes"] + message["answer_bytes"]) / 2 + 42,
         rate(samples, 6, CRASH - 0.5, "bytes") / rate(samples, 6, CRASH - 0.5, "frames"))
+    workers(said, samples, 7, CRASH - 0.5)
     row("outage: packets out", load["outage"]["unanswered_per_s"],
         rate(samples, RETURN - 5.2, RETURN - 0.2, "out"))
     for name, key, begin, end in (("fail over", "fail_over", CRASH, CRASH + 10),
@@ -118,6 +126,7 @@ def calm(said, samples):
     row("start: packets out", load["start"]["packets_out_per_s"], rate(samples, end - 1.2, end - 0.2, "out"))
     row("steady: packets out", load["steady"]["keepalives_per_s"],
         rate(samples, end + 2, CALM_END - 1, "out"))
+    workers(said, samples, end + 2, CALM_END - 1)
 
 
 def measure(phones):
