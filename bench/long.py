@@ -26,11 +26,12 @@ import time
 
 import long_result
 from bench import describe
-from long_proxies import BuiltIn, Kamailios, favour_session
+from long_proxies import BuiltIn, Kamailios
 from long_store import Redis
 from measure import ROOT, Failure, processor_s
 
 EVERY_S = 10
+CPUS = sorted(os.sched_getaffinity(0))
 FLEET = """fleet: {name}
 phones: {phones}
 user: "{user}"
@@ -91,13 +92,11 @@ class Run:
                      self.path("report.html"), *o.more]
         self.image = os.path.join(redis.folder, f"long-{o.name}.0.image")
         self.begin = time.monotonic()
-        cpus = ["taskset", "-c", o.cpus] if o.cpus else []
+        cpus = ["taskset", "-c", o.cpus or ",".join(map(str, CPUS))]
         with open(self.path("said.txt"), "wb") as out:
             self.process = subprocess.Popen(
                 [*proxies.inside, *cpus, *self.argv], stdin=subprocess.DEVNULL, stdout=out,
                 stderr=subprocess.STDOUT, env=dict(os.environ, SIPHERD_STATE=redis.folder), start_new_session=True)
-        if o.favour:
-            favour_session(self.process.pid, -20)
 
     def said(self, pattern):
         with open(self.path("said.txt"), encoding="utf-8", errors="replace") as file:
@@ -123,11 +122,20 @@ class Run:
 
 
 def favour(pid):
-    """The worker before all others on its processor; sipherd's other threads keep away from there by themselves."""
+    """The worker before all others on its processor; sipherd's other threads keep away from there by themselves. Where
+    the kernel shares out by sessions first, a thread's own priority counts within its session only."""
+    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
+        file.write("-20")
+    os.setpriority(os.PRIO_PROCESS, worker(pid), -20)
+
+
+def worker(pid):
+    """The thread of sipherd's one worker."""
     for thread in map(int, os.listdir(f"/proc/{pid}/task")):
         with open(f"/proc/{pid}/task/{thread}/comm", encoding="ascii") as file:
             if file.read().startswith("rte-worker"):
-                os.setpriority(os.PRIO_PROCESS, thread, -20)
+                return thread
+    raise Failure("sipherd has no worker")
 
 
 def resident_bytes(pid):
@@ -175,9 +183,11 @@ def watch(run, redis, proxies, values):
     """Until the run is over: a sample every ten seconds, a comparison at each checkpoint."""
     seen = {"machine": describe()["text"], "samples": [], "compared": []}
     phones = values["phones"]
+    run.wait_for(r"first phone registered", 60)
     if run.o.favour:
-        run.wait_for(r"first phone registered", 60)
         favour(run.process.pid)
+    if both := os.sched_getaffinity(worker(run.process.pid)) & os.sched_getaffinity(0):
+        print(f"  the worker shares processor {min(both)} with Redis and the proxies", flush=True)
     run.wait_for(r"drill begins", 300 + phones / 20000)
     began, due = time.monotonic(), checkpoints(values)
     seen["drill_at_s"] = round(began - run.begin, 1)
@@ -206,7 +216,7 @@ def options():
     parser.add_argument("--publish", action="store_true", help="put the result into docs/long-runs.md, and what the "
                         "run said into docs/examples")
     parser.add_argument("--favour", action="store_true",
-                        help="sipherd and the proxies before others who share the processors, as root")
+                        help="sipherd before others who share the processors, as root")
     parser.add_argument("--cpus", help="processors for sipherd, as taskset takes them")
     parser.add_argument("--out", help="folder of the results")
     parser.add_argument("--sipherd", default=os.path.join(ROOT, "build", "api", "sipherd"))
@@ -219,6 +229,8 @@ def options():
 def carry_out(o, values):
     """The run, and what was looked at meanwhile."""
     os.makedirs(o.out, exist_ok=True)
+    if len(CPUS) > 1:  # a worker runs on the last; what is started from here inherits the others, sipherd is given all
+        os.sched_setaffinity(0, CPUS[:-1])
     folder = tempfile.mkdtemp(prefix="sipherd-long-", dir="/dev/shm")
     try:
         with (Kamailios if o.name == "kamailio" else BuiltIn)(o) as proxies, Redis(folder) as redis:

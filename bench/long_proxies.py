@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The proxies of a long run: sipherd's own, or two Kamailios in namespaces of their own, which crash in earnest."""
-import contextlib
 import os
 import sys
 import threading
@@ -28,7 +27,7 @@ class BuiltIn:
 
     inside = ()
 
-    def __init__(self, o):
+    def __init__(self, _o):
         pass
 
     def __enter__(self):
@@ -79,14 +78,13 @@ class Hooks(threading.Thread):
 class Kamailios:
     """tests/wire has the network and the proxies."""
 
-    def __init__(self, o):
+    def __init__(self, _o):
         try:
             lab_room.need("kamailio", "kamcmd")
             self.lab = lab_room.Lab()
         except lab_room.Skip as reason:
             raise Failure(reason) from None
         self.proxy = {side: Kamailio(self.lab, side) for side in lab_room.SIDES}
-        self.favour = o.favour
         self.inside = ("ip", "netns", "exec", self.lab.namespace("herd"))
 
     def __enter__(self):
@@ -94,7 +92,7 @@ class Kamailios:
             self.lab.build()
             for side in lab_room.SIDES:
                 self.proxy[side].memory_mb = 1024
-                self.start(side)
+                self.proxy[side].start()
         except lab_room.Skip as reason:
             self.lab.close()
             raise Failure(reason) from None
@@ -104,17 +102,12 @@ class Kamailios:
         primary = self.proxy[lab_room.PRIMARY]
         self.hooks = Hooks(self.lab.folder, {"stop": primary.pause, "resume": primary.resume,
                                              "kill": primary.kill,
-                                             "start": lambda: self.start(lab_room.PRIMARY)})
+                                             "start": primary.start})
         self.hooks.start()
         return self
 
     def __exit__(self, *_):
         self.lab.close()
-
-    def start(self, side):
-        self.proxy[side].start()
-        if self.favour:
-            favour_session(self.proxy[side].process.pid, -15)
 
     def fleet(self):
         addresses = {side: lab_room.ADDRESS[side][4] for side in lab_room.SIDES}
@@ -148,12 +141,6 @@ class Kamailios:
         text = self.lab.command("cat", "/proc/net/snmp", namespace=side).stdout
         names, values = (line.split() for line in text.splitlines() if line.startswith("Udp:"))
         return int(values[names.index("RcvbufErrors")])
-
-
-def favour_session(pid, nice):
-    """Where the kernel shares out by sessions first, a process's own priority counts within its session only."""
-    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as file:
-        file.write(str(nice))
 
 
 def group_s(group):
