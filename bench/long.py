@@ -28,7 +28,7 @@ import long_result
 from bench import describe
 from long_proxies import BuiltIn, Kamailios
 from long_store import Redis
-from measure import ROOT, Failure, processor_s
+from measure import ROOT, TICKS, Failure, processor_s
 
 EVERY_S = 10
 CPUS = sorted(os.sched_getaffinity(0))
@@ -143,11 +143,17 @@ def resident_bytes(pid):
         return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
 
 
+def stolen_s():
+    """Seconds of all processors that the machine's host has had for others."""
+    with open("/proc/stat", encoding="ascii") as file:
+        return int(file.readline().split()[8]) / TICKS
+
+
 def sample(run, redis, proxies):
     generator, store = run.get("generator"), run.get("store")["redis"]
     return {"at_s": round(time.monotonic() - run.begin, 1),
             "resident_bytes": run.resident_bytes(), "redis_resident_bytes": resident_bytes(redis.process.pid),
-            "processor_s": round(processor_s(run.process.pid), 2),
+            "processor_s": round(processor_s(run.process.pid), 2), "stolen_s": stolen_s(),
             "busy_ratio": generator["workers"][0]["busy_ratio"], "lateness": generator["lateness"],
             "lateness_cells_us": run.get("histograms/lateness")["cells_us"],
             "planned": generator["datagrams"]["planned"], "not_sent": generator["datagrams"]["not_sent"],
@@ -181,7 +187,7 @@ def compare(run, redis, proxies, values, what, side):
 
 def watch(run, redis, proxies, values):
     """Until the run is over: a sample every ten seconds, a comparison at each checkpoint."""
-    seen = {"machine": describe()["text"], "samples": [], "compared": []}
+    seen = {"machine": describe()["text"], "cpus": len(CPUS), "samples": [], "compared": []}
     phones = values["phones"]
     run.wait_for(r"first phone registered", 60)
     if run.o.favour:

@@ -55,6 +55,7 @@ def stretch_rows(values, seen):
         rows.append((name, f"{end - begin:.0f} s", rate(first, last, "planned", took),
                      rate(first, last, "options_sent", took), rate(first, last, "register_sent", took),
                      f"{sum(busy) / len(busy):.0%}, {max(busy):.0%}",
+                     f"{(last['stolen_s'] - first['stolen_s']) / took / seen['cpus']:.1%}",
                      *(f"{quantile(cells, share) / 1000:.3f}" for share in (0.5, 0.99, 0.999)),
                      f"{last['resident_bytes'] / 1e6:,.1f}"))
     return rows
@@ -215,7 +216,8 @@ def tell(o, values, seen):
                     "curves apart", "busiest second: REGISTER/s (share; predicted)", "RRD p99, ms"),
                    wave_rows(summary)),
              table(("stretch", "length", "datagrams/s", "OPTIONS/s", "REGISTER/s", "worker busy: mean, most",
-                    "lateness p50, ms", "p99", "p99.9", "resident at its end, MB"), stretch_rows(values, seen)),
+                    "taken by the host", "lateness p50, ms", "p99", "p99.9", "resident at its end, MB"),
+                   stretch_rows(values, seen)),
              table(("compared", "engine", "others"), compared_rows(seen)),
              "\n".join(f"- {'yes' if met else 'NO'}: {what}" for what, met in results)]
     text = "\n\n".join(parts) + "\n"
