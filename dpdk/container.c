@@ -8,7 +8,9 @@
 
 #define MOUNT "/sys/fs/cgroup"
 #define LINE_MAX_BYTES 512
-#define FOLDER_MAX (LINE_MAX_BYTES + sizeof(MOUNT) + 32)
+#define ROOT_MAX 128
+#define MOUNT_MAX (ROOT_MAX + sizeof(MOUNT) + 32)
+#define FOLDER_MAX (MOUNT_MAX + LINE_MAX_BYTES)
 
 /* A limit of one folder. */
 typedef double (*look)(const char *folder);
@@ -82,11 +84,12 @@ static bool names(const char *list, const char *controller)
 	}
 }
 
-static double least_of(const char *controller, look at)
+static double least_of(const char *root, const char *controller, look at)
 {
-	char line[LINE_MAX_BYTES], mount[sizeof(MOUNT) + 32];
+	char line[LINE_MAX_BYTES], mount[MOUNT_MAX];
 	double least = INFINITY;
-	FILE *file = fopen("/proc/self/cgroup", "re");
+	snprintf(mount, sizeof(mount), "%.*s/proc/self/cgroup", ROOT_MAX, root);
+	FILE *file = fopen(mount, "re");
 	if (!file)
 		return least;
 	while (fgets(line, sizeof(line), file)) {
@@ -99,20 +102,20 @@ static double least_of(const char *controller, look at)
 		list++;
 		if (*list && !names(list, controller))
 			continue;
-		snprintf(mount, sizeof(mount), MOUNT "%s%s", *list ? "/" : "",
-			*list ? controller : "");
+		snprintf(mount, sizeof(mount), "%.*s" MOUNT "%s%s", ROOT_MAX, root,
+			*list ? "/" : "", *list ? controller : "");
 		least = fmin(least, least_above(mount, group, at));
 	}
 	fclose(file);
 	return least;
 }
 
-double container_memory_left(void)
+double container_memory_left(const char *root)
 {
-	return least_of("memory", memory_left);
+	return least_of(root, "memory", memory_left);
 }
 
-double container_processors(void)
+double container_processors(const char *root)
 {
-	return least_of("cpu", processors);
+	return least_of(root, "cpu", processors);
 }

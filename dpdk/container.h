@@ -6,8 +6,9 @@
 #ifndef SIPHERD_CONTAINER_H
 #define SIPHERD_CONTAINER_H
 
-/* Bytes, and processors' worth of time such as 1.5; INFINITY: no limit. */
-double container_memory_left(void);
-double container_processors(void);
+/* Bytes, and processors' worth of time such as 1.5; INFINITY: no limit. root: "", or a folder that has the
+ * proc and sys to be read. */
+double container_memory_left(const char *root);
+double container_processors(const char *root);
 
 #endif

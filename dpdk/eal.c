@@ -138,7 +138,8 @@ static void choose_lcores(const struct eal_wish *wish, char *text, size_t size, 
 				cpu[cpus++] = c;
 	if (!cpus)
 		cpu[cpus++] = 0;
-	*crowded = (unsigned)cpus < wish->workers + 1 || container_processors() < wish->workers + 1;
+	*crowded = (unsigned)cpus < wish->workers + 1 ||
+		   container_processors("") < wish->workers + 1;
 	const int control = *crowded ? cpus : cpus - (int)wish->workers;
 	size_t at = (size_t)snprintf(text, size, "0@(");
 	for (int c = 0; c < control && at < size; c++)

@@ -26,7 +26,7 @@ static bool is_affordable(uint64_t bytes)
 		if (sscanf(line, "MemAvailable: %" SCNu64 " kB", &free_kib) == 1)
 			break;
 	fclose(file);
-	return (double)bytes < fmin((double)free_kib * 1024, container_memory_left()) / 2;
+	return (double)bytes < fmin((double)free_kib * 1024, container_memory_left("")) / 2;
 }
 
 static void *go_before(void *argument)
