@@ -362,7 +362,7 @@ def too_slow(o, rate, summary):
 
 
 def failback_rows(o, rate, behind, stored, summary):
-    waves = [w for w in summary["drills"][0]["waves"] if w["name"] == "fail-back"]
+    waves = [w for w in summary["drills"][0]["waves"] if w["kind"] == "fail-back"]
     back, out, lost = min(w["back"] for w in waves), max(w["out"] for w in waves), summary["losses"]["not_sent"]
     whole = len(waves) >= o.repeats and back == stored == o.million and out == 0 and lost == 0
     return [Row("failback", f"{o.million / 1e6:g} M phones with digest fail back: busiest second, Expires 0 included",

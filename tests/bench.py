@@ -4,6 +4,7 @@
 
     tests/bench.py BUILD
 """
+import argparse
 import contextlib
 import copy
 import io
@@ -16,7 +17,9 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
+import fleet  # noqa: E402
 import instructions  # noqa: E402
+from measure import Figure  # noqa: E402
 
 BUILD = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else os.path.join(ROOT, "build")
 SMALL = ("--phones", "50000", "--rounds", "1", "--repeats", "1", "--seconds", "1", "--rest", "2", "--no-profile")
@@ -48,6 +51,33 @@ class Table(unittest.TestCase):
 
     def test_unknown_name(self):
         self.assertEqual(bench("no-such-thing").returncode, 2)
+
+
+class FailBacks(unittest.TestCase):
+    """Of the summary of a run that failed over and back twice, as it was published."""
+
+    def setUp(self):
+        with open(os.path.join(ROOT, "docs", "examples", "long-10m.json"), encoding="utf-8") as file:
+            self.summary = json.load(file)
+        self.waves = [w for w in self.summary["drills"][0]["waves"] if w["name"].startswith("fail-back")]
+
+    def met(self, rate=400000, repeats=2, stored=10000000):
+        figure = Figure(rate, rate, rate, "REGISTER/s", repeats, repeats)
+        o = argparse.Namespace(repeats=repeats, million=10000000)
+        return fleet.failback_rows(o, figure, Figure(1, 1, 1, "s", 1, 1), stored, self.summary)[0].met
+
+    def test_all_were_back_each_time(self):
+        self.assertEqual(len(self.waves), 2)
+        self.assertTrue(self.met())
+
+    def test_too_slow_too_few_or_not_stored(self):
+        self.assertFalse(self.met(rate=349999))
+        self.assertFalse(self.met(repeats=3))
+        self.assertFalse(self.met(stored=9999999))
+
+    def test_one_that_stayed_away_the_second_time(self):
+        self.waves[1]["back"] -= 1
+        self.assertFalse(self.met())
 
 
 class Instructions(unittest.TestCase):
